@@ -167,7 +167,7 @@ func (w *writer) replace(prefix netip.Prefix, to *group) {
 }
 
 func (w *writer) install(flags uint16, prefix netip.Prefix, to *group) {
-	w.batch.route(unix.RTM_NEWROUTE, flags, prefix)
+	w.batch.newRoute(flags, prefix)
 	w.batch.uint32(unix.RTA_PRIORITY, Metric)
 	w.batch.uint32(rtaNHID, to.id)
 	if s := w.fib.source(prefix); s.addr.IsValid() {
@@ -177,7 +177,7 @@ func (w *writer) install(flags uint16, prefix netip.Prefix, to *group) {
 }
 
 func (w *writer) remove(prefix netip.Prefix, from *group) {
-	w.batch.route(unix.RTM_DELROUTE, 0, prefix)
+	w.batch.delRoute(prefix)
 	w.batch.uint32(unix.RTA_PRIORITY, Metric)
 	w.queue(queued{prefix: prefix, from: from})
 }
@@ -258,7 +258,7 @@ func (f *FIB) clearRoutes(family byte) error {
 	for chunk := range slices.Chunk(left, batchSize) {
 		b := new(batch)
 		for _, prefix := range chunk {
-			b.route(unix.RTM_DELROUTE, 0, prefix)
+			b.delRoute(prefix)
 		}
 		failed, err := f.conn.exchange(b)
 		errs = append(errs, err)

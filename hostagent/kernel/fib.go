@@ -100,9 +100,8 @@ func (f *FIB) Apply(changes []Route) error {
 	changes = normalize(changes)
 	failed := f.apply(changes)
 	if len(failed) > 0 && f.resync() {
-		// The kernel had removed objects that we still built on: what failed may do now.
-		again := slices.DeleteFunc(slices.Clone(changes), func(r Route) bool { return failed[r.Prefix] == nil })
-		failed = f.apply(again)
+		// The kernel had removed objects that we still built on: failures may do now, and groups may be too small.
+		failed = f.apply(changes)
 	}
 	errs := f.sortedErrors(failed)
 	return errors.Join(append(errs, f.objects.sweep())...)

@@ -44,6 +44,8 @@ func dial(groups ...uint) (*conn, error) {
 			return nil, errors.Join(fmt.Errorf("setting netlink option %d: %w", option, err), c.close())
 		}
 	}
+	// Room for the news of a thousand links. Less does as well, at the price of reading all links again more often.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)
 	address := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
 	for _, group := range groups {
 		address.Groups |= 1 << (group - 1)
@@ -71,7 +73,10 @@ func (c *conn) send(b *batch) (uint32, error) {
 		failure = unix.Sendto(int(fd), b.bytes, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 		return !errors.Is(failure, unix.EAGAIN)
 	})
-	if err := errors.Join(err, failure); err != nil {
+	if err == nil {
+		err = failure
+	}
+	if err != nil {
 		return 0, fmt.Errorf("sending %d netlink messages: %w", len(b.offsets), err)
 	}
 	return first, nil
@@ -85,7 +90,10 @@ func (c *conn) receive() ([]syscall.NetlinkMessage, error) {
 		n, _, failure = unix.Recvfrom(int(fd), c.in, 0)
 		return !errors.Is(failure, unix.EAGAIN)
 	})
-	if err := errors.Join(err, failure); err != nil {
+	if err == nil {
+		err = failure
+	}
+	if err != nil {
 		return nil, fmt.Errorf("receiving netlink messages: %w", err)
 	}
 	messages, err := syscall.ParseNetlinkMessage(c.in[:n])
@@ -259,15 +267,24 @@ func (b *batch) addFlags(i int, flags uint16) {
 	binary.NativeEndian.PutUint16(at, binary.NativeEndian.Uint16(at)|flags)
 }
 
-// route appends RTM_NEWROUTE or RTM_DELROUTE for a unicast route of ours in the main table; a deletion without a priority
-// takes any.
-func (b *batch) route(kind, flags uint16, prefix netip.Prefix) {
+// newRoute appends RTM_NEWROUTE for a unicast route of ours in the main table.
+func (b *batch) newRoute(flags uint16, prefix netip.Prefix) {
+	b.beginRoute(unix.RTM_NEWROUTE, flags, prefix, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST)
+}
+
+// delRoute appends RTM_DELROUTE for a route of ours in the main table, of any scope and type, and of any priority unless
+// one is appended.
+func (b *batch) delRoute(prefix netip.Prefix) {
+	b.beginRoute(unix.RTM_DELROUTE, 0, prefix, unix.RT_SCOPE_NOWHERE, unix.RTN_UNSPEC)
+}
+
+func (b *batch) beginRoute(kind, flags uint16, prefix netip.Prefix, scopeAndType ...byte) {
 	family := byte(unix.AF_INET6)
 	if prefix.Addr().Is4() {
 		family = unix.AF_INET
 	}
 	b.begin(kind, flags, family, byte(prefix.Bits()), 0, 0,
-		unix.RT_TABLE_MAIN, Protocol, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST, 0, 0, 0, 0)
+		unix.RT_TABLE_MAIN, Protocol, scopeAndType[0], scopeAndType[1], 0, 0, 0, 0)
 	b.addr(unix.RTA_DST, prefix.Addr())
 }
 

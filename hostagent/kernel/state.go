@@ -41,7 +41,7 @@ type Link struct {
 	Problem   error      // why LinkLocal is zero, when it will not come by itself: ErrIPv6Disabled, ErrDuplicateAddress
 
 	// Losses grows whenever Up was lost, also when the link was up again before anybody could see. A link that was removed
-	// and made anew under its name goes on above the old number.
+	// or renamed, and then made anew under its name, goes on above the old number.
 	Losses uint64
 }
 
@@ -120,12 +120,32 @@ func (v *view) applyLink(m syscall.NetlinkMessage) error {
 		d = &device{losses: v.losses}
 		v.links[index] = d
 	}
-	v.update(d, binary.NativeEndian.Uint32(m.Data[8:]), attrs)
+	if a, ok := attrs[unix.IFLA_IFNAME]; ok {
+		v.rename(d, nl.BytesToString(a.Value))
+	}
+	d.generation = v.generation
+	d.update(binary.NativeEndian.Uint32(m.Data[8:]), attrs)
 	return nil
 }
 
+// rename gives the device its name. Whoever has that name otherwise went without our hearing of it.
+func (v *view) rename(d *device, name string) {
+	if d.name == name {
+		return
+	}
+	for index, other := range v.links {
+		if other.name == name {
+			v.removeLink(index)
+		}
+	}
+	if d.name != "" {
+		v.losses = max(v.losses, d.losses+1)
+	}
+	d.name, d.losses = name, v.losses
+}
+
 // update takes in the flags (IFF_*) and the attributes that the message has; some lack all but the name.
-func (v *view) update(d *device, flags uint32, attrs map[uint16]syscall.NetlinkRouteAttr) {
+func (d *device) update(flags uint32, attrs map[uint16]syscall.NetlinkRouteAttr) {
 	// IFF_LOWER_UP falls with the carrier, IFF_RUNNING follows with the operational state.
 	const ready = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
 	up := flags&ready == ready
@@ -137,10 +157,7 @@ func (v *view) update(d *device, flags uint32, attrs map[uint16]syscall.NetlinkR
 	if d.up && (!up || downs != d.carrierDowns) {
 		d.losses++
 	}
-	d.up, d.carrierDowns, d.generation = up, downs, v.generation
-	if a, ok := attrs[unix.IFLA_IFNAME]; ok {
-		d.name = nl.BytesToString(a.Value)
-	}
+	d.up, d.carrierDowns = up, downs
 	if a, ok := attrs[unix.IFLA_ADDRESS]; ok {
 		d.mac = slices.Clone(a.Value)
 	}

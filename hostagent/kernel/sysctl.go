@@ -62,8 +62,8 @@ func uplinkSettings(link string) ([]setting, error) {
 	conf := "ipv6/conf/" + link + "/"
 	return []setting{
 		filter,
-		// The leaf's advertisement tells us of the leaf, but the default route is BGP's to give. The lines after the
-		// first keep a leaf's more specific routes (RFC 4191) out.
+		// The leaf's advertisement tells us of the leaf, but the default route is BGP's to give, and
+		// so are more specific ones (RFC 4191).
 		{key: conf + "accept_ra_defrtr", value: "0"},
 		{key: conf + "accept_ra_rt_info_max_plen", value: "0", optional: true},
 		// The link-local address can be used while duplicate address detection runs (RFC 4429), which takes one to two

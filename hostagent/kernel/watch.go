@@ -13,14 +13,17 @@ import (
 
 // Watcher follows the links and addresses of a network namespace.
 type Watcher struct {
-	log      *slog.Logger
-	news     chan State
-	overruns atomic.Uint64
+	log       *slog.Logger
+	news      chan State
+	overruns  atomic.Uint64
+	subscribe func() (*conn, error)
+	view      *view
+	last      State // published
 }
 
 // NewWatcher returns a watcher that does nothing before [Watcher.Run].
 func NewWatcher(log *slog.Logger) *Watcher {
-	return &Watcher{log: log, news: make(chan State, 1)}
+	return &Watcher{log: log, news: make(chan State, 1), subscribe: subscribe, view: newView()}
 }
 
 // News hands over the newest state whenever something in it changed; states in between are skipped when nobody reads. It
@@ -33,21 +36,18 @@ func (w *Watcher) Overruns() uint64 { return w.overruns.Load() }
 // Run watches until ctx ends, which is no error. It may be called once.
 func (w *Watcher) Run(ctx context.Context) error {
 	defer close(w.news)
-	c, err := subscribe()
-	if err != nil {
-		return fmt.Errorf("watching links: %w", err)
-	}
-	// Closing ends the receive that waits, and may come twice.
-	stop := context.AfterFunc(ctx, func() { _ = c.close() })
-	defer func() {
-		if stop() {
-			_ = c.close()
+	for {
+		err := w.follow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			w.overruns.Add(1)
+			w.log.Warn("kernel news lost, reading all links again", "err", err)
+		default:
+			return fmt.Errorf("watching links: %w", err)
 		}
-	}()
-	if err := w.follow(ctx, c); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("watching links: %w", err)
 	}
-	return nil
 }
 
 // subscribe opens a socket that gets every change of links and addresses from here on.
@@ -55,47 +55,53 @@ func subscribe() (*conn, error) {
 	return dial(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
 }
 
-// follow reads everything once and then what changes. The listings travel on the same socket as the changes, so the order
-// of the messages is the order of what happened.
-func (w *Watcher) follow(ctx context.Context, c *conn) error {
-	v, last := newView(), State{}
-	listing, err := w.list(c, v)
+// follow reads everything once and then what changes, until it fails. The listings travel on the same socket as the
+// changes, so the order of the messages is the order of what happened. After an overrun (ENOBUFS) the socket is of no more
+// use: the answers to a new request can be lost, too.
+func (w *Watcher) follow(ctx context.Context) error {
+	c, err := w.subscribe()
 	if err != nil {
+		return err
+	}
+	// Closing ends the receive that waits.
+	stop := context.AfterFunc(ctx, func() { _ = c.close() })
+	defer func() {
+		if stop() {
+			_ = c.close()
+		}
+	}()
+	w.view.generation++ // what the listing does not mention has gone
+	listing := new(listing)
+	if err := listing.request(c); err != nil {
 		return err
 	}
 	for {
 		messages, err := c.receive()
-		switch {
-		case errors.Is(err, unix.ENOBUFS):
-			w.overruns.Add(1)
-			w.log.Warn("kernel news lost, reading all links again", "err", err)
-			if listing, err = w.list(c, v); err != nil {
-				return err
-			}
-			continue
-		case err != nil:
+		if err != nil {
 			return err
 		}
 		for _, m := range messages {
-			if err := v.apply(m); err != nil {
+			if err := w.view.apply(m); err != nil {
 				return err
 			}
-			if err := listing.next(c, v, m); err != nil {
+			if err := listing.next(c, w.view, m); err != nil {
 				return err
 			}
 		}
-		if !v.complete {
-			continue
-		}
-		if state := v.state(); !state.equal(last) {
-			last = state
-			w.publish(ctx, state)
-		}
+		w.publish(ctx)
 	}
 }
 
-// publish replaces the state nobody has read yet.
-func (w *Watcher) publish(ctx context.Context, state State) {
+// publish puts a state that is new in the place of one that nobody has read yet.
+func (w *Watcher) publish(ctx context.Context) {
+	if !w.view.complete {
+		return
+	}
+	state := w.view.state()
+	if state.equal(w.last) {
+		return
+	}
+	w.last = state
 	select {
 	case <-w.news:
 	default:
@@ -111,13 +117,6 @@ type listing struct {
 	seq         uint32
 	addresses   bool // the second half
 	interrupted bool
-}
-
-// list starts a full reading; what it does not mention has gone.
-func (w *Watcher) list(c *conn, v *view) (*listing, error) {
-	v.generation++
-	l := new(listing)
-	return l, l.request(c)
 }
 
 func (l *listing) request(c *conn) error {
