@@ -1,14 +1,12 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"syscall"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -276,20 +274,17 @@ func parseRoute(body []byte) (prefix netip.Prefix, ours bool, err error) {
 	if len(body) < unix.SizeofRtMsg {
 		return netip.Prefix{}, false, fmt.Errorf("route message of %d bytes: %w", len(body), unix.EBADMSG)
 	}
-	attrs, err := nl.ParseRouteAttrAsMap(body[unix.SizeofRtMsg:])
-	if err != nil {
-		return netip.Prefix{}, false, fmt.Errorf("reading route message: %w", err)
-	}
-	addr, ok := netip.AddrFromSlice(attrs[unix.RTA_DST].Value)
+	attrs := attributes(body[unix.SizeofRtMsg:])
+	addr, ok := netip.AddrFromSlice(attrs[unix.RTA_DST])
 	if !ok { // a default route carries no destination
 		addr = netip.IPv6Unspecified()
 		if body[0] == unix.AF_INET {
 			addr = netip.IPv4Unspecified()
 		}
 	}
-	table := uint32(body[4])
-	if value := attrs[unix.RTA_TABLE].Value; len(value) == 4 {
-		table = binary.NativeEndian.Uint32(value)
+	table, ok := attrs.uint32(unix.RTA_TABLE)
+	if !ok {
+		table = uint32(body[4])
 	}
 	return netip.PrefixFrom(addr, int(body[1])), body[5] == Protocol && table == unix.RT_TABLE_MAIN, nil
 }

@@ -347,7 +347,8 @@ func TestOpenWithoutCapability(t *testing.T) {
 	b := newBench(t)
 	err := b.host.Do(func() error { // on a thread of its own, which ends with it
 		header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-		if err := unix.Capset(header, &[2]unix.CapUserData{}[0]); err != nil {
+		var none [2]unix.CapUserData
+		if err := unix.Capset(header, &none[0]); err != nil {
 			return err
 		}
 		_, err := kernel.OpenFIB(slog.New(slog.DiscardHandler))

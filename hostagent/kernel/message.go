@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -201,16 +201,39 @@ func reply(m syscall.NetlinkMessage) error {
 	if m.Header.Flags&unix.NLM_F_ACK_TLVS == 0 || m.Header.Flags&unix.NLM_F_CAPPED == 0 || len(m.Data) < header {
 		return err
 	}
-	attrs, parseErr := nl.ParseRouteAttr(m.Data[header:])
-	if parseErr != nil {
-		return err
-	}
-	for _, a := range attrs {
-		if a.Attr.Type == unix.NLMSGERR_ATTR_MSG {
-			return fmt.Errorf("%w: %s", err, nl.BytesToString(a.Value))
-		}
+	if words := attributes(m.Data[header:]).text(unix.NLMSGERR_ATTR_MSG); words != "" {
+		return fmt.Errorf("%w: %s", err, words)
 	}
 	return err
+}
+
+// attrs are the attributes of a message by type (IFLA_*, RTA_*, NHA_*). They share the memory of the message.
+type attrs map[uint16][]byte
+
+// attributes reads what follows the family header. It ends at the first attribute that cannot be.
+func attributes(b []byte) attrs {
+	found := make(attrs)
+	for len(b) >= unix.SizeofRtAttr {
+		size, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])
+		if size < unix.SizeofRtAttr || size > len(b) {
+			break
+		}
+		found[kind&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = b[unix.SizeofRtAttr:size]
+		b = b[min((size+3)&^3, len(b)):]
+	}
+	return found
+}
+
+func (a attrs) uint32(kind uint16) (value uint32, ok bool) {
+	if len(a[kind]) != 4 {
+		return 0, false
+	}
+	return binary.NativeEndian.Uint32(a[kind]), true
+}
+
+func (a attrs) text(kind uint16) string {
+	text, _, _ := bytes.Cut(a[kind], []byte{0})
+	return string(text)
 }
 
 // batch is a row of netlink messages under construction.

@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -290,19 +289,13 @@ func parseObject(body []byte) (id uint32, found object, ours bool, err error) {
 	if len(body) < sizeofNhmsg {
 		return 0, object{}, false, fmt.Errorf("next-hop message of %d bytes: %w", len(body), unix.EBADMSG)
 	}
-	attrs, err := nl.ParseRouteAttrAsMap(body[sizeofNhmsg:])
-	if err != nil {
-		return 0, object{}, false, fmt.Errorf("reading next-hop message: %w", err)
-	}
-	if value := attrs[unix.NHA_ID].Value; len(value) == 4 {
-		id = binary.NativeEndian.Uint32(value)
-	}
-	if value := attrs[unix.NHA_OIF].Value; len(value) == 4 {
-		found.index = int(binary.NativeEndian.Uint32(value))
-	}
-	found.gateway, _ = netip.AddrFromSlice(attrs[unix.NHA_GATEWAY].Value)
+	attrs := attributes(body[sizeofNhmsg:])
+	id, _ = attrs.uint32(unix.NHA_ID)
+	index, _ := attrs.uint32(unix.NHA_OIF)
+	found.index = int(index)
+	found.gateway, _ = netip.AddrFromSlice(attrs[unix.NHA_GATEWAY])
 	const sizeofMember = 8 // struct nexthop_grp
-	for member := range slices.Chunk(attrs[unix.NHA_GROUP].Value, sizeofMember) {
+	for member := range slices.Chunk(attrs[unix.NHA_GROUP], sizeofMember) {
 		if len(member) == sizeofMember {
 			found.members = append(found.members, binary.NativeEndian.Uint32(member))
 		}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -111,17 +110,14 @@ func (v *view) applyLink(m syscall.NetlinkMessage) error {
 		v.removeLink(index)
 		return nil
 	}
-	attrs, err := nl.ParseRouteAttrAsMap(m.Data[unix.SizeofIfInfomsg:])
-	if err != nil {
-		return fmt.Errorf("reading link message: %w", err)
-	}
+	attrs := attributes(m.Data[unix.SizeofIfInfomsg:])
 	d := v.links[index]
 	if d == nil {
 		d = &device{losses: v.losses}
 		v.links[index] = d
 	}
-	if a, ok := attrs[unix.IFLA_IFNAME]; ok {
-		v.rename(d, nl.BytesToString(a.Value))
+	if name := attrs.text(unix.IFLA_IFNAME); name != "" {
+		v.rename(d, name)
 	}
 	d.generation = v.generation
 	d.update(binary.NativeEndian.Uint32(m.Data[8:]), attrs)
@@ -145,21 +141,21 @@ func (v *view) rename(d *device, name string) {
 }
 
 // update takes in the flags (IFF_*) and the attributes that the message has; some lack all but the name.
-func (d *device) update(flags uint32, attrs map[uint16]syscall.NetlinkRouteAttr) {
+func (d *device) update(flags uint32, attrs attrs) {
 	// IFF_LOWER_UP falls with the carrier, IFF_RUNNING follows with the operational state.
 	const ready = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
 	up := flags&ready == ready
 	d.loopback = flags&unix.IFF_LOOPBACK != 0
-	downs := d.carrierDowns
-	if value := attrs[unix.IFLA_CARRIER_DOWN_COUNT].Value; len(value) == 4 {
-		downs = binary.NativeEndian.Uint32(value)
+	downs, ok := attrs.uint32(unix.IFLA_CARRIER_DOWN_COUNT)
+	if !ok {
+		downs = d.carrierDowns
 	}
 	if d.up && (!up || downs != d.carrierDowns) {
 		d.losses++
 	}
 	d.up, d.carrierDowns = up, downs
-	if a, ok := attrs[unix.IFLA_ADDRESS]; ok {
-		d.mac = slices.Clone(a.Value)
+	if mac, ok := attrs[unix.IFLA_ADDRESS]; ok {
+		d.mac = slices.Clone(mac)
 	}
 }
 
@@ -175,15 +171,12 @@ func (v *view) applyAddress(m syscall.NetlinkMessage) error {
 	if len(m.Data) < unix.SizeofIfAddrmsg {
 		return fmt.Errorf("address message of %d bytes: %w", len(m.Data), unix.EBADMSG)
 	}
-	attrs, err := nl.ParseRouteAttrAsMap(m.Data[unix.SizeofIfAddrmsg:])
-	if err != nil {
-		return fmt.Errorf("reading address message: %w", err)
-	}
+	attrs := attributes(m.Data[unix.SizeofIfAddrmsg:])
 	raw, ok := attrs[unix.IFA_LOCAL] // IFA_ADDRESS is the other end's on a point-to-point link
 	if !ok {
 		raw = attrs[unix.IFA_ADDRESS]
 	}
-	addr, ok := netip.AddrFromSlice(raw.Value)
+	addr, ok := netip.AddrFromSlice(raw)
 	if !ok {
 		return nil
 	}
@@ -192,9 +185,9 @@ func (v *view) applyAddress(m syscall.NetlinkMessage) error {
 		delete(v.addresses, key)
 		return nil
 	}
-	flags := uint32(m.Data[2])
-	if value := attrs[unix.IFA_FLAGS].Value; len(value) == 4 {
-		flags = binary.NativeEndian.Uint32(value)
+	flags, ok := attrs.uint32(unix.IFA_FLAGS)
+	if !ok {
+		flags = uint32(m.Data[2])
 	}
 	v.addresses[key] = address{flags: flags, scope: m.Data[3], generation: v.generation}
 	return nil
