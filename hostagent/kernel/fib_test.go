@@ -105,11 +105,14 @@ func TestApplyMovesWholeGroupsInOneMessage(t *testing.T) {
 		t.Errorf("left with %v", got[:2])
 	}
 	// One by one, routes gather in the group that exists.
-	for _, r := range hostRoutes(20, leaf0) {
-		b.apply(fib, r)
+	b.apply(fib, hostRoutes(1000)...)
+	one, two := hostRoutes(20, leaf0), hostRoutes(20, leaf0, leaf1)
+	for i := range one {
+		b.apply(fib, one[i])
+		b.apply(fib, two[i])
 	}
-	if n := len(b.objects()); n != 5 {
-		t.Errorf("%d objects, want two next hops and a group for each of three sets", n)
+	if n := len(b.objects()); n != 4 {
+		t.Errorf("%d objects, want two next hops and a group for each of two sets", n)
 	}
 }
 
@@ -159,6 +162,19 @@ func TestApplyWithoutNewsOfTheLoss(t *testing.T) {
 	b.apply(fib, via("10.0.2.2/32", leaf0, leaf1), via("10.0.3.3/32", leaf0))
 	b.want("10.0.2.2 via fe80::1%up0 fe80::2%up1", "10.0.3.3 via fe80::1%up0", "10.0.4.4 via fe80::1%up0",
 		"10.0.5.5 via fe80::1%up0 fe80::2%up1")
+}
+
+func TestRemoveWhatTheKernelRemoved(t *testing.T) {
+	b := newBench(t)
+	fib := b.open()
+	b.apply(fib, via("10.0.2.2/32", leaf0), via("10.0.3.3/32", leaf1))
+	b.ip("link del up0")
+	b.eventually("route gone with the link", func() bool { return len(b.routes()) == 1 })
+	b.apply(fib, via("10.0.2.2/32"))
+	b.want("10.0.3.3 via fe80::2%up1")
+	if got := fib.Routes(); len(got) != 1 {
+		t.Errorf("believed in the kernel: %v", got)
+	}
 }
 
 func TestApplyToLinkThatIsDown(t *testing.T) {
@@ -232,7 +248,7 @@ func TestForeignRoutesStay(t *testing.T) {
 		"-6 route add c0d1::2/128 dev up0 metric 20 proto static",
 		"route add 10.0.3.3/32 dev up0 proto static",
 		"nexthop add id 7 via fe80::9 dev up0",
-		"nexthop add id 1818034176 via fe80::a dev up0", // the first number we would take
+		"nexthop add id 1819082752 via fe80::a dev up0", // the first number we would take
 		"route add 10.0.4.4/32 nhid 7",
 	}
 	for _, line := range foreign {
@@ -240,7 +256,7 @@ func TestForeignRoutesStay(t *testing.T) {
 	}
 	show := func() string {
 		return string(b.ip("route show proto static")) + string(b.ip("-6 route show proto static")) +
-			string(b.ip("route show 10.0.4.4")) + string(b.ip("nexthop show id 7")) + string(b.ip("nexthop show id 1818034176"))
+			string(b.ip("route show 10.0.4.4")) + string(b.ip("nexthop show id 7")) + string(b.ip("nexthop show id 1819082752"))
 	}
 	before := show()
 	fib := b.open()
