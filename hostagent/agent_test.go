@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,8 +28,11 @@ type world struct {
 	ctx    context.Context
 	group  *errgroup.Group
 	state  kernel.State
-	orders []string
 	broken bool // the kernel refuses routes
+
+	mu          sync.Mutex
+	orders      []string
+	discovering map[string]int // by link, the runs of router discovery that have not ended
 }
 
 func newWorld(t *testing.T, uplinks ...string) *world {
@@ -37,14 +40,15 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	group, ctx := errgroup.WithContext(ctx)
 	cfg := DefaultConfig()
 	cfg.AS, cfg.Uplinks, cfg.RouterID = 64512, uplinks, netip.MustParseAddr("10.0.1.1")
-	w := &world{ctx: ctx, group: group, state: kernel.State{Links: map[string]kernel.Link{}}}
+	w := &world{ctx: ctx, group: group, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
 	w.Agent = New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	w.fib, w.bgp = w, w
 	w.sysctls = func(string) ([]string, error) { return nil, nil }
 	w.discover = func(ctx context.Context, link string, _ chan<- nd.Heard) error {
 		w.order("discover %s", link)
+		w.count(link, +1)
 		<-ctx.Done()
-		w.order("stop discovering %s", link)
+		w.count(link, -1)
 		return nil
 	}
 	t.Cleanup(func() { cancel(); group.Wait() })
@@ -52,7 +56,30 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 }
 
 func (w *world) order(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.orders = append(w.orders, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+}
+
+func (w *world) count(link string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.discovering[link] += n; w.discovering[link] == 0 {
+		delete(w.discovering, link)
+	}
+}
+
+// expectDiscovery compares the links on which router discovery runs, once each.
+func (w *world) expectDiscovery(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	counts := map[string]int{}
+	for _, link := range want {
+		counts[link] = 1
+	}
+	if diff := cmp.Diff(counts, w.discovering); diff != "" {
+		t.Errorf("router discovery by link (-want +got):\n%s", diff)
+	}
 }
 
 // expect compares the orders since the last call.
@@ -80,11 +107,17 @@ func (w *world) SetSource(v4, v6 netip.Addr) error {
 	return nil
 }
 
-func (w *world) LinkLost(name string)                               { w.order("lost %s", name) }
-func (w *world) Close() error                                       { return nil }
-func (w *world) AddPeer(_ context.Context, peer netip.Addr) error    { w.order("peer +%s", peer); return nil }
-func (w *world) DeletePeer(_ context.Context, peer netip.Addr) error { w.order("peer -%s", peer); return nil }
-func (w *world) Peers(context.Context) ([]bgp.Peer, error)          { return nil, nil }
+func (w *world) LinkLost(name string) { w.order("lost %s", name) }
+func (w *world) Len() int             { return 0 }
+func (w *world) AddPeer(_ context.Context, peer netip.Addr) error {
+	w.order("peer +%s", peer)
+	return nil
+}
+func (w *world) DeletePeer(_ context.Context, peer netip.Addr) error {
+	w.order("peer -%s", peer)
+	return nil
+}
+func (w *world) Peers(context.Context) ([]bgp.Peer, error) { return nil, nil }
 func (w *world) Announce(_ context.Context, prefixes []netip.Prefix) error {
 	w.order("announce %s", strings.Trim(fmt.Sprint(prefixes), "[]"))
 	return nil
@@ -97,6 +130,7 @@ func (w *world) link(name string, up bool, losses uint64) {
 	l.LinkLocal = netip.MustParseAddr("fe80::a").WithZone(name)
 	w.state.Links[name] = l
 	w.onKernel(w.ctx, w.group, w.state)
+	synctest.Wait()
 }
 
 func (w *world) unplug(name string) {
@@ -137,7 +171,6 @@ const leaf1, leaf2, other = "fe80::1%eth0", "fe80::2%eth1", "fe80::bad%eth0"
 func bothLeaves(t *testing.T) *world {
 	w := newWorld(t, "eth*")
 	w.link("eth0", true, 0)
-	synctest.Wait()
 	w.link("eth1", true, 0)
 	for i, leaf := range []string{leaf1, leaf2} {
 		w.hear(leaf)
@@ -156,7 +189,8 @@ func TestLossOfALink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.link("eth0", false, 1)
-		w.expect(t, "lost eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "stop discovering eth0")
+		w.expect(t, "lost eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0")
+		w.expectDiscovery(t, "eth1")
 		w.session(leaf1, bgp.Idle) // what BGP had to say of the old session
 		w.announces(leaf1, 65001, "10.0.9.9/32")
 		w.expect(t)
@@ -170,7 +204,8 @@ func TestLossTooQuickToBeSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.link("eth0", true, 1)
-		w.expect(t, "lost eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "stop discovering eth0", "discover eth0")
+		w.expect(t, "lost eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "discover eth0")
+		w.expectDiscovery(t, "eth0", "eth1")
 	})
 }
 
@@ -178,13 +213,10 @@ func TestLinkIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.unplug("eth1")
-		w.expect(t, "lost eth1", "route 10.0.2.2/32 via fe80::1%eth0", "peer -fe80::2%eth1", "stop discovering eth1")
-		if got := slices.Collect(func(yield func(string) bool) {
-			for n := range w.uplinks {
-				yield(n)
-			}
-		}); !slices.Equal(got, []string{"eth0"}) {
-			t.Errorf("uplinks left: %v", got)
+		w.expect(t, "lost eth1", "route 10.0.2.2/32 via fe80::1%eth0", "peer -fe80::2%eth1")
+		w.expectDiscovery(t, "eth0")
+		if _, ok := w.uplinks["eth1"]; ok {
+			t.Error("the agent still knows eth1")
 		}
 	})
 }
