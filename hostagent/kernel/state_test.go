@@ -132,6 +132,9 @@ func TestWatchSurvivesOverrun(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := NewWatcher(slog.New(slog.DiscardHandler))
+	if err := w.view.apply(link(unix.RTM_NEWLINK, 999, ready, 1, "gone")); err != nil { // and nobody heard of its removal
+		t.Fatal(err)
+	}
 	w.subscribe = func() (*conn, error) {
 		w.subscribe = subscribe
 		c, err := subscribe()
@@ -150,6 +153,9 @@ func TestWatchSurvivesOverrun(t *testing.T) {
 	for s := (State{}); len(s.Loopback) < floodSize || !s.Links["up0"].Up; {
 		select {
 		case s = <-w.News():
+			if _, ok := s.Links["gone"]; ok {
+				t.Errorf("a link that is gone: %v", s.Links)
+			}
 		case <-deadline:
 			t.Fatalf("%d of %d addresses seen", len(s.Loopback), floodSize)
 		}
