@@ -21,10 +21,8 @@ func main() {
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "switchagent",
-		Short:         "Add a BGP neighbour on a Juniper leaf for every server that appears on its ports",
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Use: "switchagent", SilenceUsage: true, SilenceErrors: true,
+		Short: "Add a BGP neighbour on a Juniper leaf for every server that appears on its ports",
 	}
 	var path, level string
 	root.PersistentFlags().StringVar(&path, "config", "/etc/switchagent.yaml", "configuration file")
@@ -58,6 +56,5 @@ func runDaemon(cmd *cobra.Command, path, level string) error {
 	}
 	reg := daemon.NewRegistry("switchagent")
 	agent := switchagent.New(cfg, log, reg)
-	service := daemon.Service{Listen: cfg.Listen, Registry: reg, Log: log, Health: agent.Health, Run: agent.Run}
-	return service.Serve(cmd.Context())
+	return daemon.Service{Listen: cfg.Listen, Registry: reg, Log: log, Health: agent.Health, Run: agent.Run}.Serve(cmd.Context())
 }
