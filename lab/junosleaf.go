@@ -1,0 +1,8 @@
+package lab
+
+import (
+	"context"
+	"errors"
+)
+
+func (f *Fabric) startJunos(ctx context.Context, n Node) error { return errors.New("not built yet") }
