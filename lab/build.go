@@ -73,10 +73,11 @@ func sysctls(k Kind) []sysctl {
 		// have the same pair of addresses.
 		{"net.ipv4.fib_multipath_hash_policy", "1"},
 		{"net.ipv6.fib_multipath_hash_policy", "1"},
-		// Loose: a server's packets may come in over a leaf that would
-		// answer over another one.
-		{"net.ipv4.conf.all.rp_filter", "2"},
-		{"net.ipv4.conf.default.rp_filter", "2"},
+		// Off: a server's packets may come in over a leaf that would answer
+		// over another one. The loose mode drops those too on an interface
+		// that has no IPv4 address (__fib_validate_source, no_addr).
+		{"net.ipv4.conf.all.rp_filter", "0"},
+		{"net.ipv4.conf.default.rp_filter", "0"},
 	}
 }
 

@@ -51,6 +51,8 @@ func (t Topology) frr(n Node) (zebra, bgp string, err error) {
 			c.Sessions = append(c.Sessions, frrSession{Key: p.Peer.Address.Addr().String(), Node: p.To.Name})
 		default:
 			c.Sessions = append(c.Sessions, frrSession{Key: p.Interface, Unnumbered: true, Node: p.To.Name})
+		}
+		if p.To.Kind != Legacy {
 			c.Advertise = append(c.Advertise, p.Interface)
 		}
 	}

@@ -6,3 +6,5 @@ import (
 )
 
 func (f *Fabric) startJunos(ctx context.Context, n Node) error { return errors.New("not built yet") }
+
+func RunJunos(ctx context.Context, path string) error { return errors.New("not built yet") }
