@@ -12,7 +12,7 @@ import (
 // build makes namespaces, links and addresses. Links that are down at the
 // start stay so.
 func (f *Fabric) build() error {
-	for _, n := range f.Topology.Nodes {
+	for _, n := range f.nodes() {
 		if err := f.buildNode(n); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ type sysctl struct{ key, value string }
 // sysctls returns what a node's kernel needs before its interfaces exist. A
 // server is left as its distribution leaves it: what it needs, its daemon sets.
 func sysctls(k Kind) []sysctl {
-	if k == Server || k == Legacy {
+	if k == Server || k == Legacy || k == Sidecar {
 		return nil
 	}
 	return []sysctl{

@@ -67,13 +67,19 @@ func (f *Fabric) StartHost(ctx context.Context, server string) error {
 	if !ok || n.Kind != Server {
 		return fmt.Errorf("%s is no server", server)
 	}
+	return f.startHostAs(ctx, n, n.Daemon)
+}
+
+// startHostAs starts a daemon other than the server's own.
+func (f *Fabric) startHostAs(ctx context.Context, n Node, d Daemon) error {
+	n.Daemon = d
 	host, err := f.startHost(ctx, n)
 	if err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.hosts[server] = host
+	f.hosts[n.Name] = host
 	return nil
 }
 

@@ -89,6 +89,12 @@ func Up(ctx context.Context, cfg Config) (*Fabric, error) {
 // Open returns the running fabric name, to look into it. Its daemons were
 // started by another process: it cannot stop them one by one.
 func Open(name string) (*Fabric, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if os.Geteuid() != 0 {
+		return nil, ErrNotRoot
+	}
 	text, err := os.ReadFile(filepath.Join(StateRoot, name, manifestFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("fabric %s is not up", name)
@@ -101,16 +107,28 @@ func Open(name string) (*Fabric, error) {
 		return nil, fmt.Errorf("reading fabric %s: %w", name, err)
 	}
 	f := newFabric(m.Topology, m.Binaries)
-	for _, n := range f.Topology.Nodes {
+	for _, n := range f.nodes() {
 		if f.spaces[n.Name], err = netns.Open(f.space(n.Name)); err != nil {
 			return nil, fmt.Errorf("fabric %s is damaged, take it down: %w", name, err)
 		}
 		if f.runsFRR(n) {
 			f.routers[n.Name] = frr.Open(f.nodeDir(n.Name))
 		}
+		running, err := processes(f.spaces[n.Name])
+		if err != nil {
+			return nil, err
+		}
+		if n.Kind == Server && len(running) > 0 {
+			f.hosts[n.Name] = foreign{}
+		}
 	}
 	return f, nil
 }
+
+// foreign is a daemon that another process started.
+type foreign struct{}
+
+func (foreign) Stop() error { return errors.New("it was started by another lab") }
 
 func newFabric(t Topology, b Binaries) *Fabric {
 	return &Fabric{
@@ -169,6 +187,9 @@ func (f *Fabric) Close() error {
 // Down takes down whatever there is of the fabric name: the processes in its
 // namespaces, the namespaces, and its directory. Nothing there is no error.
 func Down(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
 	if os.Geteuid() != 0 {
 		return ErrNotRoot
 	}
@@ -199,8 +220,13 @@ func takeDown(name string) error {
 	return errors.Join(errs...)
 }
 
+// nodes returns the nodes of the topology and those that follow from it.
+func (f *Fabric) nodes() []Node {
+	return slices.Concat(f.Topology.Nodes, f.Topology.sidecars())
+}
+
 func (f *Fabric) makeDirs() error {
-	for _, n := range f.Topology.Nodes {
+	for _, n := range f.nodes() {
 		if err := os.MkdirAll(f.nodeDir(n.Name), 0o755); err != nil {
 			return err
 		}

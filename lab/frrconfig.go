@@ -46,6 +46,8 @@ func (t Topology) frr(n Node) (zebra, bgp string, err error) {
 	c := frrConfig{Node: n, RASeconds: int(t.RAInterval.Seconds())}
 	for _, p := range t.Ports(n.Name) {
 		switch {
+		case n.Kind == LeafJunos:
+			continue // the simulated Junos configures its FRR
 		case p.To.Kind == Legacy:
 		case p.Address.IsValid():
 			c.Sessions = append(c.Sessions, frrSession{Key: p.Peer.Address.Addr().String(), Node: p.To.Name})
@@ -70,6 +72,9 @@ func (t Topology) frr(n Node) (zebra, bgp string, err error) {
 	}
 	if zebra, err = render("zebra.conf.tmpl", c); err != nil {
 		return "", "", err
+	}
+	if n.Kind == LeafJunos {
+		return zebra, "", nil
 	}
 	bgp, err = render("bgpd.conf.tmpl", c)
 	return zebra, bgp, err

@@ -123,11 +123,12 @@ func (p *prober) reflect() error {
 	}
 }
 
-// lost counts the probes sent in [from, to) that did not return.
+// lost counts the probes sent in [from, to) that did not return; the zero to
+// is the end of all time.
 func lost(probes []probe, from, to time.Time) int {
 	n := 0
 	for _, p := range probes {
-		if !p.returned && !p.sent.Before(from) && p.sent.Before(to) {
+		if !p.returned && !p.sent.Before(from) && (to.IsZero() || p.sent.Before(to)) {
 			n++
 		}
 	}

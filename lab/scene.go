@@ -61,11 +61,11 @@ func (s Scene) Play(ctx context.Context, f *Fabric) Result {
 
 // A Report is what a demo has shown.
 type Report struct {
-	Fabric   Topology  `json:"fabric"`
-	Started  time.Time `json:"started"`
-	UpTime   float64   `json:"upSeconds"` // until the fabric had converged
-	Scenes   []Result  `json:"scenes"`
-	AllHolds bool      `json:"allHolds"`
+	Fabric  Topology  `json:"fabric"`
+	Started time.Time `json:"started"`
+	UpTime  float64   `json:"upSeconds"` // until the fabric had converged
+	Scenes  []Result  `json:"scenes"`
+	AllHold bool      `json:"allHold"`
 }
 
 // Newcomer is the server of the talk's fabric that appears in the first scene.
@@ -91,17 +91,17 @@ func Demo(ctx context.Context, cfg Config) (report Report, err error) {
 		return report, fmt.Errorf("waiting for the routes: %w", err)
 	}
 	report.UpTime = time.Since(report.Started).Seconds()
-	report.AllHolds = true
+	report.AllHold = true
 	for i, s := range Scenes() {
 		f.say("\nscene %d: %s: %s", i+1, s.Name, s.Expected)
 		r := s.Play(ctx, f)
 		if ctx.Err() != nil {
-			report.AllHolds = false
+			report.AllHold = false
 			return report, context.Cause(ctx)
 		}
 		f.say("  %s: %s", verdict(r.Holds), r.Seen)
 		report.Scenes = append(report.Scenes, r)
-		report.AllHolds = report.AllHolds && r.Holds
+		report.AllHold = report.AllHold && r.Holds
 	}
 	return report, nil
 }

@@ -259,7 +259,7 @@ func (t flap) judge(probes []probe) outcome {
 		Sent:        len(probes),
 		LostBefore:  lost(probes, t.start, t.down),
 		LostOut:     lost(probes, t.down, t.up),
-		LostBack:    lost(probes, t.up, time.Now()),
+		LostBack:    lost(probes, t.up, time.Time{}),
 		OutSeconds:  t.moved.Sub(t.down).Seconds(),
 		BackSeconds: t.returned.Sub(t.up).Seconds(),
 	}

@@ -55,6 +55,10 @@ func (f *Fabric) Sessions(ctx context.Context, node string) ([]Session, error) {
 	if err := json.Unmarshal(out, &raw); err != nil {
 		return nil, fmt.Errorf("%s: reading show bgp neighbors: %w", node, err)
 	}
+	ports, err := f.portsByNeighbor(node)
+	if err != nil {
+		return nil, err
+	}
 	var sessions []Session
 	for key, text := range raw {
 		var n frrNeighbor
@@ -62,9 +66,9 @@ func (f *Fabric) Sessions(ctx context.Context, node string) ([]Session, error) {
 		if json.Unmarshal(text, &n) != nil || n.BGPState == "" {
 			continue
 		}
-		port, ok, err := f.portOf(node, key, n.BGPNeighborAddr)
-		if err != nil {
-			return nil, err
+		port, ok := ports[key]
+		if !ok {
+			port, ok = ports[n.BGPNeighborAddr]
 		}
 		if ok {
 			sessions = append(sessions, n.session(port))
@@ -88,50 +92,51 @@ func (n frrNeighbor) session(p Port) Session {
 	return s
 }
 
-// portOf finds the link of a BGP neighbour, which FRR calls by our interface
-// or by an address at the other end.
-func (f *Fabric) portOf(node, key, address string) (Port, bool, error) {
+// portsByNeighbor finds the link of a BGP neighbour by any of the names that
+// FRR has for one: our interface, or an address at the other end.
+func (f *Fabric) portsByNeighbor(node string) (map[string]Port, error) {
+	byName := map[string]Port{}
+	addresses := map[string]map[string][]netip.Addr{} // by node and interface
 	for _, p := range f.Topology.Ports(node) {
-		if p.Interface == key || p.Peer.Address.IsValid() && p.Peer.Address.Addr().String() == key {
-			return p, true, nil
+		byName[p.Interface] = p
+		if addresses[p.To.Name] == nil {
+			all, err := f.addresses6(p.To.Name)
+			if err != nil {
+				return nil, err
+			}
+			addresses[p.To.Name] = all
+		}
+		for _, a := range addresses[p.To.Name][p.Peer.Interface] {
+			byName[a.String()] = p
 		}
 	}
-	addr, err := netip.ParseAddr(address)
-	if err != nil || !addr.IsLinkLocalUnicast() {
-		return Port{}, false, nil
-	}
-	for _, p := range f.Topology.Ports(node) {
-		theirs, err := f.linkLocals(p.Peer)
-		if err != nil {
-			return Port{}, false, err
-		}
-		if slices.Contains(theirs, addr) {
-			return p, true, nil
-		}
-	}
-	return Port{}, false, nil
+	return byName, nil
 }
 
-// linkLocals returns the IPv6 link-local addresses of an interface.
-func (f *Fabric) linkLocals(e End) ([]netip.Addr, error) {
-	var addrs []netip.Addr
-	err := f.spaces[e.Node].Do(func() error {
-		link, err := netlink.LinkByName(e.Interface)
+// addresses6 returns the IPv6 addresses of a node by interface.
+func (f *Fabric) addresses6(node string) (map[string][]netip.Addr, error) {
+	addresses := map[string][]netip.Addr{}
+	err := f.spaces[node].Do(func() error {
+		links, err := netlink.LinkList()
 		if err != nil {
 			return err
 		}
-		list, err := netlink.AddrList(link, netlink.FAMILY_V6)
+		names := map[int]string{}
+		for _, l := range links {
+			names[l.Attrs().Index] = l.Attrs().Name
+		}
+		list, err := netlink.AddrList(nil, netlink.FAMILY_V6)
 		for _, a := range list {
-			if addr, ok := netip.AddrFromSlice(a.IP); ok && addr.IsLinkLocalUnicast() {
-				addrs = append(addrs, addr)
+			if addr, ok := netip.AddrFromSlice(a.IP); ok {
+				addresses[names[a.LinkIndex]] = append(addresses[names[a.LinkIndex]], addr)
 			}
 		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: reading addresses: %w", e.Node, e.Interface, err)
+		return nil, fmt.Errorf("%s: reading addresses: %w", node, err)
 	}
-	return addrs, nil
+	return addresses, nil
 }
 
 // AwaitConverged waits until every link between routers and to servers that

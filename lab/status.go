@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -43,7 +45,7 @@ type Process struct {
 // Status looks into every node.
 func (f *Fabric) Status(ctx context.Context) (Status, error) {
 	s := Status{Fabric: f.Topology.Name}
-	for _, n := range f.Topology.Nodes {
+	for _, n := range f.nodes() {
 		node, err := f.nodeStatus(ctx, n)
 		if err != nil {
 			return Status{}, err
@@ -62,7 +64,7 @@ func (f *Fabric) nodeStatus(ctx context.Context, n Node) (NodeStatus, error) {
 	if s.Processes, err = processes(f.spaces[n.Name]); err != nil {
 		return s, err
 	}
-	if n.Kind != Server && n.Kind != Legacy {
+	if n.Kind == Spine || n.IsLeaf() {
 		if s.Sessions, err = f.Sessions(ctx, n.Name); err != nil {
 			return s, err
 		}
@@ -78,11 +80,12 @@ func processes(ns *netns.NS) ([]Process, error) {
 	}
 	var ps []Process
 	for _, pid := range pids {
-		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if err != nil {
+		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil || len(args) == 0 {
 			continue // it has ended since
 		}
-		ps = append(ps, Process{strings.TrimSpace(string(comm)), pid})
+		name, _, _ := strings.Cut(string(args), "\x00")
+		ps = append(ps, Process{filepath.Base(name), pid})
 	}
 	slices.SortFunc(ps, func(a, b Process) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.PID, b.PID))
@@ -99,7 +102,11 @@ func (s Status) WriteText(w io.Writer) error {
 		for _, p := range n.Processes {
 			ps = append(ps, fmt.Sprintf("%s (%d)", p.Name, p.PID))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\n", n.Name, n.Kind, n.AS, len(n.Routes), strings.Join(ps, ", "))
+		as := "-"
+		if n.AS != 0 {
+			as = strconv.FormatUint(uint64(n.AS), 10)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", n.Name, n.Kind, as, len(n.Routes), strings.Join(ps, ", "))
 	}
 	fmt.Fprintln(t, "\nSESSION\tINTERFACE\tPEER\tAS\tSTATE\tUP")
 	for _, n := range s.Nodes {
@@ -152,7 +159,7 @@ func (s ExitStatus) Error() string { return fmt.Sprintf("the command ended with 
 
 func (f *Fabric) nodeNames() []string {
 	var names []string
-	for _, n := range f.Topology.Nodes {
+	for _, n := range f.nodes() {
 		names = append(names, n.Name)
 	}
 	return names

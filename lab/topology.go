@@ -19,6 +19,7 @@ const (
 	LeafJunos Kind = "leaf-junos" // simulated Junos; a switchagent beside it adds the servers
 	Server    Kind = "server"     // announces its loopbacks over every link it has
 	Legacy    Kind = "legacy"     // a host without BGP, in a subnet of a leaf
+	Sidecar   Kind = "sidecar"    // a Junos leaf's switchagent; it follows from the leaf
 )
 
 // A Daemon is what a server runs to join the fabric.
@@ -164,9 +165,7 @@ func (t Topology) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
-	if !regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`).MatchString(t.Name) {
-		bad("name %q: want 1 to 16 lower-case letters and digits, a letter first", t.Name)
-	}
+	errs = append(errs, checkName(t.Name))
 	if t.RAInterval%time.Second != 0 || t.RAInterval < 4*time.Second || t.RAInterval > 1800*time.Second {
 		bad("RA interval %v: want whole seconds from 4s to 1800s", t.RAInterval)
 	}
@@ -190,7 +189,31 @@ func (t Topology) Validate() error {
 			}
 		}
 	}
+	for _, n := range t.OfKind(LeafJunos) {
+		if as := t.serverASes(n.Name); len(as) > 1 {
+			bad("node %q: its servers are of AS %v: a Junos leaf has one group of servers, of one AS", n.Name, as)
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// checkName refuses names that cannot be a fabric's. Without a dash in them, no
+// name of a fabric begins that of another one's namespaces.
+func checkName(name string) error {
+	if !regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`).MatchString(name) {
+		return fmt.Errorf("name %q: want 1 to 16 lower-case letters and digits, a letter first", name)
+	}
+	return nil
+}
+
+// serverASes returns the AS numbers of the servers on a leaf.
+func (t Topology) serverASes(leaf string) []uint32 {
+	var all []uint32
+	for _, p := range t.PortsTo(leaf, Server) {
+		all = append(all, p.To.AS)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (n Node) validate() error {

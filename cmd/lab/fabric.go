@@ -27,31 +27,50 @@ func config(cmd *cobra.Command, topology lab.Topology) (lab.Config, error) {
 	}, nil
 }
 
+// talk is the fabric of the talk under a name of one's own.
+func talk(name string, rival bool) lab.Topology {
+	topology := lab.Talk()
+	topology.Name = name
+	if rival {
+		return topology.AllFRR()
+	}
+	return topology
+}
+
+func rivalFlag(cmd *cobra.Command, rival *bool) {
+	cmd.Flags().BoolVar(rival, "frr", false, "run FRR in the places of Junos and of our agents")
+}
+
+func nameFlag(cmd *cobra.Command, name *string, standard string) {
+	cmd.Flags().StringVar(name, "name", standard, "name of the fabric, with which those of its namespaces begin")
+}
+
 // convergence is how long `lab up` waits for the routes: more than one
 // interval between two router advertisements of a leaf.
 const convergence = time.Minute
 
 func upCommand() *cobra.Command {
 	var rival bool
+	var name string
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Bring the fabric of the talk up and leave it running",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			topology := lab.Talk()
-			if rival {
-				topology = topology.AllFRR()
-			}
-			cfg, err := config(cmd, topology)
+			cfg, err := config(cmd, talk(name, rival))
 			if err != nil {
 				return err
 			}
 			return up(cmd.Context(), cfg)
 		},
 	}
-	cmd.Flags().BoolVar(&rival, "frr", false, "run FRR in the places of Junos and of our agents")
+	rivalFlag(cmd, &rival)
+	nameFlag(cmd, &name, standardName)
 	return cmd
 }
+
+// standardName is that of the fabric that up leaves for the other commands.
+const standardName = "lm"
 
 func up(ctx context.Context, cfg lab.Config) error {
 	f, err := lab.Up(ctx, cfg)
@@ -77,18 +96,19 @@ func up(ctx context.Context, cfg lab.Config) error {
 }
 
 func downCommand() *cobra.Command {
-	return &cobra.Command{
+	var name string
+	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Take the fabric down, or what is left of it",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return lab.Down(cmd.Context(), lab.Talk().Name)
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return lab.Down(cmd.Context(), name) },
 	}
+	nameFlag(cmd, &name, standardName)
+	return cmd
 }
 
 func statusCommand() *cobra.Command {
-	var format string
+	var format, name string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the nodes of the running fabric, their processes, sessions and routes",
@@ -97,7 +117,7 @@ func statusCommand() *cobra.Command {
 			if format != "text" && format != "json" {
 				return fmt.Errorf("output %q is not allowed: text or json", format)
 			}
-			f, err := lab.Open(lab.Talk().Name)
+			f, err := lab.Open(name)
 			if err != nil {
 				return err
 			}
@@ -114,16 +134,18 @@ func statusCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	nameFlag(cmd, &name, standardName)
 	return cmd
 }
 
 func shellCommand() *cobra.Command {
+	var name string
 	cmd := &cobra.Command{
 		Use:   "shell NODE [COMMAND [ARGUMENT...]]",
 		Short: "Run a shell or a command in a node of the running fabric",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := lab.Open(lab.Talk().Name)
+			f, err := lab.Open(name)
 			if err != nil {
 				return err
 			}
@@ -131,6 +153,7 @@ func shellCommand() *cobra.Command {
 			return f.Shell(context.WithoutCancel(cmd.Context()), args[0], args[1:])
 		},
 	}
+	nameFlag(cmd, &name, standardName)
 	// What follows the node's name is the command's, dashes and all.
 	cmd.Flags().SetInterspersed(false)
 	return cmd
