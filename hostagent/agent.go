@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -36,7 +37,7 @@ type fib interface {
 	Apply([]kernel.Route) error
 	SetSource(v4, v6 netip.Addr) error
 	LinkLost(name string)
-	Close() error
+	Len() int
 }
 
 // speaker is what the agent asks of BGP.
@@ -62,8 +63,9 @@ type Agent struct {
 	uplinks   map[string]*uplink
 	loopback  []netip.Prefix // the global addresses on lo
 	announced []netip.Prefix
-	source    [2]netip.Addr // of the routes: IPv4, IPv6
-	stale     bool          // an order failed: give all of them again
+	source    [2]netip.Addr                 // of the routes: IPv4, IPv6
+	pending   map[netip.Prefix]kernel.Route // what the kernel refused
+	stale     bool                          // BGP or the kernel refused what follows from lo
 
 	heard   chan nd.Heard
 	queries chan func(context.Context)
@@ -78,11 +80,13 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		metrics: newMetrics(reg),
 		rib:     rib.New(rib.Config{AS: cfg.AS, AllowASIn: cfg.AllowASIn}),
 		uplinks: map[string]*uplink{},
+		pending: map[netip.Prefix]kernel.Route{},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
 	}
+	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
-		return nd.New(nd.Config{Link: link, Log: log}).Run(ctx, news)
+		return nd.New(nd.Config{Link: link, Log: log, Metrics: discovery}).Run(ctx, news)
 	}
 	a.sysctls = func(link string) ([]string, error) { return kernel.Sysctls([]string{link}) }
 	a.setHealth("starting")
@@ -305,26 +309,37 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 
 // apply takes changed next-hop sets to the kernel.
 func (a *Agent) apply(changes []rib.Change) {
-	if len(changes) == 0 {
-		return
-	}
 	routes := make([]kernel.Route, len(changes))
 	for i, c := range changes {
 		routes[i] = kernel.Route{Prefix: c.Prefix, NextHops: c.NextHops}
 	}
-	if err := a.fib.Apply(routes); err != nil {
+	a.install(routes)
+}
+
+// install installs routes; those of a batch that fails are tried again.
+func (a *Agent) install(routes []kernel.Route) {
+	if len(routes) == 0 {
+		return
+	}
+	err := a.fib.Apply(routes)
+	if err != nil {
 		a.log.Error("installing routes", "err", err)
 		a.metrics.fibErrors.Inc()
-		a.stale = true
+	}
+	for _, r := range routes {
+		if err != nil {
+			a.pending[r.Prefix] = r
+		} else {
+			delete(a.pending, r.Prefix)
+		}
 	}
 }
 
-// repair gives every order again after one has failed.
+// repair gives the orders again that have failed.
 func (a *Agent) repair(ctx context.Context) {
-	if !a.stale {
-		return
+	if a.stale {
+		a.stale = false
+		a.adoptLoopback(ctx)
 	}
-	a.stale = false
-	a.adoptLoopback(ctx)
-	a.apply(a.rib.All())
+	a.install(slices.Collect(maps.Values(a.pending)))
 }

@@ -15,7 +15,8 @@ type registerer = prometheus.Registerer
 type metrics struct {
 	uplinkUp     *prometheus.GaugeVec
 	sessionUp    *prometheus.GaugeVec
-	routes       *prometheus.GaugeVec
+	received     *prometheus.GaugeVec
+	routes       prometheus.Gauge
 	announced    prometheus.Gauge
 	transitions  *prometheus.CounterVec
 	otherRouters *prometheus.CounterVec
@@ -36,7 +37,8 @@ func newMetrics(reg registerer) *metrics {
 	return &metrics{
 		uplinkUp:     gauge("uplink_up", "Whether the uplink has carrier and a link-local address.", "link"),
 		sessionUp:    gauge("bgp_session_up", "Whether the BGP session with the uplink's leaf is Established.", "link"),
-		routes:       gauge("routes", "Prefixes routed over at least one leaf.", "family"),
+		received:     gauge("bgp_prefixes_received", "Prefixes that the uplink's leaf announces and that are accepted.", "link"),
+		routes:       gauge("routes", "Prefixes routed over at least one leaf.").WithLabelValues(),
 		announced:    gauge("announced_prefixes", "Prefixes announced to the leaves.").WithLabelValues(),
 		transitions:  counter("bgp_session_transitions_total", "Sessions that came up or went down.", "link", "to"),
 		otherRouters: counter("nd_other_router_advertisements_total", "Advertisements of a router other than the one peered with.", "link"),
@@ -51,9 +53,10 @@ func (a *Agent) report() {
 		a.metrics.uplinkUp.WithLabelValues(name).Set(number(u.stop != nil))
 		a.metrics.sessionUp.WithLabelValues(name).Set(number(u.established()))
 	}
-	v4, v6 := a.rib.Count()
-	a.metrics.routes.WithLabelValues("ipv4").Set(float64(v4))
-	a.metrics.routes.WithLabelValues("ipv6").Set(float64(v6))
+	for _, p := range a.rib.Peers() {
+		a.metrics.received.WithLabelValues(p.Addr.Zone()).Set(float64(p.Prefixes))
+	}
+	a.metrics.routes.Set(float64(a.fib.Len()))
 	a.metrics.announced.Set(float64(len(a.announced)))
 }
 

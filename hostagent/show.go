@@ -105,7 +105,7 @@ type Path struct {
 	MED       uint32 `json:"metric"`
 	LocalPref uint32 `json:"locPrf"`
 	Best      bool   `json:"bestpath"`
-	Multipath bool   `json:"multipath"`        // carries traffic
+	Multipath bool   `json:"multipath"`        // carries traffic together with others
 	Why       string `json:"reason,omitempty"` // why it does not carry traffic
 }
 
@@ -120,14 +120,14 @@ func (a *Agent) routes(context.Context) (Routes, error) {
 }
 
 func describe(p rib.EntryPath) Path {
-	ases := make([]string, len(p.ASPath))
-	for i, as := range p.ASPath {
+	ases := make([]string, len(p.Path.ASPath))
+	for i, as := range p.Path.ASPath {
 		ases[i] = strconv.FormatUint(uint64(as), 10)
 	}
 	return Path{
 		Uplink: p.Peer.Zone(), NextHop: p.Peer.String(), ASPath: strings.Join(ases, " "),
-		Origin: [...]string{"IGP", "EGP", "incomplete"}[min(p.Origin, 2)], MED: p.MED, LocalPref: p.LocalPref,
-		Best: p.Best, Multipath: p.Multipath, Why: p.Reason,
+		Origin: [...]string{"IGP", "EGP", "incomplete"}[min(p.Path.Origin, 2)], MED: p.Path.MED, LocalPref: p.Path.LocalPref,
+		Best: p.Best, Multipath: p.Multipath, Why: string(p.Reason),
 	}
 }
 

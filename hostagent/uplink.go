@@ -36,10 +36,10 @@ func (u *uplink) status() string {
 	switch {
 	case u.missing:
 		return "interface does not exist"
-	case u.link.IPv6Disabled:
-		return "IPv6 is disabled (net.ipv6.conf." + u.link.Name + ".disable_ipv6)"
 	case !u.link.Up:
 		return "no carrier"
+	case u.link.Problem != nil:
+		return u.link.Problem.Error()
 	case !u.link.LinkLocal.IsValid():
 		return "no link-local address"
 	case !u.leaf.IsValid():
