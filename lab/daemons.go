@@ -30,6 +30,26 @@ func BinariesIn(dir string) Binaries {
 	}
 }
 
+// check returns an error if a program that the topology needs is missing.
+func (b Binaries) check(t Topology) error {
+	needed := []string{b.Lab}
+	if len(t.OfKind(LeafJunos)) > 0 {
+		needed = append(needed, b.SwitchAgent)
+	}
+	for _, n := range t.OfKind(Server) {
+		if n.Daemon != HostFRR {
+			needed = append(needed, b.HostAgent)
+			break
+		}
+	}
+	for _, path := range needed {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("a program is missing (make build makes it): %w", err)
+		}
+	}
+	return nil
+}
+
 // startNetwork starts what a spine or leaf runs.
 func (f *Fabric) startNetwork(ctx context.Context, n Node) error {
 	if err := f.startFRR(ctx, n); err != nil {

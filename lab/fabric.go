@@ -71,6 +71,12 @@ func Up(ctx context.Context, cfg Config) (*Fabric, error) {
 	if err := cfg.Topology.Validate(); err != nil {
 		return nil, fmt.Errorf("topology: %w", err)
 	}
+	if os.Geteuid() != 0 {
+		return nil, ErrNotRoot
+	}
+	if err := cfg.Binaries.check(cfg.Topology); err != nil {
+		return nil, err
+	}
 	f := newFabric(cfg.Topology, cfg.Binaries)
 	f.holdDown = cfg.HoldDown
 	if cfg.Out != nil {
