@@ -203,6 +203,9 @@ func (f *FIB) Routes() []Route {
 	return routes
 }
 
+// Len returns how many prefixes are installed.
+func (f *FIB) Len() int { return len(f.routes) }
+
 // Close removes all that is ours from the kernel. The FIB cannot be used afterwards.
 func (f *FIB) Close() error {
 	err := f.clear()

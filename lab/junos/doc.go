@@ -1,0 +1,2 @@
+// Package junos simulates a Junos leaf.
+package junos
