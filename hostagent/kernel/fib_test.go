@@ -262,9 +262,12 @@ func TestForeignRoutesStay(t *testing.T) {
 	}
 	before := show()
 	fib := b.open()
-	orders := []kernel.Route{via("10.0.2.2/32", leaf0), via("c0d1::2/128", leaf0), via("10.0.3.3/32", leaf0), via("10.0.4.4/32", leaf1)}
+	orders := []kernel.Route{
+		via("10.0.2.2/32", leaf0), via("c0d1::2/128", leaf0), via("10.0.3.3/32", leaf0), via("10.0.4.4/32", leaf1),
+	}
 	err := fib.Apply(orders)
-	if got := failed(err); len(got) != 2 || got["10.0.2.2/32"] == nil || got["c0d1::2/128"] == nil || !errors.Is(err, unix.EEXIST) {
+	got := failed(err)
+	if len(got) != 2 || got["10.0.2.2/32"] == nil || got["c0d1::2/128"] == nil || !errors.Is(err, unix.EEXIST) {
 		t.Errorf("failed: %v", err)
 	}
 	b.want("10.0.3.3 via fe80::1%up0", "10.0.4.4 via fe80::2%up1")
@@ -292,7 +295,11 @@ func TestSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.apply(fib, via("::/0", leaf1))
-	want := []string{"10.0.2.2 src 10.0.0.1 via fe80::1%up0", "c0d1::2 src c0d1::1 via fe80::1%up0", "default src c0d1::1 via fe80::2%up1"}
+	want := []string{
+		"10.0.2.2 src 10.0.0.1 via fe80::1%up0",
+		"c0d1::2 src c0d1::1 via fe80::1%up0",
+		"default src c0d1::1 via fe80::2%up1",
+	}
 	b.want(want...)
 	sent := fib.Sent()
 	if err := fib.SetSource(v4, v6); err != nil || fib.Sent() != sent {
