@@ -164,10 +164,12 @@ func TestApplyWithoutNewsOfTheLoss(t *testing.T) {
 		"10.0.5.5 via fe80::1%up0 fe80::2%up1")
 }
 
-func TestRemoveWhatTheKernelRemoved(t *testing.T) {
+func TestRemoveWhatIsGone(t *testing.T) {
 	b := newBench(t)
 	fib := b.open()
-	b.apply(fib, via("10.0.2.2/32", leaf0), via("10.0.3.3/32", leaf1))
+	b.apply(fib, via("10.0.2.2/32", leaf0), via("10.0.3.3/32", leaf1), via("10.0.4.4/32", leaf1))
+	b.ip("route del 10.0.4.4/32")
+	b.apply(fib, via("10.0.4.4/32"))
 	b.ip("link del up0")
 	b.eventually("route gone with the link", func() bool { return len(b.routes()) == 1 })
 	b.apply(fib, via("10.0.2.2/32"))

@@ -240,7 +240,7 @@ func (o *objects) resync() (gone []*group, changed bool, err error) {
 // list asks the kernel for the objects of our protocol, and returns the members of each; nil for one that is not a group.
 func (o *objects) list() (map[uint32][]uint32, error) {
 	var have map[uint32][]uint32
-	err := o.retryDump(func() error {
+	err := retryDump(func() error {
 		have = make(map[uint32][]uint32)
 		request := new(batch)
 		request.begin(unix.RTM_GETNEXTHOP, 0, make([]byte, sizeofNhmsg)...)
@@ -258,7 +258,8 @@ func (o *objects) list() (map[uint32][]uint32, error) {
 	return have, nil
 }
 
-func (o *objects) retryDump(dump func() error) error {
+// retryDump repeats a listing that changed while the kernel made it.
+func retryDump(dump func() error) error {
 	var err error
 	for range dumpTries {
 		if err = dump(); !errors.Is(err, unix.EINTR) {
