@@ -69,10 +69,8 @@ type (
 		Flags   []string
 	}
 	ipNexthop struct {
-		ID    uint32
-		Dev   string
-		Via   json.RawMessage // an address, or an object with host
-		Flags []string
+		ID uint32
+		ipHop
 		Group []struct{ ID uint32 }
 	}
 )
@@ -145,9 +143,7 @@ func (r ipRoute) resolve(family int, nexthops []ipNexthop) (Route, error) {
 		hops = []ipHop{r.ipHop}
 	}
 	if r.NHID != 0 {
-		if hops, err = expand(r.NHID, nexthops); err != nil {
-			return Route{}, err
-		}
+		hops = expand(r.NHID, nexthops)
 	}
 	route := Route{Dst: dst, Protocol: r.Protocol, Source: r.PrefSrc}
 	for _, h := range hops {
@@ -181,33 +177,19 @@ func parseDst(s string, family int) (netip.Prefix, error) {
 	return addr.Prefix(addr.BitLen())
 }
 
-// expand returns the hops of the next-hop object or group id.
-func expand(id uint32, all []ipNexthop) ([]ipHop, error) {
+// expand returns the hops of the next-hop object or group id. One that is not
+// there was deleted between the two commands: the route is about to go too.
+func expand(id uint32, all []ipNexthop) []ipHop {
 	i := slices.IndexFunc(all, func(n ipNexthop) bool { return n.ID == id })
 	if i < 0 {
-		// Deleted between the two commands; the route is about to go too.
-		return nil, nil
+		return nil
 	}
-	if n := all[i]; len(n.Group) == 0 {
-		return n.hop()
+	if len(all[i].Group) == 0 {
+		return []ipHop{all[i].ipHop}
 	}
 	var hops []ipHop
 	for _, member := range all[i].Group {
-		more, err := expand(member.ID, all)
-		if err != nil {
-			return nil, err
-		}
-		hops = append(hops, more...)
+		hops = append(hops, expand(member.ID, all)...)
 	}
-	return hops, nil
-}
-
-func (n ipNexthop) hop() ([]ipHop, error) {
-	hop := ipHop{Dev: n.Dev, Flags: n.Flags}
-	if len(n.Via) > 0 && json.Unmarshal(n.Via, &hop.Gateway) != nil {
-		if err := json.Unmarshal(n.Via, &hop.Via); err != nil {
-			return nil, fmt.Errorf("next hop %d: via %s: %w", n.ID, n.Via, err)
-		}
-	}
-	return []ipHop{hop}, nil
+	return hops
 }

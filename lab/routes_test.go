@@ -17,8 +17,8 @@ const (
 {"dst":"192.168.101.0/24","nhid":7,"protocol":"196","prefsrc":"10.0.1.1","flags":[]},
 {"dst":"10.9.9.9","nhid":9,"protocol":"196","flags":[]}]`
 	recordedNexthops = `[
-{"id":4,"via":"fe80::1","dev":"eth0","scope":"link","protocol":"196","flags":[]},
-{"id":5,"via":{"family":"inet6","host":"fe80::2"},"dev":"eth1","scope":"link","protocol":"196","flags":[]},
+{"id":4,"gateway":"fe80::1","dev":"eth0","scope":"link","protocol":"196","flags":[]},
+{"id":5,"gateway":"fe80::2","dev":"eth1","scope":"link","protocol":"196","flags":[]},
 {"id":7,"group":[{"id":5},{"id":4}],"scope":"global","protocol":"196","flags":[]}]`
 )
 
