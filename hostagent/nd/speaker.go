@@ -155,21 +155,25 @@ func (s *Speaker) receive(ctx context.Context, to chan<- datagram) error {
 
 // loop owns the schedules.
 func (s *Speaker) loop(ctx context.Context, received <-chan datagram, news chan<- Heard) {
-	advertise, solicit := time.NewTimer(0), time.NewTimer(0)
-	defer advertise.Stop()
+	solicit, advertise := time.NewTimer(0), time.NewTimer(s.cfg.Interval)
 	defer solicit.Stop()
+	defer advertise.Stop()
 	advertising := advertising{interval: s.cfg.Interval}
 	var soliciting soliciting
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-advertise.C:
-			s.send(advertisement)
-			advertise.Reset(time.Until(advertising.sent(now)))
 		case now := <-solicit.C:
 			s.send(solicitation)
 			solicit.Reset(time.Until(soliciting.sent(now)))
+			// Whoever solicits is a host (RFC 4861 section 6.2.6): say at once
+			// that we are a router all the same.
+			s.send(advertisement)
+			advertise.Reset(time.Until(advertising.sent(now)))
+		case now := <-advertise.C:
+			s.send(advertisement)
+			advertise.Reset(time.Until(advertising.sent(now)))
 		case d := <-received:
 			m, err := parse(d)
 			if err != nil {
