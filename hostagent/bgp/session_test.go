@@ -412,6 +412,7 @@ func TestBIRD(t *testing.T) {
 	for _, prefix := range []string{"10.9.0.0/24", "2001:db8:9::/48"} {
 		s.awaitRoute(leaf0, prefix, whatever)
 	}
+	s.await("End-of-RIB", 0, func(l line) bool { return l.Update != nil && l.Update.EndOfRIB })
 	for _, prefix := range []string{"10.0.1.1/32", "2001:db8::1/128"} {
 		await(t, prefix+" at BIRD", func() bool {
 			out, err := leaf.Run(t.Context(), "birdc", "-s", socket, "show", "route", "all", "for", prefix)
