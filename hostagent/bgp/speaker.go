@@ -95,7 +95,7 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 	defer close(s.news)
 	defer close(s.stopped)
 	var err error
-	if s.gobgp, err = startGoBGP(ctx, s.cfg); err != nil {
+	if s.gobgp, err = startGoBGP(s.cfg); err != nil {
 		return err
 	}
 	defer s.gobgp.stop()
