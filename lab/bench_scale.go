@@ -46,7 +46,9 @@ func Crowd(name string, servers int) (Topology, error) {
 			{Name: "leaf1", Kind: LeafJunos, AS: 65001, Loopbacks: prefixes("10.255.255.1/32")},
 			{Name: "crowd", Kind: Server, Daemon: HostFRR, AS: 64512, Loopbacks: prefixes("10.0.1.1/32")},
 		},
-		Links: []Link{{A: addressed("leaf1", "et-0-0-0", "fc00:1::1/64"), B: addressed("spine1", "swp1", "fc00:1::201/64")}},
+		Links: []Link{{
+			A: addressed("leaf1", "et-0-0-0", "fc00:1::1/64"), B: addressed("spine1", "swp1", "fc00:1::201/64"),
+		}},
 	}
 	for i := range servers {
 		t.Links = append(t.Links, Link{
