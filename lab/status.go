@@ -115,6 +115,14 @@ func (s Status) WriteText(w io.Writer) error {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", x.Node, x.Interface, x.Peer, x.PeerAS, x.State, up)
 		}
 	}
+	fmt.Fprintln(t, "\nSERVER\tROUTE")
+	for _, n := range s.Nodes {
+		for _, r := range n.Routes {
+			if n.Kind == Server {
+				fmt.Fprintf(t, "%s\t%s\n", n.Name, r)
+			}
+		}
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,10 +44,6 @@ func nameFlag(cmd *cobra.Command, name *string, standard string) {
 	cmd.Flags().StringVar(name, "name", standard, "name of the fabric, with which those of its namespaces begin")
 }
 
-// convergence is how long `lab up` waits for the routes: more than one
-// interval between two router advertisements of a leaf.
-const convergence = time.Minute
-
 func upCommand() *cobra.Command {
 	var rival bool
 	var name string
@@ -77,16 +72,14 @@ func up(ctx context.Context, cfg lab.Config) error {
 	if err != nil {
 		return err
 	}
-	wait, cancel := context.WithTimeoutCause(ctx, convergence, fmt.Errorf("after %v", convergence))
-	defer cancel()
 	fmt.Fprintln(cfg.Out, "waiting for the routes")
-	err = f.AwaitConverged(wait)
+	err = f.AwaitConverged(ctx)
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), f.Close())
 	}
 	if err != nil {
 		// A fabric that does not converge is one to look into.
-		fmt.Fprintf(cfg.Out, "not converged: %v\n", err)
+		fmt.Fprintln(cfg.Out, err)
 	}
 	if err := f.Keep(); err != nil {
 		return err
