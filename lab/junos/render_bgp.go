@@ -127,6 +127,7 @@ func (b *bgpRenderer) globals(bgp *node) {
 	add(b.path, "rfc8212", "no bgp ebgp-requires-policy")
 	add(b.path, "default family", "no bgp default ipv4-unicast")
 	add(b.path, "import check", "no bgp network import-check")
+	add(b.path, "coalesce", "coalesce-time 0") // Junos sends what it has at once, FRR would wait a second
 	if id := b.tree.leaf("routing-options", "router-id"); id != "" {
 		add(b.path, "router-id", "bgp router-id "+id)
 	}
