@@ -3,19 +3,16 @@ package junos_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/scrapli/scrapligo/driver/netconf"
 	"github.com/scrapli/scrapligo/driver/options"
-	"golang.org/x/crypto/ssh"
-
 	"lastmile/lab/frr"
 	"lastmile/lab/junos"
-	"lastmile/lab/netns"
 )
 
 // static is the configuration that the tests' leaf boots with.
@@ -71,6 +68,7 @@ func config() junos.Config {
 // serve starts a device and returns where it listens.
 func serve(t testing.TB, cfg junos.Config) (*junos.Device, string) {
 	t.Helper()
+	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	d, err := junos.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +113,15 @@ func dialAs(t testing.TB, address, user, version string) *netconf.Driver {
 	if err := d.Open(); err != nil {
 		t.Fatalf("opening a session: %v", err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(func() {
+		// scrapligo's Close never returns when the device has gone first.
+		closed := make(chan struct{})
+		go func() { d.Close(); close(closed) }()
+		select {
+		case <-closed:
+		case <-time.After(time.Second):
+		}
+	})
 	return d
 }
 
@@ -150,7 +156,3 @@ func eventually(t testing.TB, what string, holds func() bool) {
 		}
 	}
 }
-
-var _ = ssh.ParsePrivateKey
-var _ = os.Getpid
-var _ = netns.ForTest
