@@ -2,6 +2,8 @@ package junos_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/scrapli/scrapligo/driver/netconf"
 	"github.com/scrapli/scrapligo/driver/options"
+	"golang.org/x/crypto/ssh"
+
 	"lastmile/lab/frr"
 	"lastmile/lab/junos"
 )
@@ -155,4 +159,17 @@ func eventually(t testing.TB, what string, holds func() bool) {
 			t.Fatalf("not in 30 s: %s", what)
 		}
 	}
+}
+
+func newKey(t testing.TB) (ssh.Signer, ssh.PublicKey) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer, signer.PublicKey()
 }

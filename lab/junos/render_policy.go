@@ -97,7 +97,7 @@ func (r *renderer) learnedList() {
 func (r *renderer) policyMap(chain []string, family string, way direction) string {
 	c := &chainRenderer{
 		renderer: r, family: family,
-		name: strings.Join(append(slices.Clone(chain), string(way), family), ":"),
+		name: frrName(append(slices.Clone(chain), string(way), family)...),
 	}
 	if r.written["route-map "+c.name] {
 		return c.name
@@ -127,6 +127,16 @@ func (r *renderer) policyMap(chain []string, family string, way direction) strin
 		c.entry("permit", []string{"match as-path " + learned}, nil)
 	}
 	return c.name
+}
+
+// frrName joins words to a name that FRR reads as one word.
+func frrName(words ...string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' || strings.ContainsRune(`"|#`, r) {
+			return '_'
+		}
+		return r
+	}, strings.Join(words, ":"))
 }
 
 // policyStride is how far the entries of one policy of a chain are from those
@@ -198,7 +208,7 @@ func (c *chainRenderer) communities(from *node) (alternatives [][]string) {
 	}
 	for _, name := range from.leaves("community") {
 		if c.communityList(name) {
-			alternatives = append(alternatives, []string{"match community " + name})
+			alternatives = append(alternatives, []string{"match community " + frrName(name)})
 		}
 	}
 	return alternatives
