@@ -133,11 +133,16 @@ func (s *server) stanza() string {
 // commit loads neighbors of the group "servers" into the ephemeral instance.
 func (l *leaf) commit(t *testing.T, neighbors string) {
 	t.Helper()
-	mustHold(t, l.session, "<open-configuration><ephemeral-instance>lastmile</ephemeral-instance></open-configuration>", "</rpc-reply>")
-	mustHold(t, l.session, `<load-configuration action="merge" format="xml"><configuration><protocols><bgp><group><name>servers</name>`+
-		neighbors+`</group></bgp></protocols></configuration></load-configuration>`, "<ok/>")
-	mustHold(t, l.session, "<commit-configuration/>", "<ok/>")
-	mustHold(t, l.session, "<close-configuration/>", "</rpc-reply>")
+	l.commitConfiguration(t, group(neighbors))
+}
+
+// commitConfiguration does so with any statements.
+func (l *leaf) commitConfiguration(t *testing.T, statements string) {
+	t.Helper()
+	mustHold(t, l.session, openEphemeral, "</rpc-reply>")
+	mustHold(t, l.session, loadXML("merge", statements), "<ok/>")
+	mustHold(t, l.session, commit, "<ok/>")
+	mustHold(t, l.session, closeOpen, "</rpc-reply>")
 }
 
 // peerState is FRR's own word on a neighbour, and how often it was lost.
