@@ -95,7 +95,7 @@ func (r *renderer) bgp() {
 	}
 	b := &bgpRenderer{renderer: r, path: "router bgp " + as}
 	r.settings = append(r.settings,
-		&setting{object: "bgp", key: "route-map delay", text: "bgp route-map delay-timer 1", undo: "no bgp route-map delay-timer"},
+		&setting{object: "policies", key: "route-map delay", text: "bgp route-map delay-timer 1", undo: "no bgp route-map delay-timer"},
 		&setting{object: "bgp", key: "router bgp", text: b.path, root: true})
 	b.globals(bgp)
 	peers, bad := peersOf(bgp)

@@ -24,7 +24,6 @@ type session struct {
 	compliant bool // configured rfc-compliant when the session began
 	release   string
 	open      *workspace // what open-configuration opened, nil: the shared candidate
-	touched   bool       // the session changed the shared candidate
 	closing   bool
 }
 
