@@ -250,9 +250,12 @@ func TestTablesAreTheKernels(t *testing.T) {
 	}
 
 	// An address that nobody has is not resolved.
-	_, _ = l.ns.Run(t.Context(), "ping", "-c1", "-W1", "fe80::dead%ge-0-0-1")
-	mustHold(t, l.session, "<get-ipv6-nd-information/>",
-		"<ipv6-nd-neighbor-address>fe80::dead</ipv6-nd-neighbor-address>\n<ipv6-nd-neighbor-l2-address>none<", "<ipv6-nd-state>unreachable<")
+	eventually(t, "an unresolved neighbour", func() bool {
+		_, _ = l.ns.Run(t.Context(), "ping", "-c1", "-W1", "fe80::dead%ge-0-0-1")
+		return strings.Contains(rpc(t, l.session, "<get-ipv6-nd-information/>"),
+			"<ipv6-nd-neighbor-address>fe80::dead</ipv6-nd-neighbor-address>\n<ipv6-nd-neighbor-l2-address>none<"+
+				"/ipv6-nd-neighbor-l2-address>\n<ipv6-nd-state>unreachable<")
+	})
 
 	mustHold(t, l.session, "<get-interface-information><terse/></get-interface-information>",
 		"<name>ge-0/0/1</name>\n<admin-status>up</admin-status>\n<oper-status>up</oper-status>", "<name>ge-0/0/1.0</name>", "<name>lo0.0</name>",

@@ -11,13 +11,21 @@ import (
 	"lastmile/lab/junos"
 )
 
+// A wayIn is how a client logs in and starts NETCONF.
+type wayIn struct {
+	auth  ssh.AuthMethod
+	start func(*ssh.Session) error
+}
+
+var usual = wayIn{ssh.Password("lab123"), func(s *ssh.Session) error { return s.RequestSubsystem("netconf") }}
+
 // exchange sends bytes over a session of its own and returns all that comes
 // back until the device ends it.
-func exchange(t *testing.T, cfg junos.Config, auth ssh.AuthMethod, start func(*ssh.Session) error, send string) string {
+func exchange(t *testing.T, cfg junos.Config, way wayIn, send string) string {
 	t.Helper()
 	_, address := serve(t, cfg)
 	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
-		User: "lab", Auth: []ssh.AuthMethod{auth}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		User: "lab", Auth: []ssh.AuthMethod{way.auth}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +43,7 @@ func exchange(t *testing.T, cfg junos.Config, auth ssh.AuthMethod, start func(*s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := start(session); err != nil {
+	if err := way.start(session); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(in, send); err != nil {
@@ -47,8 +55,6 @@ func exchange(t *testing.T, cfg junos.Config, auth ssh.AuthMethod, start func(*s
 	}
 	return string(reply)
 }
-
-func subsystem(s *ssh.Session) error { return s.RequestSubsystem("netconf") }
 
 const (
 	clientHello = `<hello xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><capabilities><capability>urn:ietf:params:netconf:base:1.0</capability>` +
@@ -81,7 +87,7 @@ func TestWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := config()
 			cfg.Static += test.static
-			reply := exchange(t, cfg, ssh.Password("lab123"), subsystem, test.send)
+			reply := exchange(t, cfg, usual, test.send)
 			for pattern, short := range map[string]string{
 				`(?s)(hello xmlns[^>]*>).*(</(?:nc:)?hello>)`: "$1…$2",
 				`session end at .* -->`:                       "session end at … -->",
@@ -104,8 +110,8 @@ func TestOtherWaysIn(t *testing.T) {
 	signer, public := newKey(t)
 	cfg := config()
 	cfg.Users = []junos.User{{Name: "lab", AuthorizedKeys: []ssh.PublicKey{public}}}
-	reply := exchange(t, cfg, ssh.PublicKeys(signer),
-		func(s *ssh.Session) error { return s.Start("xml-mode netconf need-trailer") }, clientHello+closing+"]]>]]>")
+	command := func(s *ssh.Session) error { return s.Start("xml-mode netconf need-trailer") }
+	reply := exchange(t, cfg, wayIn{ssh.PublicKeys(signer), command}, clientHello+closing+"]]>]]>")
 	if !strings.Contains(reply, "<ok/>") {
 		t.Errorf("got: %s", reply)
 	}
