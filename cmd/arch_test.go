@@ -1,0 +1,142 @@
+// Package cmd_test holds the architecture: who may import whom, and which
+// package a foreign library is fenced into. A new arrow needs a new line here,
+// and a reason.
+package cmd_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows lists, for each package, the packages of this module that it may
+// import. lab/netns and lab/frr are test kits: any test may import them.
+var arrows = map[string][]string{
+	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent"},
+	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
+	"cmd/lab":             {"lab"},
+	"cmd/internal/daemon": {},
+
+	"hostagent":        {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
+	"hostagent/bgp":    {},
+	"hostagent/kernel": {},
+	"hostagent/nd":     {},
+	"hostagent/rib":    {},
+
+	"switchagent":         {"switchagent/junos"},
+	"switchagent/junos":   {"switchagent/netconf"},
+	"switchagent/netconf": {},
+
+	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
+	"lab/frr":   {"lab/netns"},
+	"lab/junos": {"lab/netns"},
+	"lab/netns": {},
+}
+
+// fences lists, for each foreign package (and what is below it), who may
+// import it.
+var fences = map[string][]string{
+	"github.com/osrg/gobgp":          {"hostagent/bgp"},
+	"github.com/vishvananda/netlink": {"hostagent/kernel", "lab", "lab/junos", "lab/netns"},
+	"github.com/vishvananda/netns":   {"lab/netns"},
+	"github.com/mdlayher/ndp":        {"hostagent/nd", "lab/junos"},
+	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},
+	"github.com/scrapli/scrapligo":   {},
+	"golang.org/x/crypto/ssh":        {"switchagent/netconf", "lab", "lab/junos"},
+	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
+	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab"},
+	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
+	"os/exec":                        {"lab", "lab/frr", "lab/netns"},
+	"log":                            {},
+	"testing":                        {"lab/frr", "lab/netns"},
+	"github.com/prometheus/client_golang/prometheus/promhttp": {"cmd/internal/daemon"},
+}
+
+const module = "lastmile/"
+
+type pkg struct {
+	ImportPath, Doc string
+	Imports         []string
+	TestImports     []string
+	XTestImports    []string
+}
+
+func packages(t *testing.T) []pkg {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,TestImports,XTestImports", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		switch err := dec.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return all
+		case err != nil:
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestArrows(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := arrows[name]
+		if !known && len(p.Imports) > 0 {
+			t.Errorf("%s is not in the table", name)
+		}
+		for _, i := range p.Imports {
+			if to, ours := strings.CutPrefix(i, module); ours && !slices.Contains(allowed, to) {
+				t.Errorf("%s imports %s", name, to)
+			}
+		}
+		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
+			to, ours := strings.CutPrefix(i, module)
+			kit := to == "lab/netns" || to == "lab/frr"
+			if ours && !kit && to != name && !slices.Contains(allowed, to) {
+				t.Errorf("the tests of %s import %s", name, to)
+			}
+		}
+	}
+}
+
+func TestFences(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		for _, i := range p.Imports {
+			for fenced, allowed := range fences {
+				if i != "log/slog" && (i == fenced || strings.HasPrefix(i, fenced+"/")) && !slices.Contains(allowed, name) {
+					t.Errorf("%s imports %s", name, i)
+				}
+			}
+		}
+	}
+}
+
+func TestPackagesAreDocumented(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" && len(p.Imports) > 0 {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+func TestTableHasNoDeadLines(t *testing.T) {
+	there := map[string]bool{}
+	for _, p := range packages(t) {
+		there[strings.TrimPrefix(p.ImportPath, module)] = true
+	}
+	for name, to := range arrows {
+		for _, n := range append(to, name) {
+			if !there[n] {
+				t.Errorf("%s stands in the table, and is no package", path.Join(module, n))
+			}
+		}
+	}
+}

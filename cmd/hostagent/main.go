@@ -1,0 +1,81 @@
+// Command hostagent makes a server reachable by its own addresses over every
+// link that it has to a leaf. See docs/hostagent.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"lastmile/cmd/internal/daemon"
+	"lastmile/hostagent"
+)
+
+const defaultConfig = "/etc/hostagent/hostagent.yaml"
+
+func main() {
+	root := &cobra.Command{
+		Use:           "hostagent",
+		Short:         "Peer with the leaf on every uplink, announce this server's addresses, route over all leaves",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(runCommand(), checkCommand(), showCommand())
+	if err := root.ExecuteContext(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "hostagent:", err)
+		os.Exit(1)
+	}
+}
+
+func runCommand() *cobra.Command {
+	var path, level, socket string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg := hostagent.DefaultConfig()
+			if err := daemon.Load(path, &cfg); err != nil {
+				return err
+			}
+			if socket != "" {
+				cfg.Socket = socket
+			}
+			log, err := daemon.NewLogger(os.Stderr, level)
+			if err != nil {
+				return err
+			}
+			reg := daemon.NewRegistry("hostagent")
+			agent := hostagent.New(cfg, log, reg)
+			return daemon.Service{
+				Listen: cfg.Listen, Registry: reg, Log: log,
+				Health: agent.Health, Run: agent.Run,
+			}.Serve(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", defaultConfig, "configuration file")
+	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	cmd.Flags().StringVar(&socket, "socket", "", "unix socket of the show commands, instead of the configured one")
+	return cmd
+}
+
+func checkCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration file, and do nothing else",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg := hostagent.DefaultConfig()
+			if err := daemon.Load(path, &cfg); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), path, "is good")
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", defaultConfig, "configuration file")
+	return cmd
+}

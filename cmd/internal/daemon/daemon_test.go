@@ -1,0 +1,243 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+type sample struct {
+	Name     string         `yaml:"name"`
+	AS       uint32         `yaml:"as"`
+	Interval time.Duration  `yaml:"interval"`
+	Prefixes []netip.Prefix `yaml:"prefixes"`
+	Links    []link         `yaml:"links"`
+	Strict   bool           `yaml:"strict"`
+}
+
+type link struct {
+	Name   string `yaml:"name"`
+	Weight int8   `yaml:"weight"`
+}
+
+func (s *sample) Validate(report func(key, problem string)) {
+	for i, l := range s.Links {
+		if l.Name == "lo" {
+			report("links["+string(rune('0'+i))+"].name", `"lo" is no uplink`)
+		}
+	}
+	if s.Name == "" {
+		report("name", "missing; any text is allowed")
+	}
+}
+
+func TestDecode(t *testing.T) {
+	tests := []struct{ name, text, want string }{{
+		name: "everything at once, with its place",
+		text: "as: 4294967296\ninterval: 5\nprefixes: [10.0.0.0/33, 10.0.0.0/8]\ncolour: red\nlinks:\n- name: eth0\n  weight: 200\n  hight: 1\n- eth1\nstrict: maybe\n",
+		want: `f.yaml:1:5: as: "4294967296" is not allowed: a whole number from 0 to 4294967295 is wanted
+f.yaml:2:11: interval: "5" is not allowed: a duration with its unit is wanted, such as 300ms, 2s or 1m30s
+f.yaml:3:12: prefixes[0]: "10.0.0.0/33" is not allowed: netip.ParsePrefix("10.0.0.0/33"): prefix length out of range
+f.yaml:4:1: colour: unknown key; allowed: as, interval, links, name, prefixes, strict
+f.yaml:7:11: links[0].weight: "200" is not allowed: a whole number of at most 8 bits is wanted
+f.yaml:8:3: links[0].hight: unknown key; allowed: name, weight
+f.yaml:9:3: links[1]: "eth1" is not a mapping; allowed keys: name, weight
+f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted`,
+	}, {
+		name: "what Validate reports has its place too",
+		text: "links:\n- name: eth0\n- name: lo\n",
+		want: "f.yaml:3:9: links[1].name: \"lo\" is no uplink\nf.yaml: name: missing; any text is allowed",
+	}, {
+		name: "an empty file is all defaults",
+		text: "",
+		want: "f.yaml: name: missing; any text is allowed",
+	}, {
+		name: "a list where a value is wanted",
+		text: "name: [a]\n",
+		want: "f.yaml:1:7: name: a single value is wanted, not a list or mapping",
+	}, {
+		name: "a value where a list is wanted",
+		text: "prefixes: 10.0.0.0/8\n",
+		want: `f.yaml:1:11: prefixes: "10.0.0.0/8" is not a list; write [10.0.0.0/8]`,
+	}, {
+		name: "a key given twice",
+		text: "name: a\nname: b\n",
+		want: `f.yaml:2:1: mapping key "name" already defined at [1:1]`,
+	}, {
+		name: "broken YAML",
+		text: "name: [a\n",
+		want: "f.yaml:1:7: sequence end token ']' not found",
+	}, {
+		name: "two documents",
+		text: "name: a\n---\nname: b\n",
+		want: "f.yaml:3:5: a second YAML document; only one is allowed",
+	}}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := decode("f.yaml", []byte(tt.text), &sample{})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLoadKeepsDefaults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.yaml")
+	text := "# a comment\nname: \"a b\"\nprefixes: [10.0.0.0/8]\nlinks: [{name: eth0, weight: -1}]\nstrict:\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := sample{Interval: time.Second, Strict: true}
+	if err := Load(path, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := sample{
+		Name: "a b", Interval: time.Second, Strict: true,
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		Links:    []link{{"eth0", -1}},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("name: a\nlinks: [{name: eth0}]\n"))
+	f.Add([]byte("? {a: b}\n: &x [*x]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) { decode("f.yaml", text, &sample{}) })
+}
+
+func TestServe(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	systemd, err := net.ListenPacket("unixgram", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer systemd.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+
+	var unwell error
+	ctx, cancel := context.WithCancel(t.Context())
+	ready := make(chan struct{})
+	served := make(chan error, 1)
+	listen := freeAddress(t)
+	s := Service{
+		Listen: listen, Registry: NewRegistry("sample"), Log: slog.New(slog.DiscardHandler),
+		Health: func() error { return unwell },
+		Run: func(ctx context.Context, up func()) error {
+			up()
+			close(ready)
+			<-ctx.Done()
+			return ctx.Err()
+		},
+	}
+	go func() { served <- s.Serve(ctx) }()
+	<-ready
+	expectNotice(t, systemd, "READY=1")
+
+	if code, body := get(t, listen, "/healthz"); code != 200 || body != "ok\n" {
+		t.Errorf("/healthz: %d %q", code, body)
+	}
+	if code, body := get(t, listen, "/metrics"); code != 200 || !strings.Contains(body, "sample_build_info{") {
+		t.Errorf("/metrics: %d %q", code, body)
+	}
+	unwell = errors.New("no leaf is heard")
+	if code, body := get(t, listen, "/healthz"); code != 503 || body != "no leaf is heard\n" {
+		t.Errorf("/healthz of an unwell daemon: %d %q", code, body)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Errorf("a stop that was asked for: %v", err)
+	}
+	expectNotice(t, systemd, "STOPPING=1")
+}
+
+func TestServeReportsFailures(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	broken := errors.New("port 179 is taken")
+	s := Service{Log: log, Registry: NewRegistry("sample"), Run: func(context.Context, func()) error { return broken }}
+	if err := s.Serve(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("Serve: %v, want %v", err, broken)
+	}
+	s.Listen = "127.0.0.1:1:1"
+	if err := s.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1:1") {
+		t.Errorf("Serve at a bad address: %v, want an error naming it", err)
+	}
+}
+
+func TestWatchdogInterval(t *testing.T) {
+	for usec, want := range map[string]time.Duration{"": 0, "30000000": 30 * time.Second} {
+		if got, err := watchdogInterval(usec); err != nil || got != want {
+			t.Errorf("%q: %v %v, want %v", usec, got, err, want)
+		}
+	}
+	for _, usec := range []string{"soon", "-1", "0"} {
+		if got, err := watchdogInterval(usec); err == nil {
+			t.Errorf("%q: %v, want an error", usec, got)
+		}
+	}
+}
+
+func TestNewLogger(t *testing.T) {
+	var out strings.Builder
+	log, err := NewLogger(&out, "warn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("quiet")
+	log.Warn("loud", "link", "eth0")
+	if got, want := out.String(), "level=WARN msg=loud link=eth0\n"; got != want {
+		t.Errorf("logged %q, want %q", got, want)
+	}
+	if _, err := NewLogger(io.Discard, "chatty"); err == nil || !strings.Contains(err.Error(), "chatty") {
+		t.Errorf("level chatty: %v", err)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func expectNotice(t *testing.T, c net.PacketConn, want string) {
+	t.Helper()
+	buf := make([]byte, 100)
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	n, _, err := c.ReadFrom(buf)
+	if err != nil || string(buf[:n]) != want {
+		t.Errorf("systemd was told %q (%v), want %q", buf[:n], err, want)
+	}
+}
+
+func get(t *testing.T, host, path string) (code int, body string) {
+	t.Helper()
+	resp, err := http.Get("http://" + host + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}

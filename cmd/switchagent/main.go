@@ -1,0 +1,60 @@
+// Command switchagent gives every server behind a Juniper leaf its BGP
+// neighbour statement. See docs/switchagent.md.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"lastmile/cmd/internal/daemon"
+	"lastmile/switchagent"
+)
+
+func main() {
+	if err := rootCommand().Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "switchagent:", err)
+		os.Exit(1)
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use: "switchagent", SilenceUsage: true, SilenceErrors: true,
+		Short: "Add a BGP neighbour on a Juniper leaf for every server that appears on its ports",
+	}
+	var path, level string
+	root.PersistentFlags().StringVar(&path, "config", "/etc/switchagent.yaml", "configuration file")
+	run := &cobra.Command{Use: "run", Short: "Run the daemon", Args: cobra.NoArgs}
+	run.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	run.RunE = func(cmd *cobra.Command, _ []string) error { return runDaemon(cmd, path, level) }
+	check := &cobra.Command{Use: "check", Short: "Check the configuration and the files it names, and do nothing else", Args: cobra.NoArgs}
+	check.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg := switchagent.DefaultConfig()
+		err := daemon.Load(path, &cfg)
+		if err == nil {
+			err = cfg.CheckFiles()
+		}
+		if err == nil {
+			fmt.Fprintln(cmd.OutOrStdout(), path, "is good")
+		}
+		return err
+	}
+	root.AddCommand(run, check)
+	return root
+}
+
+func runDaemon(cmd *cobra.Command, path, level string) error {
+	cfg := switchagent.DefaultConfig()
+	if err := daemon.Load(path, &cfg); err != nil {
+		return err
+	}
+	log, err := daemon.NewLogger(os.Stderr, level)
+	if err != nil {
+		return err
+	}
+	reg := daemon.NewRegistry("switchagent")
+	agent := switchagent.New(cfg, log, reg)
+	return daemon.Service{Listen: cfg.Listen, Registry: reg, Log: log, Health: agent.Health, Run: agent.Run}.Serve(cmd.Context())
+}

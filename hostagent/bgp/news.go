@@ -1,0 +1,76 @@
+package bgp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// State is a state of the session's finite state machine (RFC 4271 section
+// 8.2.2).
+type State uint8
+
+// The states, in the order in which a session comes up.
+const (
+	Idle State = iota
+	Connect
+	Active
+	OpenSent
+	OpenConfirm
+	Established
+)
+
+// String names the state as FRR's `show bgp neighbors` does.
+func (s State) String() string {
+	names := [...]string{"Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established"}
+	if int(s) >= len(names) {
+		return "Unknown"
+	}
+	return names[s]
+}
+
+// News is what a Speaker tells: a PeerState or an Update. For one peer the
+// order is the order in which things happened: Updates come only between the
+// PeerState that says Established and the next one.
+type News interface{ news() }
+
+// PeerState is a change of one session. Any state but Established means that
+// no route of the peer is valid any more.
+type PeerState struct {
+	Peer     netip.Addr // link-local, with the link as its zone
+	State    State
+	AS       uint32     // of the peer; 0 unless Established
+	RouterID netip.Addr // of the peer; the zero Addr unless Established
+	Since    time.Time
+	Reason   string // why the last session ended; empty if there was none
+}
+
+// Update is one UPDATE message (RFC 4271 section 4.3) of an Established
+// session, before any policy. A prefix that is in both lists is announced.
+type Update struct {
+	Peer      netip.Addr // link-local, with the link as its zone
+	Announced []Route
+	Withdrawn []netip.Prefix
+	// EndOfRIB says that the peer has now sent all it had when the session
+	// came up, in every address family of the session (RFC 4724 section 2).
+	// Not every peer says so.
+	EndOfRIB bool
+}
+
+func (PeerState) news() {}
+func (Update) news()    {}
+
+// Route is a prefix and those of its path attributes that decide (RFC 4271
+// section 5.1). The next hop is not among them: on a point-to-point uplink it
+// is the peer, whatever was announced.
+type Route struct {
+	Prefix netip.Prefix // masked
+	// ASPath holds the AS numbers of all segments in order, for loop
+	// detection; the slice is shared between the routes of one UPDATE.
+	ASPath []uint32
+	// Length counts as the decision process does: a set is one, confederation
+	// segments are nothing (RFC 4271 section 9.1.2.2 a, RFC 5065 section 5.3).
+	Length    int
+	Origin    uint8  // 0 IGP, 1 EGP, 2 INCOMPLETE
+	MED       uint32 // 0 if absent (RFC 4271 section 9.1.2.2 c)
+	LocalPref uint32 // always 100: no external peer may set it (RFC 4271 section 5.1.5)
+}

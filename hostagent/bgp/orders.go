@@ -1,0 +1,102 @@
+package bgp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// order is a method call on its way to the goroutine that owns the state.
+type order struct {
+	do   func() error
+	done chan error // holds one
+}
+
+// ask has Run's goroutine do something and waits for it.
+func (s *Speaker) ask(ctx context.Context, do func() error) error {
+	o := order{do: do, done: make(chan error, 1)}
+	select {
+	case s.orders <- o:
+	case <-s.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return <-o.done // a Run that took the order answers it
+}
+
+// AddPeer opens a session to a link-local address with the link as its zone
+// (fe80::1%eth0), whatever the peer's AS but our own, and keeps trying. A peer
+// that is there already is left alone.
+func (s *Speaker) AddPeer(ctx context.Context, addr netip.Addr) error {
+	if !addr.Is6() || !addr.IsLinkLocalUnicast() || addr.Zone() == "" {
+		return fmt.Errorf("adding peer %s: want a link-local address with its link, such as fe80::1%%eth0", addr)
+	}
+	return s.ask(ctx, func() error {
+		if s.peers[addr] != nil {
+			return nil
+		}
+		if err := s.gobgp.addPeer(addr); err != nil {
+			return fmt.Errorf("adding peer %s: %w", addr, err)
+		}
+		s.peers[addr] = &peer{PeerState: PeerState{Peer: addr, State: Idle, Since: time.Now()}}
+		return nil
+	})
+}
+
+// DeletePeer ends the session at once, tells so, and forgets the peer. A peer
+// that is not there is no error.
+func (s *Speaker) DeletePeer(ctx context.Context, addr netip.Addr) error {
+	return s.ask(ctx, func() error {
+		p := s.peers[addr]
+		if p == nil {
+			return nil
+		}
+		delete(s.peers, addr)
+		if p.State != Idle {
+			s.tell(PeerState{Peer: addr, State: Idle, Since: time.Now(), Reason: "peer removed"})
+		}
+		_ = s.gobgp.deletePeer(addr) // one that was refused has nothing left to delete
+		return nil
+	})
+}
+
+// Announce makes prefixes all that the peers hear from us, each with the
+// session's own link-local address as the next hop (RFC 8950 for IPv4).
+func (s *Speaker) Announce(ctx context.Context, prefixes []netip.Prefix) error {
+	wanted := make(map[netip.Prefix]bool, len(prefixes))
+	for _, p := range prefixes {
+		if !p.IsValid() || p != p.Masked() {
+			return fmt.Errorf("announcing %s: want a prefix without host bits", p)
+		}
+		wanted[p] = true
+	}
+	return s.ask(ctx, func() error { return s.announce(wanted) })
+}
+
+func (s *Speaker) announce(wanted map[netip.Prefix]bool) error {
+	var errs []error
+	for p := range wanted {
+		if s.announced[p] {
+			continue
+		}
+		if err := s.gobgp.announce(p); err != nil {
+			errs = append(errs, fmt.Errorf("announcing %s: %w", p, err))
+			continue
+		}
+		s.announced[p] = true
+	}
+	for p := range s.announced {
+		if wanted[p] {
+			continue
+		}
+		if err := s.gobgp.withdraw(p); err != nil {
+			errs = append(errs, fmt.Errorf("withdrawing %s: %w", p, err))
+			continue
+		}
+		delete(s.announced, p)
+	}
+	return errors.Join(errs...)
+}

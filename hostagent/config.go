@@ -1,0 +1,133 @@
+package hostagent
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config is the daemon's configuration. The same one serves every server: what
+// differs between them is the address on lo.
+type Config struct {
+	// AS is the server's autonomous system number; servers may share it.
+	AS uint32 `yaml:"as"`
+	// RouterID is the BGP identifier; by default the first IPv4 address on lo.
+	RouterID netip.Addr `yaml:"router_id"`
+	// Uplinks are the interfaces that lead to leaves: names or patterns (*, ?
+	// and [...] as in path.Match).
+	Uplinks []string `yaml:"uplinks"`
+	// Announce lists the prefixes to announce. The word "loopback" stands for
+	// every global address on lo, as they come and go.
+	Announce []string `yaml:"announce"`
+	// AllowASIn is how often AS may stand in the path of a route that is
+	// accepted: 1 where servers share an AS.
+	AllowASIn int `yaml:"allowas_in"`
+	// HoldTime is the BGP hold time that is offered (RFC 4271 4.2).
+	HoldTime time.Duration `yaml:"hold_time"`
+	// Listen is the TCP address of /metrics and /healthz; empty for none.
+	Listen string `yaml:"listen"`
+	// Socket is the path of the unix socket that `hostagent show` asks.
+	Socket string `yaml:"socket"`
+}
+
+// DefaultConfig is the configuration of an empty file.
+func DefaultConfig() Config {
+	return Config{
+		Announce:  []string{loopback},
+		AllowASIn: 1,
+		HoldTime:  9 * time.Second,
+		Listen:    "127.0.0.1:9474",
+		Socket:    "/run/hostagent/hostagent.sock",
+	}
+}
+
+// loopback stands for the addresses on lo in Config.Announce.
+const loopback = "loopback"
+
+// Validate reports every value that is not allowed, by its key.
+func (c *Config) Validate(report func(key, problem string)) {
+	// RFC 7607: 0 is reserved. RFC 7300: so are the last of both ranges.
+	// RFC 6793: 23456 stands for numbers that do not fit.
+	if reserved := []uint32{0, 23456, 65535, 4294967295}; slices.Contains(reserved, c.AS) {
+		report("as", fmt.Sprintf("%d is not allowed: 1 to 4294967294 without 23456 and 65535", c.AS))
+	}
+	if c.RouterID.IsValid() && (!c.RouterID.Is4() || c.RouterID.IsUnspecified()) {
+		report("router_id", fmt.Sprintf("%q is not allowed: an IPv4 address is wanted, not 0.0.0.0", c.RouterID))
+	}
+	if len(c.Uplinks) == 0 {
+		report("uplinks", `missing; interface names or patterns are wanted, such as ["eth*"]`)
+	}
+	for i, p := range c.Uplinks {
+		if _, err := path.Match(p, ""); err != nil || p == "" || p == "lo" {
+			report(fmt.Sprintf("uplinks[%d]", i), fmt.Sprintf("%q is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted", p))
+		}
+	}
+	for i, s := range c.Announce {
+		if problem := announceProblem(s); problem != "" {
+			report(fmt.Sprintf("announce[%d]", i), problem)
+		}
+	}
+	if c.AllowASIn < 0 || c.AllowASIn > 10 {
+		report("allowas_in", fmt.Sprintf("%d is not allowed: 0 to 10", c.AllowASIn))
+	}
+	if c.HoldTime < 3*time.Second || c.HoldTime > 65535*time.Second || c.HoldTime%time.Second != 0 {
+		report("hold_time", fmt.Sprintf("%v is not allowed: whole seconds from 3s to 65535s", c.HoldTime))
+	}
+	if c.Socket == "" {
+		report("socket", "missing; the path of a unix socket is wanted")
+	}
+}
+
+func announceProblem(s string) string {
+	if s == loopback {
+		return ""
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%q is not allowed: a prefix such as 10.0.1.1/32, or the word loopback, is wanted", s)
+	case p != p.Masked():
+		return fmt.Sprintf("%q is not allowed: bits are set behind the prefix; %s?", s, p.Masked())
+	case p.Addr().Is4In6(), p.Addr().IsLinkLocalUnicast(), p.Addr().IsMulticast(), p.Addr().IsLoopback():
+		return fmt.Sprintf("%q is not allowed: a global unicast prefix is wanted", s)
+	}
+	return ""
+}
+
+// isUplink says whether the interface name is meant by Uplinks.
+func (c *Config) isUplink(name string) bool {
+	return name != "lo" && slices.ContainsFunc(c.Uplinks, func(p string) bool {
+		ok, err := path.Match(p, name)
+		return err == nil && ok
+	})
+}
+
+// named returns the uplinks that are given by name, without patterns: those
+// whose absence is a fault.
+func (c *Config) named() []string {
+	var names []string
+	for _, p := range c.Uplinks {
+		if !strings.ContainsAny(p, `*?[\`) {
+			names = append(names, p)
+		}
+	}
+	return names
+}
+
+// announced returns the prefixes to announce, sorted and each once, given the
+// addresses on lo.
+func (c *Config) announced(onLoopback []netip.Prefix) []netip.Prefix {
+	var all []netip.Prefix
+	for _, s := range c.Announce {
+		if s == loopback {
+			all = append(all, onLoopback...)
+		} else if p, err := netip.ParsePrefix(s); err == nil {
+			all = append(all, p)
+		}
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	return slices.Compact(all)
+}

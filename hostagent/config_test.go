@@ -1,0 +1,53 @@
+package hostagent
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestValidate(t *testing.T) {
+	good := DefaultConfig()
+	good.AS, good.Uplinks = 64512, []string{"eth*"}
+	tests := []struct {
+		name string
+		edit func(*Config)
+		want string // a line a problem
+	}{
+		{"good", func(*Config) {}, ""},
+		{"AS 0", func(c *Config) { c.AS = 0 }, "as: 0 is not allowed: 1 to 4294967294 without 23456 and 65535"},
+		{"AS_TRANS", func(c *Config) { c.AS = 23456 }, "as: 23456 is not allowed: 1 to 4294967294 without 23456 and 65535"},
+		{"no uplinks", func(c *Config) { c.Uplinks = nil }, `uplinks: missing; interface names or patterns are wanted, such as ["eth*"]`},
+		{"bad pattern", func(c *Config) { c.Uplinks = []string{"eth0", "eth["} }, `uplinks[1]: "eth[" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted`},
+		{"announce", func(c *Config) { c.Announce = []string{"loopback", "lo", "10.0.1.1/24", "fe80::/64"} }, `announce[1]: "lo" is not allowed: a prefix such as 10.0.1.1/32, or the word loopback, is wanted
+announce[2]: "10.0.1.1/24" is not allowed: bits are set behind the prefix; 10.0.1.0/24?
+announce[3]: "fe80::/64" is not allowed: a global unicast prefix is wanted`},
+		{"router ID", func(c *Config) { c.RouterID = netip.MustParseAddr("c0d1::1") }, `router_id: "c0d1::1" is not allowed: an IPv4 address is wanted, not 0.0.0.0`},
+		{"allowas_in", func(c *Config) { c.AllowASIn = 11 }, "allowas_in: 11 is not allowed: 0 to 10"},
+		{"hold time", func(c *Config) { c.HoldTime = 1500 * time.Millisecond }, "hold_time: 1.5s is not allowed: whole seconds from 3s to 65535s"},
+		{"socket", func(c *Config) { c.Socket = "" }, "socket: missing; the path of a unix socket is wanted"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := good
+			tt.edit(&c)
+			var got []string
+			c.Validate(func(key, problem string) { got = append(got, key+": "+problem) })
+			if diff := cmp.Diff(tt.want, strings.Join(got, "\n")); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestIsUplink(t *testing.T) {
+	c := Config{Uplinks: []string{"eth*", "ens1"}}
+	for name, want := range map[string]bool{"eth0": true, "eth": true, "ens1": true, "ens10": false, "lo": false, "veth0": false} {
+		if got := c.isUplink(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}

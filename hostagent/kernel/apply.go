@@ -1,0 +1,290 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// target is a set of next hops that routes are to have.
+type target struct {
+	key     string
+	hops    []netip.Addr // those that can be used, sorted
+	leftOut error        // why some cannot
+	group   *group       // once a route needed it
+	err     error        // why there is no group
+}
+
+// apply does the work of Apply and returns what is not as ordered. The changes hold each prefix once.
+func (f *FIB) apply(changes []Route) map[netip.Prefix]error {
+	w := newWriter(f)
+	targets := w.targets(changes)
+	f.moveGroups(changes, targets)
+	for i, change := range changes {
+		if targets[i] != nil {
+			w.bring(change.Prefix, targets[i])
+		}
+	}
+	w.flush()
+	return w.failed
+}
+
+// moveGroups gives a group other next hops where all of its routes are to have the same ones. A set that has a group
+// already gets a second one only where moving the routes would take more than a batch. What fails here is then moved, and
+// reported, route by route.
+func (f *FIB) moveGroups(changes []Route, targets []*target) {
+	type move struct {
+		to     *target
+		routes int
+		mixed  bool
+	}
+	moves := make(map[*group]*move)
+	for i, t := range targets {
+		g := f.routes[changes[i].Prefix]
+		if t == nil || g == nil || g == f.unknown || g.key == t.key {
+			continue
+		}
+		m := moves[g]
+		if m == nil {
+			m = &move{to: t}
+			moves[g] = m
+		}
+		m.routes++
+		m.mixed = m.mixed || m.to.key != t.key
+	}
+	for g, m := range moves {
+		if m.mixed || m.routes < g.routes || len(m.to.hops) == 0 {
+			continue
+		}
+		if m.routes > batchSize || f.objects.find(m.to.key) == nil {
+			if err := f.objects.replace(g, m.to.key, m.to.hops); err != nil {
+				f.log.Debug("next-hop group not changed in place", "err", err)
+			}
+		}
+	}
+}
+
+// writer sends routes in batches and keeps f.routes in step with what the kernel took.
+type writer struct {
+	fib    *FIB
+	batch  batch
+	queued []queued
+	failed map[netip.Prefix]error
+}
+
+// queued is a route in the batch, with what we believed before; to is nil for a removal.
+type queued struct {
+	prefix   netip.Prefix
+	from, to *group
+}
+
+func newWriter(f *FIB) *writer {
+	return &writer{fib: f, failed: make(map[netip.Prefix]error)}
+}
+
+// targets resolves the next hops of each change, once for each distinct set. A prefix that is no prefix has none.
+func (w *writer) targets(changes []Route) []*target {
+	targets := make([]*target, len(changes))
+	sets := make(map[string]*target)
+	var key []byte
+	for i, change := range changes {
+		if change.Prefix != change.Prefix.Masked() || !change.Prefix.IsValid() {
+			w.failed[change.Prefix] = fmt.Errorf("not a prefix without host bits: %w", unix.EINVAL)
+			continue
+		}
+		key = key[:0]
+		for _, a := range change.NextHops {
+			key = appendKey(key, a)
+		}
+		t := sets[string(key)]
+		if t == nil {
+			t = w.resolve(change.NextHops)
+			sets[string(key)] = t
+		}
+		targets[i] = t
+	}
+	return targets
+}
+
+// resolve makes sure of the next-hop objects of a set and leaves out those that cannot be made.
+func (w *writer) resolve(hops []netip.Addr) *target {
+	t := new(target)
+	var errs []error
+	for _, a := range hops {
+		if err := w.fib.objects.nextHop(a); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		t.hops = append(t.hops, a)
+	}
+	slices.SortFunc(t.hops, netip.Addr.Compare)
+	t.hops = slices.Compact(t.hops)
+	t.key = setKey(t.hops)
+	t.leftOut = errors.Join(errs...)
+	return t
+}
+
+// bring sends what it takes to have the prefix at the target. With no usable next hop left it removes the route: the old
+// next hops are nobody's wish any more.
+func (w *writer) bring(prefix netip.Prefix, t *target) {
+	if t.leftOut != nil {
+		w.failed[prefix] = t.leftOut
+	}
+	now := w.fib.routes[prefix]
+	switch {
+	case len(t.hops) == 0 && now == nil, now != nil && now.key == t.key:
+		return
+	case len(t.hops) == 0:
+		w.remove(prefix, now)
+		return
+	case t.group == nil && t.err == nil:
+		t.group, t.err = w.fib.objects.group(t.key, t.hops)
+	}
+	switch {
+	case t.err != nil:
+		w.failed[prefix] = t.err
+	case now == nil:
+		w.create(prefix, t.group)
+	default:
+		w.replace(prefix, t.group)
+	}
+}
+
+// create refuses to take the place of a route that somebody else made with our metric (NLM_F_EXCL).
+func (w *writer) create(prefix netip.Prefix, to *group) {
+	w.install(unix.NLM_F_CREATE|unix.NLM_F_EXCL, prefix, to)
+}
+
+// replace changes our own route, and makes it anew should it be gone.
+func (w *writer) replace(prefix netip.Prefix, to *group) {
+	w.install(unix.NLM_F_CREATE|unix.NLM_F_REPLACE, prefix, to)
+}
+
+func (w *writer) install(flags uint16, prefix netip.Prefix, to *group) {
+	w.batch.newRoute(flags, prefix)
+	w.batch.uint32(unix.RTA_PRIORITY, Metric)
+	w.batch.uint32(rtaNHID, to.id)
+	if s := w.fib.source(prefix); s.addr.IsValid() {
+		w.batch.addr(unix.RTA_PREFSRC, s.addr)
+	}
+	w.queue(queued{prefix: prefix, from: w.fib.routes[prefix], to: to})
+}
+
+func (w *writer) remove(prefix netip.Prefix, from *group) {
+	w.batch.delRoute(prefix)
+	w.batch.uint32(unix.RTA_PRIORITY, Metric)
+	w.queue(queued{prefix: prefix, from: from})
+}
+
+func (w *writer) queue(q queued) {
+	w.fib.point(q.prefix, q.to)
+	w.queued = append(w.queued, q)
+	if len(w.queued) >= batchSize {
+		w.flush()
+	}
+}
+
+// flush sends the batch and takes back what we believe of the routes that failed.
+func (w *writer) flush() {
+	failed, err := w.fib.conn.exchange(&w.batch)
+	for i, q := range w.queued {
+		switch {
+		case err != nil:
+			w.failed[q.prefix] = err
+			w.fib.point(q.prefix, w.fib.unknown)
+		case failed[i] == nil:
+		case q.to == nil && errors.Is(failed[i], unix.ESRCH):
+			// Already gone: the kernel removes routes with their link.
+		case q.from == nil && errors.Is(failed[i], unix.EEXIST):
+			w.failed[q.prefix] = fmt.Errorf("another program's route has metric %d: %w", Metric, failed[i])
+			w.fib.point(q.prefix, nil)
+		default:
+			w.failed[q.prefix] = failed[i]
+			w.fib.point(q.prefix, q.from)
+		}
+	}
+	w.batch.reset()
+	w.queued = w.queued[:0]
+}
+
+// point notes the group that the route uses, nil for no route.
+func (f *FIB) point(prefix netip.Prefix, to *group) {
+	if from := f.routes[prefix]; from != nil {
+		from.routes--
+	}
+	if to == nil {
+		delete(f.routes, prefix)
+		return
+	}
+	f.routes[prefix] = to
+	to.routes++
+}
+
+// clear removes everything that carries our protocol number, whoever put it there.
+func (f *FIB) clear() error {
+	err := f.objects.clear()
+	clear(f.routes)
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		err = errors.Join(err, f.clearRoutes(family))
+	}
+	return err
+}
+
+// clearRoutes removes the routes that did not go with their groups: those that use no group.
+func (f *FIB) clearRoutes(family byte) error {
+	var left []netip.Prefix
+	err := retryDump(func() error {
+		left = nil
+		request := new(batch)
+		request.begin(unix.RTM_GETROUTE, 0, family, 0, 0, 0, unix.RT_TABLE_MAIN, Protocol, 0, 0, 0, 0, 0, 0)
+		return f.conn.dump(request, func(m syscall.NetlinkMessage) error {
+			prefix, ours, err := parseRoute(m.Data)
+			if err == nil && ours {
+				left = append(left, prefix)
+			}
+			return err
+		})
+	})
+	if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: no table, no routes
+		return fmt.Errorf("listing routes: %w", err)
+	}
+	var errs []error
+	for chunk := range slices.Chunk(left, batchSize) {
+		b := new(batch)
+		for _, prefix := range chunk {
+			b.delRoute(prefix)
+		}
+		failed, err := f.conn.exchange(b)
+		errs = append(errs, err)
+		for i, err := range failed {
+			if !errors.Is(err, unix.ESRCH) {
+				errs = append(errs, &RouteError{Prefix: chunk[i], Err: err})
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// parseRoute reads the body of RTM_NEWROUTE.
+func parseRoute(body []byte) (prefix netip.Prefix, ours bool, err error) {
+	if len(body) < unix.SizeofRtMsg {
+		return netip.Prefix{}, false, fmt.Errorf("route message of %d bytes: %w", len(body), unix.EBADMSG)
+	}
+	attrs := attributes(body[unix.SizeofRtMsg:])
+	addr, ok := netip.AddrFromSlice(attrs[unix.RTA_DST])
+	if !ok { // a default route carries no destination
+		addr = netip.IPv6Unspecified()
+		if body[0] == unix.AF_INET {
+			addr = netip.IPv4Unspecified()
+		}
+	}
+	table, ok := attrs.uint32(unix.RTA_TABLE)
+	if !ok {
+		table = uint32(body[4])
+	}
+	return netip.PrefixFrom(addr, int(body[1])), body[5] == Protocol && table == unix.RT_TABLE_MAIN, nil
+}

@@ -1,0 +1,214 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// Protocol is the rtnetlink protocol number of our routes and next-hop objects (`ip route show proto 199`).
+	Protocol = 199
+
+	// Metric is the priority of our routes, IPv4 and IPv6. It is the one FRR gives to BGP routes: an operator's route with
+	// a lower one wins, such as an IPv4 route made without a metric (0); DHCP and router advertisement defaults of the
+	// usual network managers (100, 1024) lose. iproute2 gives IPv6 routes 1024 unless told otherwise.
+	Metric = 20
+)
+
+// Route is an order or the state of one prefix.
+type Route struct {
+	Prefix   netip.Prefix
+	NextHops []netip.Addr // link-local addresses with the device as zone (fe80::1%eth0), shared equally; empty: no route
+}
+
+// RouteError says that a prefix is not in the kernel as ordered. The reason wraps the kernel's errno.
+type RouteError struct {
+	Prefix netip.Prefix
+	Err    error
+}
+
+// Error names the prefix and the reason.
+func (e *RouteError) Error() string { return fmt.Sprintf("route %s: %v", e.Prefix, e.Err) }
+
+// Unwrap returns the reason.
+func (e *RouteError) Unwrap() error { return e.Err }
+
+// FIB holds our routes in the kernel's main table. It has one owner: its methods must not be called at the same time.
+type FIB struct {
+	log     *slog.Logger
+	conn    *conn
+	objects *objects
+	routes  map[netip.Prefix]*group
+	unknown *group // of routes that were sent and never answered
+	v4, v6  source
+}
+
+// source is the preferred source address (RTA_PREFSRC) of the routes of one family.
+type source struct {
+	addr  netip.Addr
+	stale bool // not all routes could be given it
+}
+
+// OpenFIB starts with an empty FIB: it removes the routes and objects of our protocol that an earlier run left. It needs
+// CAP_NET_ADMIN and Linux 5.3.
+func OpenFIB(log *slog.Logger) (*FIB, error) {
+	c, err := dial()
+	if err != nil {
+		return nil, fmt.Errorf("opening the kernel's routing table: %w", err)
+	}
+	links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the kernel's link table: %w", err), c.close())
+	}
+	f := &FIB{log: log, conn: c, routes: make(map[netip.Prefix]*group), unknown: &group{key: "unknown"}}
+	f.objects = &objects{conn: c, links: links, hops: make(map[netip.Addr]uint32), groups: make(map[uint32]*group)}
+	if err := errors.Join(f.probe(), f.clear()); err != nil {
+		links.Close()
+		return nil, errors.Join(err, c.close())
+	}
+	return f, nil
+}
+
+// probe asks for the removal of an object that does not exist, which needs all that we need.
+func (f *FIB) probe() error {
+	b := new(batch)
+	b.nextHop(unix.RTM_DELNEXTHOP, 0, unix.AF_UNSPEC, ^uint32(0))
+	switch err := f.objects.do(b); {
+	case err == nil || errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("changing routes needs CAP_NET_ADMIN: %w", err)
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("this kernel has no next-hop objects, Linux 5.3 or later is needed: %w", err)
+	default:
+		return fmt.Errorf("looking for next-hop objects in the kernel: %w", err)
+	}
+}
+
+// Apply brings the named prefixes to the given next hops and leaves all others alone. A prefix that is named twice gets
+// the last. What is already so sends nothing. Each prefix that is not as ordered afterwards has one [RouteError] in the
+// joined error; a next hop that cannot be used (link down) is left out and the rest installed. When all routes of a group
+// move to the same new set, the group changes in one message, so the loss of a leaf does not cost one message a route.
+func (f *FIB) Apply(changes []Route) error {
+	changes = normalize(changes)
+	failed := f.apply(changes)
+	if len(failed) > 0 && f.resync() {
+		// The kernel had removed objects that we still built on: failures may do now, and groups may be too small.
+		failed = f.apply(changes)
+	}
+	errs := f.sortedErrors(failed)
+	return errors.Join(append(errs, f.objects.sweep())...)
+}
+
+// normalize returns the changes with each prefix once, the last one, in order. rib's changes are so already.
+func normalize(changes []Route) []Route {
+	byPrefix := func(a, b Route) int { return a.Prefix.Compare(b.Prefix) }
+	unique := true
+	for i := 1; i < len(changes) && unique; i++ {
+		unique = byPrefix(changes[i-1], changes[i]) < 0
+	}
+	if unique {
+		return changes
+	}
+	changes = slices.Clone(changes)
+	slices.Reverse(changes)
+	slices.SortStableFunc(changes, byPrefix)
+	return slices.CompactFunc(changes, func(a, b Route) bool { return a.Prefix == b.Prefix })
+}
+
+func (f *FIB) sortedErrors(failed map[netip.Prefix]error) []error {
+	errs := make([]error, 0, len(failed)+1)
+	for _, prefix := range slices.SortedFunc(maps.Keys(failed), netip.Prefix.Compare) {
+		errs = append(errs, &RouteError{Prefix: prefix, Err: failed[prefix]})
+	}
+	return errs
+}
+
+// LinkLost is to be called when the device has lost its carrier or went away. The kernel has then removed the next hops on
+// it, shrunk the groups and removed routes without next hops; LinkLost learns what is left, so that Apply makes the rest anew.
+func (f *FIB) LinkLost(name string) {
+	before := len(f.routes)
+	if f.resync() {
+		f.log.Info("next hops lost with the link", "link", name, "routes_lost", before-len(f.routes))
+	}
+}
+
+// resync compares our objects with the kernel's, and reports whether any was lost.
+func (f *FIB) resync() bool {
+	gone, changed, err := f.objects.resync()
+	if err != nil {
+		f.log.Error("next-hop objects cannot be listed", "err", err)
+		return false
+	}
+	if len(gone) == 0 {
+		return changed
+	}
+	maps.DeleteFunc(f.routes, func(_ netip.Prefix, g *group) bool { return slices.Contains(gone, g) })
+	return true
+}
+
+// SetSource sets the preferred source address of all routes, those that are there and those to come; the zero address
+// means none, which leaves the choice to the kernel. The address must be one of the host's. The same again sends nothing,
+// except to routes that could not be changed before.
+func (f *FIB) SetSource(v4, v6 netip.Addr) error {
+	if v4.IsValid() && !v4.Is4() {
+		return fmt.Errorf("preferred source %s is not an IPv4 address", v4)
+	}
+	if v6.IsValid() && !v6.Is6() {
+		return fmt.Errorf("preferred source %s is not an IPv6 address", v6)
+	}
+	return errors.Join(f.setSource(&f.v4, v4), f.setSource(&f.v6, v6))
+}
+
+func (f *FIB) setSource(s *source, to netip.Addr) error {
+	if s.addr == to && !s.stale {
+		return nil
+	}
+	s.addr = to
+	w := newWriter(f)
+	for prefix, g := range f.routes {
+		if f.source(prefix) == s && g != f.unknown {
+			w.replace(prefix, g)
+		}
+	}
+	w.flush()
+	s.stale = len(w.failed) > 0
+	return errors.Join(f.sortedErrors(w.failed)...)
+}
+
+// source returns the preferred source of the prefix's family.
+func (f *FIB) source(prefix netip.Prefix) *source {
+	if prefix.Addr().Is4() {
+		return &f.v4
+	}
+	return &f.v6
+}
+
+// Routes returns what is installed, sorted by prefix.
+func (f *FIB) Routes() []Route {
+	routes := make([]Route, 0, len(f.routes))
+	for prefix, g := range f.routes {
+		if g != f.unknown {
+			routes = append(routes, Route{Prefix: prefix, NextHops: slices.Clone(g.hops)})
+		}
+	}
+	slices.SortFunc(routes, func(a, b Route) int { return a.Prefix.Compare(b.Prefix) })
+	return routes
+}
+
+// Len returns how many prefixes are installed.
+func (f *FIB) Len() int { return len(f.routes) }
+
+// Close removes all that is ours from the kernel. The FIB cannot be used afterwards.
+func (f *FIB) Close() error {
+	err := f.clear()
+	f.objects.links.Close()
+	return errors.Join(err, f.conn.close())
+}

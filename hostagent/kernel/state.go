@@ -1,0 +1,254 @@
+package kernel
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Why a link has no usable link-local address, see [Link.Problem].
+var (
+	// ErrIPv6Disabled is for a link whose net.ipv6.conf.LINK.disable_ipv6 is 1, or that cannot have IPv6 at all (MTU below
+	// 1280, kernel without IPv6).
+	ErrIPv6Disabled = errors.New("IPv6 is disabled on the link")
+
+	// ErrDuplicateAddress is for a link whose link-local address somebody else on the link has (RFC 4862 section 5.4).
+	ErrDuplicateAddress = errors.New("link-local address is in use by another node on the link")
+)
+
+// State is all that the agent needs to know of the kernel's links. Every news is the whole of it; it must not be changed.
+type State struct {
+	Links    map[string]Link
+	Loopback []netip.Prefix // usable global-scope addresses on the loopback device, as /32 and /128, sorted
+}
+
+// Link is a network device.
+type Link struct {
+	Name      string
+	Index     int
+	Up        bool // administratively up, and with a carrier
+	MAC       net.HardwareAddr
+	LinkLocal netip.Addr // IPv6, with the name as zone, the lowest of several; zero without a usable one
+	Problem   error      // why LinkLocal is zero, where it will not come by itself: ErrIPv6Disabled, ErrDuplicateAddress
+
+	// Losses grows whenever Up was lost, also when the link was up again before anybody could see. A link that was removed
+	// or renamed, and then made anew under its name, goes on above the old number.
+	Losses uint64
+}
+
+func (l Link) equal(other Link) bool {
+	return l.Name == other.Name && l.Index == other.Index && l.Up == other.Up && bytes.Equal(l.MAC, other.MAC) &&
+		l.LinkLocal == other.LinkLocal && l.Problem == other.Problem && l.Losses == other.Losses
+}
+
+func (s State) equal(other State) bool {
+	return maps.EqualFunc(s.Links, other.Links, Link.equal) && slices.Equal(s.Loopback, other.Loopback)
+}
+
+// view is what rtnetlink has told so far.
+type view struct {
+	links      map[int]*device
+	addresses  map[addressKey]address
+	generation int    // of the full reading; what it does not confirm has gone
+	complete   bool   // one full reading has ended
+	losses     uint64 // where a new link starts to count
+}
+
+// device is a link as rtnetlink tells it.
+type device struct {
+	name         string
+	up, loopback bool
+	mac          net.HardwareAddr
+	losses       uint64
+	carrierDowns uint32 // the kernel's own count (IFLA_CARRIER_DOWN_COUNT): shows what no message told
+	generation   int
+}
+
+type addressKey struct {
+	index int
+	addr  netip.Addr
+}
+
+type address struct {
+	flags      uint32 // IFA_F_*
+	scope      uint8  // RT_SCOPE_*
+	generation int
+}
+
+func newView() *view {
+	return &view{links: make(map[int]*device), addresses: make(map[addressKey]address)}
+}
+
+// apply takes a message in; those about other things are ignored.
+func (v *view) apply(m syscall.NetlinkMessage) error {
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		return v.applyLink(m)
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		return v.applyAddress(m)
+	}
+	return nil
+}
+
+func (v *view) applyLink(m syscall.NetlinkMessage) error {
+	if len(m.Data) < unix.SizeofIfInfomsg {
+		return fmt.Errorf("link message of %d bytes: %w", len(m.Data), unix.EBADMSG)
+	}
+	if m.Data[0] != unix.AF_UNSPEC {
+		return nil // a bridge telling of its port, not of the link
+	}
+	index := int(int32(binary.NativeEndian.Uint32(m.Data[4:])))
+	if m.Header.Type == unix.RTM_DELLINK {
+		v.removeLink(index)
+		return nil
+	}
+	attrs := attributes(m.Data[unix.SizeofIfInfomsg:])
+	d := v.links[index]
+	if d == nil {
+		d = &device{losses: v.losses}
+		v.links[index] = d
+	}
+	if name := attrs.text(unix.IFLA_IFNAME); name != "" {
+		v.rename(d, name)
+	}
+	d.generation = v.generation
+	d.update(binary.NativeEndian.Uint32(m.Data[8:]), attrs)
+	return nil
+}
+
+// rename gives the device its name. Whoever has that name otherwise went without our hearing of it.
+func (v *view) rename(d *device, name string) {
+	if d.name == name {
+		return
+	}
+	for index, other := range v.links {
+		if other.name == name {
+			v.removeLink(index)
+		}
+	}
+	if d.name != "" {
+		v.losses = max(v.losses, d.losses+1)
+	}
+	d.name, d.losses = name, v.losses
+}
+
+// update takes in the flags (IFF_*) and the attributes that the message has; some lack all but the name.
+func (d *device) update(flags uint32, attrs attrs) {
+	// IFF_LOWER_UP falls with the carrier, IFF_RUNNING follows with the operational state.
+	const ready = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
+	up := flags&ready == ready
+	d.loopback = flags&unix.IFF_LOOPBACK != 0
+	downs, ok := attrs.uint32(unix.IFLA_CARRIER_DOWN_COUNT)
+	if !ok {
+		downs = d.carrierDowns
+	}
+	if d.up && (!up || downs != d.carrierDowns) {
+		d.losses++
+	}
+	d.up, d.carrierDowns = up, downs
+	if mac, ok := attrs[unix.IFLA_ADDRESS]; ok {
+		d.mac = slices.Clone(mac)
+	}
+}
+
+func (v *view) removeLink(index int) {
+	if d := v.links[index]; d != nil {
+		v.losses = max(v.losses, d.losses+1)
+	}
+	delete(v.links, index)
+	maps.DeleteFunc(v.addresses, func(k addressKey, _ address) bool { return k.index == index })
+}
+
+func (v *view) applyAddress(m syscall.NetlinkMessage) error {
+	if len(m.Data) < unix.SizeofIfAddrmsg {
+		return fmt.Errorf("address message of %d bytes: %w", len(m.Data), unix.EBADMSG)
+	}
+	attrs := attributes(m.Data[unix.SizeofIfAddrmsg:])
+	raw, ok := attrs[unix.IFA_LOCAL] // IFA_ADDRESS is the other end's on a point-to-point link
+	if !ok {
+		raw = attrs[unix.IFA_ADDRESS]
+	}
+	addr, ok := netip.AddrFromSlice(raw)
+	if !ok {
+		return nil
+	}
+	key := addressKey{index: int(binary.NativeEndian.Uint32(m.Data[4:])), addr: addr}
+	if m.Header.Type == unix.RTM_DELADDR {
+		delete(v.addresses, key)
+		return nil
+	}
+	flags, ok := attrs.uint32(unix.IFA_FLAGS)
+	if !ok {
+		flags = uint32(m.Data[2])
+	}
+	v.addresses[key] = address{flags: flags, scope: m.Data[3], generation: v.generation}
+	return nil
+}
+
+// sweep ends a full reading: what it did not mention has gone.
+func (v *view) sweep() {
+	v.complete = true
+	for index, d := range v.links {
+		if d.generation != v.generation {
+			v.removeLink(index)
+		}
+	}
+	maps.DeleteFunc(v.addresses, func(_ addressKey, a address) bool { return a.generation != v.generation })
+}
+
+// state is the view in the agent's words.
+func (v *view) state() State {
+	s := State{Links: make(map[string]Link, len(v.links))}
+	for index, d := range v.links {
+		s.Links[d.name] = Link{Name: d.name, Index: index, Up: d.up, MAC: d.mac, Losses: d.losses}
+	}
+	for key, a := range v.addresses {
+		d := v.links[key.index]
+		switch {
+		case d == nil:
+		case d.loopback && a.scope == unix.RT_SCOPE_UNIVERSE && usable(a.flags):
+			s.Loopback = append(s.Loopback, netip.PrefixFrom(key.addr, key.addr.BitLen()))
+		case key.addr.Is6() && key.addr.IsLinkLocalUnicast():
+			s.Links[d.name] = s.Links[d.name].withLinkLocal(key.addr, a.flags)
+		}
+	}
+	for name, l := range s.Links {
+		if l.Up && !l.LinkLocal.IsValid() && l.Problem == nil && ipv6Disabled(name) {
+			l.Problem = ErrIPv6Disabled
+			s.Links[name] = l
+		}
+	}
+	slices.SortFunc(s.Loopback, netip.Prefix.Compare)
+	s.Loopback = slices.Compact(s.Loopback)
+	return s
+}
+
+// usable tells whether the kernel takes the address as a source: not while duplicate address detection runs, which takes
+// an instant on the loopback device, too, unless the address is optimistic (RFC 4429).
+func usable(flags uint32) bool {
+	const mask = unix.IFA_F_TENTATIVE | unix.IFA_F_OPTIMISTIC
+	return flags&unix.IFA_F_DADFAILED == 0 && flags&mask != unix.IFA_F_TENTATIVE
+}
+
+// withLinkLocal returns the link with the address, if that can be used.
+func (l Link) withLinkLocal(addr netip.Addr, flags uint32) Link {
+	if !usable(flags) {
+		if flags&unix.IFA_F_DADFAILED != 0 && !l.LinkLocal.IsValid() {
+			l.Problem = ErrDuplicateAddress
+		}
+		return l
+	}
+	addr = addr.WithZone(l.Name)
+	if !l.LinkLocal.IsValid() || addr.Less(l.LinkLocal) {
+		l.LinkLocal, l.Problem = addr, nil
+	}
+	return l
+}

@@ -1,0 +1,157 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Watcher follows the links and addresses of a network namespace.
+type Watcher struct {
+	log       *slog.Logger
+	news      chan State
+	overruns  atomic.Uint64
+	subscribe func() (*conn, error)
+	view      *view
+	last      State // published
+}
+
+// NewWatcher returns a watcher that does nothing before [Watcher.Run].
+func NewWatcher(log *slog.Logger) *Watcher {
+	return &Watcher{log: log, news: make(chan State, 1), subscribe: subscribe, view: newView()}
+}
+
+// News hands over the newest state whenever something in it changed; states in between are skipped when nobody reads. It
+// is closed when Run returns.
+func (w *Watcher) News() <-chan State { return w.news }
+
+// Overruns counts how often the kernel had more news than the socket could hold and all was read again.
+func (w *Watcher) Overruns() uint64 { return w.overruns.Load() }
+
+// Run watches until ctx ends, which is no error. It may be called once.
+func (w *Watcher) Run(ctx context.Context) error {
+	defer close(w.news)
+	for {
+		err := w.follow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			w.overruns.Add(1)
+			w.log.Warn("kernel news lost, reading all links again", "err", err)
+		default:
+			return fmt.Errorf("watching links: %w", err)
+		}
+	}
+}
+
+// subscribe opens a socket that gets every change of links and addresses from here on.
+func subscribe() (*conn, error) {
+	return dial(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+}
+
+// follow reads everything once and then what changes, until it fails. The listings travel on the same socket as the
+// changes, so the order of the messages is the order of what happened. After an overrun (ENOBUFS) the socket is of no more
+// use: the answers to a new request can be lost, too.
+func (w *Watcher) follow(ctx context.Context) error {
+	c, err := w.subscribe()
+	if err != nil {
+		return err
+	}
+	// Closing ends the receive that waits.
+	stop := context.AfterFunc(ctx, func() { _ = c.close() })
+	defer func() {
+		if stop() {
+			_ = c.close()
+		}
+	}()
+	w.view.generation++ // what the listing does not mention has gone
+	listing := new(listing)
+	if err := listing.request(c); err != nil {
+		return err
+	}
+	for {
+		messages, err := c.receive()
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			if err := w.view.apply(m); err != nil {
+				return err
+			}
+			if err := listing.next(c, w.view, m); err != nil {
+				return err
+			}
+		}
+		w.publish(ctx)
+	}
+}
+
+// publish puts a state that is new in the place of one that nobody has read yet.
+func (w *Watcher) publish(ctx context.Context) {
+	if !w.view.complete {
+		return
+	}
+	state := w.view.state()
+	if state.equal(w.last) {
+		return
+	}
+	w.last = state
+	select {
+	case <-w.news:
+	default:
+	}
+	select {
+	case w.news <- state:
+	case <-ctx.Done():
+	}
+}
+
+// listing is a full reading under way: links, then addresses, one request at a time as the kernel wants it.
+type listing struct {
+	seq         uint32
+	addresses   bool // the second half
+	interrupted bool
+}
+
+func (l *listing) request(c *conn) error {
+	b := new(batch)
+	if l.addresses {
+		b.begin(unix.RTM_GETADDR, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfAddrmsg)...)
+	} else {
+		b.begin(unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
+	}
+	var err error
+	l.seq, err = c.send(b)
+	return err
+}
+
+// next goes on with the listing when m ends a part of it. A part that changed while the kernel made it is asked for again.
+func (l *listing) next(c *conn, v *view, m syscall.NetlinkMessage) error {
+	if m.Header.Seq != l.seq || l.seq == 0 {
+		return nil
+	}
+	l.interrupted = l.interrupted || m.Header.Flags&unix.NLM_F_DUMP_INTR != 0
+	if m.Header.Type != unix.NLMSG_DONE && m.Header.Type != unix.NLMSG_ERROR {
+		return nil
+	}
+	if err := reply(m); err != nil {
+		return fmt.Errorf("listing links and addresses: %w", err)
+	}
+	switch {
+	case l.interrupted:
+		l.interrupted = false
+	case l.addresses:
+		l.seq = 0
+		v.sweep()
+		return nil
+	default:
+		l.addresses = true
+	}
+	return l.request(c)
+}

@@ -1,0 +1,85 @@
+package hostagent
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type registerer = prometheus.Registerer
+
+// metrics are the agent's; all are set by the loop.
+type metrics struct {
+	uplinkUp     *prometheus.GaugeVec
+	sessionUp    *prometheus.GaugeVec
+	received     *prometheus.GaugeVec
+	routes       prometheus.Gauge
+	announced    prometheus.Gauge
+	transitions  *prometheus.CounterVec
+	otherRouters *prometheus.CounterVec
+	fibErrors    prometheus.Counter
+}
+
+func newMetrics(reg registerer) *metrics {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hostagent_" + name, Help: help}, labels)
+		reg.MustRegister(v)
+		return v
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hostagent_" + name, Help: help}, labels)
+		reg.MustRegister(v)
+		return v
+	}
+	return &metrics{
+		uplinkUp:     gauge("uplink_up", "Whether the uplink has carrier and a link-local address.", "link"),
+		sessionUp:    gauge("bgp_session_up", "Whether the BGP session with the uplink's leaf is Established.", "link"),
+		received:     gauge("bgp_prefixes_received", "Prefixes that the uplink's leaf announces and that are accepted.", "link"),
+		routes:       gauge("routes", "Prefixes routed over at least one leaf.").WithLabelValues(),
+		announced:    gauge("announced_prefixes", "Prefixes announced to the leaves.").WithLabelValues(),
+		transitions:  counter("bgp_session_transitions_total", "Sessions that came up or went down.", "link", "to"),
+		otherRouters: counter("nd_other_router_advertisements_total", "Advertisements of a router other than the one peered with.", "link"),
+		fibErrors:    counter("fib_errors_total", "Batches of routes that the kernel refused in part or whole; they are tried again.").WithLabelValues(),
+	}
+}
+
+// report brings health and gauges up to date.
+func (a *Agent) report() {
+	a.setHealth(a.unhealthy())
+	for name, u := range a.uplinks {
+		a.metrics.uplinkUp.WithLabelValues(name).Set(number(u.stop != nil))
+		a.metrics.sessionUp.WithLabelValues(name).Set(number(u.established()))
+	}
+	for _, p := range a.rib.Peers() {
+		a.metrics.received.WithLabelValues(p.Addr.Zone()).Set(float64(p.Prefixes))
+	}
+	a.metrics.routes.Set(float64(a.fib.Len()))
+	a.metrics.announced.Set(float64(len(a.announced)))
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// unhealthy says what keeps the server from being reachable, "" if nothing
+// does. One session is enough: a leaf that is down is no fault of the server.
+func (a *Agent) unhealthy() string {
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(a.uplinks)) {
+		u := a.uplinks[name]
+		if u.established() {
+			return ""
+		}
+		faults = append(faults, name+": "+u.status())
+	}
+	if faults == nil {
+		return fmt.Sprintf("no interface matches uplinks %q", a.cfg.Uplinks)
+	}
+	return "no uplink has a session: " + strings.Join(faults, "; ")
+}

@@ -1,0 +1,224 @@
+package rib_test
+
+import (
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lastmile/hostagent/rib"
+)
+
+// model is the table as simple as it can be: all paths, and the next hops that somebody who applied all changes has.
+type model struct {
+	config     rib.Config
+	originated []netip.Prefix
+	paths      map[netip.Prefix]map[netip.Addr]rib.Path
+	installed  map[netip.Prefix][]netip.Addr
+}
+
+// step is a byte string's worth of history.
+type step struct {
+	peer      netip.Addr
+	drop      bool
+	originate bool // what is withdrawn is what we announce ourselves from now on
+	announced []rib.Route
+	withdrawn []netip.Prefix
+}
+
+func (m *model) do(s step) {
+	remove := func(p netip.Prefix) { delete(m.paths[p], s.peer) }
+	if s.originate {
+		m.originated = s.withdrawn
+		return
+	}
+	if s.drop {
+		for p := range m.paths {
+			remove(p)
+		}
+		return
+	}
+	for _, p := range s.withdrawn {
+		remove(p)
+	}
+	for _, r := range s.announced {
+		remove(r.Prefix)
+		own := slices.DeleteFunc(slices.Clone(r.Path.ASPath), func(as uint32) bool { return as != m.config.AS })
+		if len(own) > m.config.AllowASIn {
+			continue
+		}
+		if m.paths[r.Prefix] == nil {
+			m.paths[r.Prefix] = make(map[netip.Addr]rib.Path)
+		}
+		m.paths[r.Prefix][s.peer] = r.Path
+	}
+}
+
+// nextHops says by pairs: a path is used if none of the others beats it.
+func (m *model) nextHops(prefix netip.Prefix) []netip.Addr {
+	// Best local preference, length and origin first; the MED is compared among those alone.
+	rank := func(p rib.Path) [3]int { return [3]int{-int(p.LocalPref), p.Length, int(p.Origin)} }
+	var best *[3]int
+	for _, p := range m.paths[prefix] {
+		if r := rank(p); best == nil || slices.Compare(r[:], best[:]) < 0 {
+			best = &r
+		}
+	}
+	var used []netip.Addr
+	for peer, p := range m.paths[prefix] {
+		beaten := rank(p) != *best
+		for _, q := range m.paths[prefix] {
+			beaten = beaten || (rank(q) == *best && p.ASPath[0] == q.ASPath[0] && q.MED < p.MED)
+		}
+		if !beaten {
+			used = append(used, peer)
+		}
+	}
+	slices.SortFunc(used, netip.Addr.Compare)
+	return used[:min(len(used), m.config.MaxPaths)]
+}
+
+// play runs a history and checks the table against the model after each step.
+func play(t *testing.T, history []byte) {
+	t.Helper()
+	m := &model{config: rib.Config{AS: 1, AllowASIn: 1, MaxPaths: 3}}
+	m.paths, m.installed = make(map[netip.Prefix]map[netip.Addr]rib.Path), make(map[netip.Prefix][]netip.Addr)
+	table := rib.New(m.config)
+	for len(history) > 0 {
+		var s step
+		s, history = decodeStep(history)
+		m.do(s)
+		var changes []rib.Change
+		switch {
+		case s.originate:
+			changes = table.Originate(s.withdrawn)
+		case s.drop:
+			changes = table.Drop(s.peer)
+		default:
+			changes = table.Update(s.peer, s.announced, s.withdrawn)
+		}
+		m.follow(t, changes)
+		m.compare(t, table)
+	}
+}
+
+// follow applies changes, each of which must be one.
+func (m *model) follow(t *testing.T, changes []rib.Change) {
+	t.Helper()
+	for i, c := range changes {
+		if slices.Equal(m.installed[c.Prefix], c.NextHops) {
+			t.Fatalf("%s is no change: %v", c.Prefix, c.NextHops)
+		}
+		if i > 0 && changes[i-1].Prefix.Compare(c.Prefix) >= 0 {
+			t.Fatalf("%s after %s", c.Prefix, changes[i-1].Prefix)
+		}
+		m.installed[c.Prefix] = c.NextHops
+		if len(c.NextHops) == 0 {
+			delete(m.installed, c.Prefix)
+		}
+	}
+}
+
+func (m *model) compare(t *testing.T, table *rib.Table) {
+	t.Helper()
+	want, shown, counts := make(map[netip.Prefix][]netip.Addr), make(map[netip.Prefix][]netip.Addr), make(map[netip.Addr]int)
+	for prefix, paths := range m.paths {
+		if len(paths) > 0 && !slices.Contains(m.originated, prefix) {
+			want[prefix] = m.nextHops(prefix)
+		}
+		for peer := range paths {
+			counts[peer]++
+		}
+	}
+	for _, e := range table.Entries() {
+		for _, p := range e.Paths {
+			if p.Reason == "" {
+				shown[e.Prefix] = append(shown[e.Prefix], p.Peer)
+			}
+		}
+	}
+	if !maps.EqualFunc(want, m.installed, slices.Equal) {
+		t.Fatalf("installed by the changes (-want +got):\n%s", cmp.Diff(want, m.installed, compare))
+	}
+	if !maps.EqualFunc(want, shown, slices.Equal) {
+		t.Fatalf("shown in use (-want +got):\n%s", cmp.Diff(want, shown, compare))
+	}
+	for _, p := range table.Peers() {
+		if p.Prefixes != counts[p.Addr] {
+			t.Fatalf("%s counts %d prefixes, has %d", p.Addr, p.Prefixes, counts[p.Addr])
+		}
+	}
+}
+
+// decodeStep makes sense of any bytes: 5 peers, 8 prefixes, attributes of few values so that ties are frequent.
+func decodeStep(b []byte) (step, []byte) {
+	next := func() byte {
+		if len(b) == 0 {
+			return 0
+		}
+		v := b[0]
+		b = b[1:]
+		return v
+	}
+	head := next()
+	s := step{peer: netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: head % 5}).WithZone("eth0"), drop: head >= 240, originate: head >= 220 && head < 240}
+	for range next() % 4 {
+		s.withdrawn = append(s.withdrawn, prefixOf(next()))
+	}
+	for range next() % 4 {
+		route := rib.Route{Prefix: prefixOf(next())}
+		v := next()
+		route.Path = rib.Path{LocalPref: 100 + uint32(v&1), Origin: v >> 1 & 1, MED: uint32(v >> 2 & 3), Length: 1 + int(v>>4&1)}
+		route.Path.ASPath = []uint32{uint32(v>>5&1) + 1, uint32(v >> 6)}
+		s.announced = append(s.announced, route)
+	}
+	return s, b
+}
+
+func prefixOf(v byte) netip.Prefix {
+	if v&1 == 0 {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, v & 6}), 32)
+	}
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xc0, 1: 0xd1, 15: v & 6}), 128)
+}
+
+func TestRandomHistories(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.NewChaCha8([32]byte{0: byte(seed), 1: byte(seed >> 8)})
+		history := make([]byte, 2000)
+		if _, err := random.Read(history); err != nil {
+			t.Fatal(err)
+		}
+		play(t, history)
+	}
+}
+
+func FuzzHistory(f *testing.F) {
+	f.Add([]byte{1, 0, 1, 2, 0xff, 2, 0, 1, 2, 0, 241})
+	f.Fuzz(func(t *testing.T, history []byte) { play(t, history[:min(len(history), 1000)]) })
+}
+
+// BenchmarkTable takes a table in from two leaves and loses one of them. An operation is a prefix.
+func BenchmarkTable(b *testing.B) {
+	const size, update = 100_000, 200
+	routes := make([]rib.Route, size)
+	for i := range routes {
+		addr := netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)})
+		routes[i] = rib.Route{Prefix: netip.PrefixFrom(addr, 32), Path: path(65001, 65201, 64512)}
+	}
+	for b.Loop() {
+		table := rib.New(rib.Config{AS: 64513})
+		for _, peer := range []netip.Addr{leaf1, leaf2} {
+			for chunk := range slices.Chunk(routes, update) {
+				table.Update(peer, chunk, nil)
+			}
+		}
+		if n := len(table.Drop(leaf1)); n != size {
+			b.Fatalf("%d changes", n)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/size, "ns/prefix")
+}

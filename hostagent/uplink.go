@@ -1,0 +1,171 @@
+package hostagent
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lastmile/hostagent/bgp"
+	"lastmile/hostagent/kernel"
+	"lastmile/hostagent/nd"
+)
+
+// An uplink is one link to one leaf.
+type uplink struct {
+	link    kernel.Link
+	missing bool               // named in the configuration, and not there
+	stop    context.CancelFunc // ends router discovery; nil while the link is down
+	leaf    netip.Addr         // the leaf that we peer with; zero until one is heard
+	other   netip.Addr         // another router that was heard last; zero for none
+	session bgp.PeerState      // the session with leaf
+	since   time.Time          // when leaf was adopted
+}
+
+func (u *uplink) established() bool { return u.session.State == bgp.Established }
+
+// sameAs says whether what is known of the link still holds. A loss that has
+// come and gone counts: the kernel has flushed the link's routes with it.
+func (u *uplink) sameAs(l kernel.Link) bool {
+	return l.Index == u.link.Index && l.Up == u.link.Up && l.LinkLocal == u.link.LinkLocal && l.Losses == u.link.Losses
+}
+
+// status says in a word how the uplink is.
+func (u *uplink) status() string {
+	switch {
+	case u.missing:
+		return "interface does not exist"
+	case !u.link.Up:
+		return "no carrier"
+	case u.link.Problem != nil:
+		return u.link.Problem.Error()
+	case !u.link.LinkLocal.IsValid():
+		return "no link-local address"
+	case !u.leaf.IsValid():
+		return "no leaf heard"
+	default:
+		return u.session.State.String()
+	}
+}
+
+// up begins discovery on a link that has come up.
+func (a *Agent) up(ctx context.Context, group *errgroup.Group, link kernel.Link) {
+	u, ok := a.uplinks[link.Name]
+	if !ok || u.missing {
+		u = &uplink{}
+		a.uplinks[link.Name] = u
+		a.prepare(link.Name)
+	}
+	u.link = link
+	if u.stop != nil || !link.Up || !link.LinkLocal.IsValid() {
+		return
+	}
+	a.log.Info("uplink is up", "link", link.Name, "address", link.LinkLocal)
+	ctx, u.stop = context.WithCancel(ctx)
+	group.Go(func() error { a.keepDiscovering(ctx, link.Name); return nil })
+}
+
+// prepare sets the kernel parameters that an uplink needs.
+func (a *Agent) prepare(link string) {
+	changed, err := a.sysctls(link)
+	for _, c := range changed {
+		a.log.Info("kernel parameter set", "change", c)
+	}
+	if err != nil {
+		a.log.Error("setting kernel parameters", "link", link, "err", err)
+	}
+}
+
+// keepDiscovering runs router discovery on a link until ctx ends.
+func (a *Agent) keepDiscovering(ctx context.Context, link string) {
+	for ctx.Err() == nil {
+		err := a.discover(ctx, link, a.heard)
+		if ctx.Err() != nil {
+			return
+		}
+		a.log.Error("router discovery ended", "link", link, "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+// down ends everything on a link that was lost. Forwarding comes first: the
+// leaf leaves the routes before BGP hears of it.
+func (a *Agent) down(ctx context.Context, u *uplink) {
+	if u.stop == nil {
+		return
+	}
+	a.fib.LinkLost(u.link.Name)
+	if u.leaf.IsValid() {
+		a.apply(a.rib.Drop(u.leaf))
+		a.dropPeer(ctx, u)
+	}
+	u.stop()
+	u.stop, u.other = nil, netip.Addr{}
+	a.log.Warn("uplink is down", "link", u.link.Name)
+}
+
+// leafTrial is how long a leaf that was heard may take to bring its session
+// up before another one on the same link is tried instead.
+const leafTrial = 10 * time.Second
+
+// onHeard peers with the leaf that was heard. An uplink has one leaf: where
+// several routers are heard, the one that we peer with stays as long as its
+// session is Established, or until it has had leafTrial to get there.
+func (a *Agent) onHeard(ctx context.Context, h nd.Heard) {
+	u, ok := a.uplinks[h.Link]
+	if !ok || u.stop == nil || h.Router == u.leaf {
+		return
+	}
+	if u.leaf.IsValid() {
+		if h.Router != u.other {
+			a.log.Warn("another router on the uplink", "link", h.Link, "peer", u.leaf, "router", h.Router)
+		}
+		a.metrics.otherRouters.WithLabelValues(h.Link).Inc()
+		u.other = h.Router
+		if u.established() || h.At.Sub(u.since) < leafTrial {
+			return
+		}
+	}
+	a.peerWith(ctx, u, h.Router)
+}
+
+// peerWith makes leaf the uplink's BGP peer, in place of another if there is
+// one.
+func (a *Agent) peerWith(ctx context.Context, u *uplink, leaf netip.Addr) {
+	if u.leaf.IsValid() {
+		a.apply(a.rib.Drop(u.leaf))
+		a.dropPeer(ctx, u)
+	}
+	if u.other == leaf {
+		u.other = netip.Addr{}
+	}
+	if err := a.bgp.AddPeer(ctx, leaf); err != nil {
+		// The leaf's next advertisement tries again.
+		a.log.Error("adding the peer", "link", u.link.Name, "peer", leaf, "err", err)
+		return
+	}
+	a.log.Info("leaf heard", "link", u.link.Name, "peer", leaf)
+	u.leaf, u.since = leaf, time.Now()
+}
+
+func (a *Agent) dropPeer(ctx context.Context, u *uplink) {
+	if u.established() {
+		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
+	}
+	if err := a.bgp.DeletePeer(ctx, u.leaf); err != nil {
+		a.log.Error("removing the peer", "link", u.link.Name, "peer", u.leaf, "err", err)
+	}
+	u.leaf, u.session = netip.Addr{}, bgp.PeerState{}
+}
+
+// byLeaf returns the uplink whose leaf has the zoned address, nil if none.
+func (a *Agent) byLeaf(peer netip.Addr) *uplink {
+	if u, ok := a.uplinks[peer.Zone()]; ok && u.leaf == peer {
+		return u
+	}
+	return nil
+}

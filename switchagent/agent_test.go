@@ -1,0 +1,369 @@
+package switchagent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"lastmile/switchagent/junos"
+)
+
+// fakeLeaf is a switch whose commits take a third of a second and may go wrong.
+type fakeLeaf struct {
+	neighbors map[netip.Addr]junos.Neighbor
+	stanzas   map[netip.Addr]junos.Stanza
+	up        map[netip.Addr]bool // Established
+	broken    error               // of every read
+	lost      bool                // the session has ended, until it is dialled anew
+	noDial    error
+	outcomes  []func(*fakeLeaf, junos.Change) (junos.Outcome, error) // of the next commits
+
+	commits []junos.Change
+	times   []time.Time // of the commits
+	dials   int
+	closed  int
+}
+
+var errGone = fmt.Errorf("%w: connection reset", junos.ErrLost)
+
+func newFakeLeaf() *fakeLeaf {
+	return &fakeLeaf{
+		neighbors: map[netip.Addr]junos.Neighbor{}, stanzas: map[netip.Addr]junos.Stanza{}, up: map[netip.Addr]bool{},
+	}
+}
+
+func (f *fakeLeaf) plug(peers ...netip.Addr) {
+	for _, p := range peers {
+		f.neighbors[p] = router(p)
+	}
+}
+
+func (f *fakeLeaf) reboot() {
+	clear(f.stanzas)
+	clear(f.up)
+}
+
+func (f *fakeLeaf) dial(context.Context) (leaf, error) {
+	f.dials++
+	f.lost = false
+	return f, f.noDial
+}
+
+func (f *fakeLeaf) read() error {
+	if f.lost {
+		return errGone
+	}
+	return f.broken
+}
+
+func (f *fakeLeaf) tables(context.Context) (tables, error) {
+	return tables{
+		neighbors: slices.Collect(maps.Values(f.neighbors)), stanzas: slices.Collect(maps.Values(f.stanzas)),
+	}, f.read()
+}
+
+func (f *fakeLeaf) guards(context.Context) (guards, error) {
+	g := free()
+	for p := range f.up {
+		g.sessions = append(g.sessions, junos.Session{Peer: p, State: "Established"})
+	}
+	return g, f.read()
+}
+
+func (f *fakeLeaf) commit(_ context.Context, change junos.Change) (junos.Outcome, error) {
+	time.Sleep(time.Second / 3) // in synctest's time
+	f.commits = append(f.commits, change)
+	f.times = append(f.times, time.Now())
+	do := applied
+	if len(f.outcomes) > 0 {
+		do, f.outcomes = f.outcomes[0], f.outcomes[1:]
+	}
+	return do(f, change)
+}
+
+func (f *fakeLeaf) Close() error {
+	f.closed++
+	return nil
+}
+
+func applied(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
+	for _, s := range change.Remove {
+		delete(f.stanzas, s.Peer)
+	}
+	for _, s := range change.Add {
+		f.stanzas[s.Peer] = s
+		f.up[s.Peer] = true
+	}
+	return junos.Applied, nil
+}
+
+func refused(*fakeLeaf, junos.Change) (junos.Outcome, error) {
+	return junos.Refused, fmt.Errorf("%w: locked by admin", junos.ErrLocked)
+}
+
+// appliedAndLost is a commit whose reply never came.
+func appliedAndLost(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
+	applied(f, change)
+	f.lost = true
+	return junos.Unknown, errGone
+}
+
+func confirmedOnly(*fakeLeaf, junos.Change) (junos.Outcome, error) { return junos.Applied, nil }
+
+// running is an agent on a fake leaf in synctest's time.
+type running struct {
+	*Agent
+	leaf *fakeLeaf
+	log  *bytes.Buffer
+}
+
+// run calls the test with a running agent, which it may look at after after().
+func run(t *testing.T, f *fakeLeaf, test func(t *testing.T, a running)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		a := New(testConfig(), slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+		a.dial = f.dial
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		ready := false
+		go func() { done <- a.Run(ctx, func() { ready = true }) }()
+		synctest.Wait()
+		if !ready {
+			t.Error("not ready")
+		}
+		test(t, running{a, f, &log})
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if f.noDial == nil && f.closed != f.dials {
+			t.Errorf("%d dials, %d closes", f.dials, f.closed)
+		}
+	})
+}
+
+// after lets time pass and everything come to rest.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (a running) want(t *testing.T, commits int, peers ...netip.Addr) {
+	t.Helper()
+	if len(a.leaf.commits) != commits {
+		t.Errorf("%d commits, want %d: %v", len(a.leaf.commits), commits, a.leaf.commits)
+	}
+	slices.SortFunc(peers, netip.Addr.Compare)
+	if got := slices.SortedFunc(maps.Keys(a.leaf.stanzas), netip.Addr.Compare); !slices.Equal(got, peers) {
+		t.Errorf("stanzas of %v, want %v", got, peers)
+	}
+}
+
+func TestNewNeighborIsCommittedWithinAPoll(t *testing.T) {
+	run(t, newFakeLeaf(), func(t *testing.T, a running) {
+		after(time.Minute)
+		a.want(t, 0)
+		a.leaf.plug(peer(1, 1))
+		after(a.cfg.PollInterval + time.Second/3)
+		a.want(t, 1, peer(1, 1))
+		after(time.Hour)
+		a.want(t, 1, peer(1, 1))
+		if n := strings.Count(a.log.String(), "neighbour added"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, a.log)
+		}
+	})
+}
+
+func TestManyNeighborsAreOneCommit(t *testing.T) {
+	run(t, newFakeLeaf(), func(t *testing.T, a running) {
+		var peers []netip.Addr
+		for i := range 200 {
+			peers = append(peers, peer(1+i, i%4))
+		}
+		a.leaf.plug(peers...)
+		after(time.Hour)
+		a.want(t, 1, peers...)
+	})
+}
+
+func TestGoneNeighbor(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1), peer(2, 2))
+	run(t, f, func(t *testing.T, a running) {
+		after(10 * time.Second)
+		a.want(t, 1, peer(1, 1), peer(2, 2))
+		clear(f.neighbors) // both, which is an empty table
+		after(time.Hour)
+		a.want(t, 1, peer(1, 1), peer(2, 2)) // Established
+		delete(f.up, peer(1, 1))
+		after(3 * time.Second)
+		a.want(t, 2, peer(2, 2))
+
+		f.up = map[netip.Addr]bool{peer(1, 1): true} // and 2 is down
+		f.plug(peer(2, 2))
+		after(10 * time.Second)
+		delete(f.neighbors, peer(2, 2))
+		after(50 * time.Second)
+		a.want(t, 2, peer(2, 2))
+		f.broken = errors.New("permission denied") // a poll that cannot see begins the hold-down anew
+		after(2 * time.Second)
+		f.broken = nil
+		after(55 * time.Second)
+		a.want(t, 2, peer(2, 2))
+		after(10 * time.Second)
+		a.want(t, 3)
+	})
+}
+
+func TestRebootedLeafIsFilledAgain(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1), peer(2, 2))
+	run(t, f, func(t *testing.T, a running) {
+		after(10 * time.Second)
+		f.reboot() // and the session survives
+		after(3 * time.Second)
+		a.want(t, 2, peer(1, 1), peer(2, 2))
+
+		f.reboot()
+		f.lost = true
+		f.noDial = errors.New("connection refused")
+		after(5 * time.Minute)
+		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "no good poll for 5m") || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("health: %v", err)
+		}
+		f.noDial, f.closed = nil, f.dials // those that failed
+		after(15 * time.Second)
+		a.want(t, 3, peer(1, 1), peer(2, 2))
+		if err := a.Health(); err != nil {
+			t.Errorf("health: %v", err)
+		}
+	})
+}
+
+func TestRedialBacksOff(t *testing.T) {
+	f := newFakeLeaf()
+	f.noDial = errors.New("no route to host")
+	run(t, f, func(t *testing.T, a running) {
+		if err := a.Health(); err == nil || err.Error() != "no good poll yet: no route to host" {
+			t.Errorf("health: %v", err)
+		}
+		after(10 * time.Minute)
+		// Steps of 1, 2, 4, 8 and then 15 s, of which a half to all is waited.
+		if f.dials < 600/15 || f.dials > 600*2/15+5 {
+			t.Errorf("%d dials in 10 minutes", f.dials)
+		}
+	})
+}
+
+func TestRefusedCommitBacksOff(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	f.outcomes = slices.Repeat([]func(*fakeLeaf, junos.Change) (junos.Outcome, error){refused}, 12)
+	run(t, f, func(t *testing.T, a running) {
+		after(10 * time.Second)
+		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "neighbours wait for a commit") || !strings.Contains(err.Error(), "locked by admin") {
+			t.Errorf("health: %v", err)
+		}
+		after(15 * time.Minute)
+		a.want(t, 13, peer(1, 1))
+		if last := f.times[12].Sub(f.times[11]); last < 30*time.Second || last > 63*time.Second {
+			t.Errorf("the last two attempts were %s apart", last)
+		}
+		if err := a.Health(); err != nil {
+			t.Errorf("health: %v", err)
+		}
+		if f.dials != 1 {
+			t.Errorf("%d dials: a refusal is no reason to leave", f.dials)
+		}
+	})
+}
+
+func TestLostCommitReplyIsLookedUp(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){appliedAndLost}
+	run(t, f, func(t *testing.T, a running) {
+		after(time.Hour)
+		a.want(t, 1, peer(1, 1))
+		if f.dials != 2 {
+			t.Errorf("%d dials, want 2", f.dials)
+		}
+		if err := a.Health(); err != nil {
+			t.Errorf("health: %v", err)
+		}
+	})
+}
+
+func TestCommitThatDoesNothing(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	f.outcomes = slices.Repeat([]func(*fakeLeaf, junos.Change) (junos.Outcome, error){confirmedOnly}, 1000)
+	run(t, f, func(t *testing.T, a running) {
+		after(10 * time.Minute)
+		if n := len(f.commits); n > 30 {
+			t.Errorf("%d commits in 10 minutes", n)
+		}
+		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "changed nothing of [fe80::1%ge-0/0/1.0]") {
+			t.Errorf("health: %v", err)
+		}
+	})
+}
+
+func TestFailedPollsAreCountedAndLoggedOnce(t *testing.T) {
+	f := newFakeLeaf()
+	f.broken = fmt.Errorf("ipv6 neighbours: %w", junos.ErrTruncated)
+	run(t, f, func(t *testing.T, a running) {
+		after(time.Minute - time.Second)
+		if n := testutil.ToFloat64(a.metrics.polls.WithLabelValues(resultTruncated)); n != 30 {
+			t.Errorf("counted %v", n)
+		}
+		if n := strings.Count(a.log.String(), "poll failed"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, a.log)
+		}
+		if f.dials != 1 {
+			t.Errorf("%d dials", f.dials)
+		}
+	})
+}
+
+func TestDuplicateIsLoggedOnceAndCounted(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1), peer(1, 2))
+	run(t, f, func(t *testing.T, a running) {
+		after(time.Hour)
+		a.want(t, 1, peer(1, 1))
+		if n := testutil.ToFloat64(a.metrics.refused.WithLabelValues(string(duplicate))); n != 1 {
+			t.Errorf("counted %v", n)
+		}
+		if n := strings.Count(a.log.String(), "reason=duplicate"); n != 1 || !strings.Contains(a.log.String(), "link=ge-0/0/2.0 peer=fe80::1") {
+			t.Errorf("logged %d times:\n%s", n, a.log)
+		}
+	})
+}
+
+func TestTraceRPC(t *testing.T) {
+	var log bytes.Buffer
+	a := New(testConfig(), slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+	for range 3 {
+		a.traceRPC(junos.Trace{RPC: "commit-configuration", Took: 2 * time.Second, Warnings: []string{"license missing"}})
+	}
+	if n := strings.Count(log.String(), "license missing"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, log.String())
+	}
+	if n := testutil.CollectAndCount(a.metrics.rpcs); n != 1 {
+		t.Errorf("%d histograms", n)
+	}
+}

@@ -1,0 +1,111 @@
+// Package junos speaks the words of Junos over a NETCONF session: neighbour tables, sessions,
+// interfaces and stanzas in, changes of one ephemeral configuration instance out.
+//
+// Replies are read by local names, as namespaces carry the release, and with blanks around values
+// removed, as many releases put line feeds there. Wrappers of several routing engines are looked
+// through. A table that says how long it is and is not is an error, so that what is missing from a
+// result was missing on the switch.
+package junos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"lastmile/switchagent/netconf"
+)
+
+// ErrLost marks errors after which the client is of no use: the session has ended.
+var ErrLost = errors.New("session lost")
+
+// ErrTruncated marks a table that is shorter or longer than it says.
+var ErrTruncated = errors.New("table is not whole")
+
+// Target is the switch and how to log in to it.
+type Target = netconf.Target
+
+// Trace tells of one finished RPC.
+type Trace struct {
+	RPC      string
+	Took     time.Duration
+	Warnings []string // what the switch said and did it all the same
+	Err      error
+}
+
+// caller is a *netconf.Session.
+type caller interface {
+	Call(context.Context, netconf.Call) (netconf.Reply, error)
+	Err() error
+	Close() error
+}
+
+// Client is one session with a switch. It is for one goroutine.
+type Client struct {
+	session caller
+	trace   func(Trace)
+}
+
+// Dial opens a session. It ends with ctx only while it dials. trace is called after each RPC.
+func Dial(ctx context.Context, t Target, trace func(Trace)) (*Client, error) {
+	session, err := netconf.Dial(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{session: session, trace: trace}, nil
+}
+
+// Close ends the session.
+func (c *Client) Close() error { return c.session.Close() }
+
+func (c *Client) call(ctx context.Context, call netconf.Call) (netconf.Reply, error) {
+	begin := time.Now()
+	reply, err := c.session.Call(ctx, call)
+	if err != nil && c.session.Err() != nil {
+		err = fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	trace := Trace{RPC: call.Name(), Took: time.Since(begin), Err: err}
+	for _, warning := range reply.Warnings {
+		trace.Warnings = append(trace.Warnings, warning.Error())
+	}
+	c.trace(trace)
+	return reply, err
+}
+
+// elements is short for the wanted elements of a reply.
+type elements = map[string]netconf.Element
+
+// text is the text of an element without the blanks that Junos pads it with.
+type text string
+
+// UnmarshalText trims.
+func (t *text) UnmarshalText(b []byte) error {
+	*t = text(strings.TrimSpace(string(b)))
+	return nil
+}
+
+// logical is the name of a logical interface: of "irb.100 [xe-0/0/3.0]" the part that may be
+// configured.
+func (t text) logical() string {
+	name, _, _ := strings.Cut(string(t), " ")
+	return name
+}
+
+// addr reads the forms fe80::1, FE80::1, fe80::1%ge-0/0/1.0 and fe80::1%ge-0/0/1.0+50172; the
+// zone is the logical interface.
+func (t text) addr() (netip.Addr, bool) {
+	address, _, _ := strings.Cut(string(t), "+")
+	addr, err := netip.ParseAddr(address)
+	return addr, err == nil
+}
+
+// linkLocal is the link-local address with the logical interface as its zone.
+func (t text) linkLocal(ifl string) (netip.Addr, bool) {
+	addr, ok := t.addr()
+	if !ok || ifl == "" || !addr.Is6() || !addr.IsLinkLocalUnicast() {
+		return netip.Addr{}, false
+	}
+	return addr.WithZone(ifl), true
+}

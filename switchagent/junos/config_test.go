@@ -1,0 +1,161 @@
+package junos
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestStanzas(t *testing.T) {
+	d := &device{t: t, replies: map[string][]string{"get-configuration": {"ephemeral.xml"}}}
+	got, err := d.client().Stanzas(t.Context(), "last-mile_1")
+	check(t, []Stanza{
+		{"servers", addr("fe80::5054:ff:fe00:101%ge-0/0/1.0"), "lastmile: 52:54:00:00:01:01 on ge-0/0/1.0", "fe80::5054:ff:fe00:101"},
+		{"servers", addr("fe80::2%ge-0/0/2.0"), "", "fe80::2%ge-0/0/2.0"},
+		{"servers", addr("fe80::3"), "", "fe80::3"},
+		{"other", addr("fe80::4%ge-0/0/4.0"), "", "FE80::4"},
+	}, got, err)
+	if want := `<get-configuration database="ephemeral" ephemeral-instance="last-mile_1" format="xml"/>`; d.asked[0] != want {
+		t.Errorf("asked %s, want %s", d.asked[0], want)
+	}
+	for _, empty := range []string{"", "<configuration/>", "<configuration><protocols/></configuration>"} {
+		got, err := one(t, map[string]string{"get-configuration": empty}).Stanzas(t.Context(), "lastmile")
+		check(t, []Stanza(nil), got, err)
+	}
+}
+
+func TestCheckInstance(t *testing.T) {
+	for reply, want := range map[string]string{
+		"committed.xml":    "",
+		"":                 "set system configuration-database ephemeral instance lastmile",
+		"<configuration/>": "is not configured",
+		refusal:            "permission denied",
+	} {
+		err := one(t, map[string]string{"get-configuration": reply}).CheckInstance(t.Context(), "lastmile")
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q in it", reply, err, want)
+		}
+	}
+}
+
+var change = Change{
+	Add: []Stanza{
+		{Group: "servers", Peer: addr("fe80::1%ge-0/0/1.0"), Description: `<a & "b">`},
+		{Group: "edge", Peer: addr("fe80::2%ge-0/0/2.0")},
+	},
+	Remove: []Stanza{
+		{Group: "servers", Peer: addr("fe80::3%ge-0/0/3.0"), Key: "fe80::3%ge-0/0/3.0"},
+		{Group: "servers", Peer: addr("fe80::4%ge-0/0/4.0")},
+	},
+}
+
+const changeXML = `<load-configuration action="merge" format="xml"><configuration><protocols><bgp>` +
+	`<group><name>servers</name>` +
+	`<neighbor delete="delete"><name>fe80::3%ge-0/0/3.0</name></neighbor>` +
+	`<neighbor delete="delete"><name>fe80::4</name></neighbor>` +
+	`<neighbor><name>fe80::1</name><description>&lt;a &amp; &#34;b&#34;&gt;</description><local-interface>ge-0/0/1.0</local-interface></neighbor>` +
+	`</group>` +
+	`<group><name>edge</name><neighbor><name>fe80::2</name><local-interface>ge-0/0/2.0</local-interface></neighbor></group>` +
+	`</bgp></protocols></configuration></load-configuration>`
+
+func TestCommit(t *testing.T) {
+	const (
+		ok       = "<ok/>"
+		warning  = `<rpc-error><error-severity>warning</error-severity><error-message>uncommitted changes will be discarded on exit</error-message></rpc-error>`
+		lockHeld = `<rpc-error><error-severity>error</error-severity><error-message>
+configuration database locked by:
+  admin terminal  (pid 32260) on since 2021-05-06 11:04:06 UTC, idle 00:04:48
+      exclusive
+</error-message></rpc-error>`
+		loadError = `<load-configuration-results>` + `<rpc-error><error-severity>error</error-severity><error-message>syntax error</error-message>` +
+			`<error-info><bad-element>local-interface</bad-element></error-info></rpc-error><load-error-count>1</load-error-count></load-configuration-results>`
+		loadWarning = `<load-configuration-results>` + warning + `</load-configuration-results>`
+		malformed   = `<routing-engine junos:style="show-name"><name>node1</name><commit-check-success/><ok/>`
+		failed      = `<commit-results><rpc-error><error-severity>error</error-severity><source-daemon>dcd</source-daemon><error-message>boom</error-message></rpc-error> configuration check-out failed</commit-results>`
+		remoteLock  = `<rpc-error><error-severity>error</error-severity><error-message>remote lock-configuration failed on re1</error-message></rpc-error>`
+	)
+	tests := []struct {
+		name                           string
+		instance, open, load, commit   string
+		outcome                        Outcome
+		want                           string // in the error
+		wantLocked, wantLost, unclosed bool
+	}{
+		{name: "good", open: ok, load: ok, commit: ok, outcome: Applied},
+		{name: "empty open", open: "", load: "<load-configuration-results><ok/></load-configuration-results>", commit: "<commit-results/><ok/>", outcome: Applied},
+		{name: "warnings", open: warning, load: loadWarning, commit: warning + ok, outcome: Applied},
+		{name: "malformed commit reply", open: ok, load: ok, commit: malformed, outcome: Applied},
+		{name: "no such instance", instance: "<configuration/>", outcome: Refused, want: "not configured", unclosed: true},
+		{name: "lock held", open: lockHeld, outcome: Refused, want: "admin terminal", wantLocked: true, unclosed: true},
+		{name: "lock-denied", open: strings.Replace(refusal, "<error-severity>", "<error-tag>lock-denied</error-tag><error-severity>", 1), outcome: Refused, wantLocked: true, unclosed: true},
+		{name: "session ends at the open", open: "lost", outcome: Refused, wantLost: true, unclosed: true},
+		{name: "load refused", open: ok, load: loadError, outcome: Refused, want: "local-interface"},
+		{name: "load confirms nothing", open: ok, load: "", outcome: Refused, want: "confirmed nothing"},
+		{name: "session ends at the load", open: ok, load: "lost", outcome: Refused, wantLost: true, unclosed: true},
+		{name: "commit refused", open: ok, load: ok, commit: failed, outcome: Refused, want: "boom (from dcd)"},
+		{name: "second engine locked", open: ok, load: ok, commit: remoteLock, outcome: Refused, wantLocked: true},
+		{name: "commit confirms nothing", open: ok, load: ok, commit: "", outcome: Unknown, want: "confirmed nothing"},
+		{name: "commit reply lost", open: ok, load: ok, commit: "lost", outcome: Unknown, wantLost: true, unclosed: true},
+		{name: "commit reply broken", open: ok, load: ok, commit: "<ok>", outcome: Unknown, wantLost: true, unclosed: true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.instance == "" {
+				tt.instance = "committed.xml"
+			}
+			d := &device{t: t, replies: map[string][]string{
+				"get-configuration": {tt.instance}, "open-configuration": {tt.open}, "load-configuration": {tt.load},
+				"commit-configuration": {tt.commit}, "close-configuration": {"lost"}, // which changes nothing
+			}}
+			outcome, err := d.client().Commit(t.Context(), "lastmile", change)
+			if outcome != tt.outcome || (err == nil) != (outcome == Applied) {
+				t.Errorf("got %s, %v, want %s", outcome, err, tt.outcome)
+			}
+			if errors.Is(err, ErrLocked) != tt.wantLocked || errors.Is(err, ErrLost) != tt.wantLost ||
+				err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q in it, locked %v, lost %v", err, tt.want, tt.wantLocked, tt.wantLost)
+			}
+			if closed := d.asked[len(d.asked)-1] == "<close-configuration/>"; closed == tt.unclosed {
+				t.Errorf("closed: %v; asked %q", closed, d.asked)
+			}
+		})
+	}
+}
+
+func TestCommitSends(t *testing.T) {
+	d := &device{t: t, replies: map[string][]string{
+		"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
+		"commit-configuration": {"<ok/>"}, "close-configuration": {""},
+	}}
+	if _, err := d.client().Commit(t.Context(), "lastmile", change); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"<open-configuration><ephemeral-instance>lastmile</ephemeral-instance></open-configuration>",
+		changeXML, "<commit-configuration/>", "<close-configuration/>",
+	}
+	if diff := cmp.Diff(want, d.asked[1:]); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+}
+
+func TestCommitRefusesNonsense(t *testing.T) {
+	good := Stanza{Group: "servers", Peer: addr("fe80::1%ge-0/0/1.0")}
+	for name, spoil := range map[string]func(*Stanza){
+		"no group":           func(s *Stanza) { s.Group = "" },
+		"global":             func(s *Stanza) { s.Peer = addr("2001:db8::1") },
+		"ipv4":               func(s *Stanza) { s.Peer = addr("169.254.0.1") },
+		"no address":         func(s *Stanza) { s.Peer = addr("fe80::1").WithZone("") },
+		"no local-interface": func(s *Stanza) { s.Peer = s.Peer.WithZone("") },
+		"long description":   func(s *Stanza) { s.Description = strings.Repeat("x", 256) },
+	} {
+		bad := good
+		spoil(&bad)
+		d := &device{t: t} // which answers nothing
+		if outcome, err := d.client().Commit(t.Context(), "lastmile", Change{Add: []Stanza{good, bad}}); outcome != Refused || err == nil {
+			t.Errorf("%s: %s, %v", name, outcome, err)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package junos
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"lastmile/switchagent/netconf"
+)
+
+// Neighbor is a link-local entry of the IPv6 neighbour table.
+type Neighbor struct {
+	Addr   netip.Addr // its zone is the logical interface: fe80::1%ge-0/0/1.0
+	MAC    string     // aa:bb:cc:dd:ee:ff; "" while it is not resolved
+	State  string     // reachable, stale, delay, probe, unreachable, incomplete, ...
+	Router bool       // it called itself a router in a neighbour or router advertisement
+}
+
+type ndEntry struct {
+	Address   text `xml:"ipv6-nd-neighbor-address"`
+	MAC       text `xml:"ipv6-nd-neighbor-l2-address"`
+	State     text `xml:"ipv6-nd-state"`
+	Router    text `xml:"ipv6-nd-isrouter"`
+	Interface text `xml:"ipv6-nd-interface-name"`
+	// Flags are there from 23.4R1 on. An entry of either is no machine on the port.
+	Virtual *struct{} `xml:"ipv6-nd-table-entry-flags>virtual-gateway-address"`
+	Learnt  *struct{} `xml:"ipv6-nd-table-entry-flags>remotely-learnt-address"`
+}
+
+// Neighbors reads the link-local entries of all tables (get-ipv6-nd-information, "show ipv6
+// neighbors"). The reply names no routing instance. A count that does not fit is ErrTruncated.
+func (c *Client) Neighbors(ctx context.Context) ([]Neighbor, error) {
+	var table ndTable
+	_, err := c.call(ctx, netconf.Call{Body: "<get-ipv6-nd-information/>", Elements: elements{
+		"ipv6-nd-information": table.begin, "ipv6-nd-entry": table.entry, "ipv6-nd-total": table.total,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return table.neighbors, table.err
+}
+
+// ndTable collects the entries of a reply, which has a table for each routing engine.
+type ndTable struct {
+	neighbors []Neighbor
+	index     map[netip.Addr]int // in neighbors
+	entries   int                // of this engine's table, those of no interest included
+	err       error
+}
+
+func (t *ndTable) begin(func(any) error) error {
+	t.entries = 0
+	return nil
+}
+
+func (t *ndTable) entry(decode func(any) error) error {
+	var e ndEntry
+	if err := decode(&e); err != nil {
+		return err
+	}
+	t.entries++
+	addr, ok := e.Address.linkLocal(e.Interface.logical())
+	if !ok || e.Virtual != nil || e.Learnt != nil {
+		return nil
+	}
+	n := Neighbor{Addr: addr, State: strings.ToLower(string(e.State)), Router: e.Router == "yes"}
+	if mac, err := net.ParseMAC(string(e.MAC)); err == nil {
+		n.MAC = mac.String()
+	}
+	t.add(n)
+	return nil
+}
+
+// add keeps one entry for each address: of two engines, the one that has resolved it.
+func (t *ndTable) add(n Neighbor) {
+	if i, known := t.index[n.Addr]; known {
+		if t.neighbors[i].MAC == "" {
+			t.neighbors[i] = n
+		}
+		return
+	}
+	if t.index == nil {
+		t.index = map[netip.Addr]int{}
+	}
+	t.index[n.Addr] = len(t.neighbors)
+	t.neighbors = append(t.neighbors, n)
+}
+
+func (t *ndTable) total(decode func(any) error) error {
+	var total text
+	if err := decode(&total); err != nil {
+		return err
+	}
+	if n, err := strconv.Atoi(string(total)); (err != nil || n != t.entries) && t.err == nil {
+		t.err = fmt.Errorf("ipv6 neighbours: %w: ipv6-nd-total is %q, %d entries came", ErrTruncated, total, t.entries)
+	}
+	return nil
+}
+
+// RouterAdvertisements reads who was heard advertising on which interface
+// (get-ipv6-ra-information, "show ipv6 router-advertisement"); the zone of each address is the
+// interface. Only interfaces under "protocols router-advertisement" listen. An advertisement
+// stays listed long after it was heard, and the lifetime in it says nothing: a peer that does not
+// want to be a default router advertises zero.
+func (c *Client) RouterAdvertisements(ctx context.Context) ([]netip.Addr, error) {
+	var ifl string
+	var senders []netip.Addr
+	_, err := c.call(ctx, netconf.Call{Body: "<get-ipv6-ra-information/>", Elements: elements{
+		"ipv6-ra-interface": func(func(any) error) error { ifl = ""; return nil },
+		"interface-name": func(decode func(any) error) error {
+			var name text
+			err := decode(&name)
+			ifl = name.logical()
+			return err
+		},
+		"ipv6-source-address": func(decode func(any) error) error {
+			var source text
+			err := decode(&source)
+			if addr, ok := source.linkLocal(ifl); ok {
+				senders = append(senders, addr)
+			}
+			return err
+		},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return senders, nil
+}

@@ -1,0 +1,136 @@
+package switchagent
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lastmile/switchagent/junos"
+)
+
+// metrics are those of docs/switchagent.md.
+type metrics struct {
+	polls       *prometheus.CounterVec
+	rpcs        *prometheus.HistogramVec
+	neighbors   *prometheus.GaugeVec
+	refused     *prometheus.GaugeVec
+	stanzas     prometheus.Gauge
+	absent      prometheus.Gauge
+	commits     *prometheus.CounterVec
+	changes     *prometheus.CounterVec
+	dials       *prometheus.CounterVec
+	up          prometheus.Gauge
+	leaf        *prometheus.GaugeVec
+	lastSuccess prometheus.Gauge
+}
+
+// The label values of polls, commits and dials other than junos.Outcome.
+const (
+	resultOK        = "ok"
+	resultError     = "error"
+	resultTruncated = "truncated"
+	resultLost      = "lost"
+	resultLocked    = "locked"
+)
+
+var (
+	pollResults   = []string{resultOK, resultError, resultTruncated, resultLost}
+	commitResults = []string{junos.Applied.String(), junos.Refused.String(), resultLocked, junos.Unknown.String()}
+	// neighborStates are those of Junos; what else it may say is other.
+	neighborStates = []string{"reachable", "stale", "delay", "probe", "unreachable", "incomplete", otherState}
+)
+
+const otherState = "other"
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	counter := func(name, help, label string, values []string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "switchagent", Name: name, Help: help}, []string{label})
+		for _, value := range values {
+			c.WithLabelValues(value)
+		}
+		reg.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "switchagent", Name: name, Help: help}, labels)
+		reg.MustRegister(g)
+		return g
+	}
+	m := &metrics{
+		polls: counter("polls_total", "Polls of the leaf's tables, by result.", "result", pollResults),
+		rpcs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "switchagent", Name: "rpc_seconds", Help: "Duration of NETCONF operations, failed ones included.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}, []string{"rpc"}),
+		neighbors:   gauge("neighbors", "Link-local neighbours on the configured interfaces at the last good poll, by state.", "state"),
+		refused:     gauge("neighbors_refused", "Of these, the ones that get no stanza, by reason.", "reason"),
+		stanzas:     gauge("stanzas", "BGP neighbours in the ephemeral instance at the last good poll.").WithLabelValues(),
+		absent:      gauge("stanzas_absent", "Of these, the ones whose neighbour is gone.").WithLabelValues(),
+		commits:     counter("commits_total", "Commits, by result.", "result", commitResults),
+		changes:     counter("changes_total", "Stanzas changed by applied commits, by action.", "action", []string{"add", "remove"}),
+		dials:       counter("dials_total", "Attempts to open a session, by result.", "result", []string{resultOK, resultError}),
+		up:          gauge("session_up", "1 while a session with the leaf is open.").WithLabelValues(),
+		leaf:        gauge("leaf_info", "What the leaf says about itself; the value is 1.", "host", "model", "version"),
+		lastSuccess: gauge("last_success_timestamp_seconds", "Unix time of the last good poll.").WithLabelValues(),
+	}
+	reg.MustRegister(m.rpcs)
+	return m
+}
+
+func (m *metrics) connected(f junos.Facts) {
+	m.leaf.Reset()
+	m.leaf.WithLabelValues(f.Host, f.Model, f.Version).Set(1)
+}
+
+// polled shows what a good poll saw and made of it.
+func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(string) bool) {
+	m.polls.WithLabelValues(resultOK).Inc()
+	m.lastSuccess.Set(float64(now.UnixNano()) / 1e9)
+	m.stanzas.Set(float64(len(seen.stanzas)))
+	m.absent.Set(float64(len(p.absent)))
+
+	states := map[string]int{}
+	for _, n := range seen.neighbors {
+		switch {
+		case !mayTouch(n.Addr.Zone()):
+		case slices.Contains(neighborStates, n.State):
+			states[n.State]++
+		default:
+			states[otherState]++
+		}
+	}
+	for _, state := range neighborStates {
+		m.neighbors.WithLabelValues(state).Set(float64(states[state]))
+	}
+	reasons := map[refusal]int{}
+	for _, reason := range p.refused {
+		reasons[reason]++
+	}
+	for _, reason := range allRefusals {
+		m.refused.WithLabelValues(string(reason)).Set(float64(reasons[reason]))
+	}
+}
+
+func (m *metrics) pollFailed(err error) {
+	result := resultError
+	if errors.Is(err, junos.ErrLost) {
+		result = resultLost
+	} else if errors.Is(err, junos.ErrTruncated) {
+		result = resultTruncated
+	}
+	m.polls.WithLabelValues(result).Inc()
+}
+
+func (m *metrics) committed(outcome junos.Outcome, err error, p plan) {
+	result := outcome.String()
+	if errors.Is(err, junos.ErrLocked) {
+		result = resultLocked
+	}
+	m.commits.WithLabelValues(result).Inc()
+	if outcome == junos.Applied {
+		m.changes.WithLabelValues("add").Add(float64(len(p.add)))
+		m.changes.WithLabelValues("remove").Add(float64(len(p.remove)))
+	}
+}

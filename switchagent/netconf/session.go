@@ -1,0 +1,196 @@
+// Package netconf is a NETCONF client (RFC 6241 over SSH, RFC 6242) for switches that must be
+// watched for months without a hang.
+//
+// Session and vocabulary are those of github.com/Juniper/go-netconf. Underneath is a transport of
+// our own, because the library's waits for ever on a server that falls silent, reads chunked
+// framing wrongly and overlooks the errors that Junos nests inside results: pinned host keys, both
+// framings, a bound on every wait, and a reply reader that takes a large table in one pass without
+// holding it as XML.
+//
+// A Session carries one call at a time. After anything but a clean answer (a timeout, a stall,
+// broken framing, a foreign message-id) it is dead for good: what the server did is then unknown,
+// and a new session has to look.
+package netconf
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	gonetconf "github.com/Juniper/go-netconf/netconf"
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	callTimeout    = 30 * time.Second
+	stallTimeout   = 15 * time.Second
+	keepaliveEvery = 15 * time.Second
+	keepaliveWait  = 15 * time.Second
+	closeTimeout   = 2 * time.Second
+
+	// maxMessage holds a neighbour table of more than 100 000 entries of 470 bytes.
+	maxMessage = 64 << 20
+)
+
+// Errors of a session that died without the connection being at fault.
+var (
+	ErrStalled = errors.New("server stopped in the middle of a reply")
+	ErrSilent  = errors.New("server answers no keepalive")
+	ErrTimeout = errors.New("no complete reply in time")
+	ErrClosed  = errors.New("session was closed")
+)
+
+// Session is an open NETCONF session. Its methods may be called by several goroutines.
+type Session struct {
+	conn      *conn
+	framer    *framer
+	transport *transport
+	session   *gonetconf.Session
+	stall     time.Duration
+	turn      chan struct{} // holds one token: one call at a time
+	closed    sync.Once
+	closing   chan struct{}
+	keepalive sync.WaitGroup
+}
+
+func newSession(c *conn, f *framer) *Session {
+	return &Session{
+		conn: c, framer: f, transport: &transport{framer: f, conn: c}, stall: stallTimeout,
+		turn: make(chan struct{}, 1), closing: make(chan struct{}),
+	}
+}
+
+// hello exchanges the hellos (RFC 6241 section 8.1) and settles the framing.
+func (s *Session) hello() error {
+	s.session = gonetconf.NewSession(s.transport) // which drops the errors of both hellos
+	return s.transport.helloErr
+}
+
+// Capabilities are those of the server's hello.
+func (s *Session) Capabilities() []string { return s.session.ServerCapabilities }
+
+// ID is the server's session-id; on Junos it is the process id of its mgd.
+func (s *Session) ID() int { return s.session.SessionID }
+
+// Err says why the session is dead; it is nil while calls can be made.
+func (s *Session) Err() error { return s.conn.failure() }
+
+// Call sends one operation and reads its reply. A *ReplyError leaves the session usable. Every
+// other error is the end of the session, and whether the operation took effect is unknown.
+func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
+	timeout := c.Timeout
+	if timeout == 0 {
+		timeout = callTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w (%s)", ErrTimeout, timeout))
+	defer cancel()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return Reply{}, fmt.Errorf("netconf %s: waiting for another call: %w", c.Name(), context.Cause(ctx))
+	}
+	if err := s.Err(); err != nil {
+		return Reply{}, fmt.Errorf("netconf %s: session is dead: %w", c.Name(), err)
+	}
+	reply, err := s.exchange(ctx, c)
+	var refused *ReplyError
+	if err != nil && !errors.As(err, &refused) {
+		s.conn.fail(err)
+		err = s.conn.failure()
+	}
+	if err != nil {
+		err = fmt.Errorf("netconf %s: %w", c.Name(), err)
+	}
+	return reply, err
+}
+
+func (s *Session) exchange(ctx context.Context, c Call) (Reply, error) {
+	stop := context.AfterFunc(ctx, func() { s.conn.fail(context.Cause(ctx)) })
+	defer stop()
+	rpc := gonetconf.NewRPCMessage([]gonetconf.RPCMethod{gonetconf.RawMethod(c.Body)})
+	request, err := xml.Marshal(rpc)
+	if err != nil {
+		return Reply{}, err
+	}
+	if err := s.transport.Send(request); err != nil {
+		return Reply{}, err
+	}
+	msg := s.framer.message()
+	if !c.Slow {
+		watched := newStallReader(msg, s.stall, func() { s.conn.fail(ErrStalled) })
+		defer watched.stop()
+		msg = watched
+	}
+	reply, err := c.ReadReply(msg, rpc.MessageID)
+	var refused *ReplyError
+	if err != nil && !errors.As(err, &refused) {
+		return Reply{}, err
+	}
+	if _, drainErr := io.Copy(io.Discard, msg); drainErr != nil {
+		return Reply{}, drainErr
+	}
+	return reply, err
+}
+
+// Close ends the session: politely, so that the server drops its locks at once, if it still
+// answers, and at any rate within two seconds.
+func (s *Session) Close() error {
+	if s.Err() == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		s.Call(ctx, Call{Body: "<close-session/>"}) // the connection is closed whatever it answers
+	}
+	s.conn.fail(ErrClosed)
+	s.closed.Do(func() { close(s.closing) })
+	s.keepalive.Wait()
+	return nil
+}
+
+// startKeepalive asks the server for a sign of life at intervals, during calls as well: it tells
+// a dead peer from a slow commit. Its answers do not count as progress of a reply.
+func (s *Session) startKeepalive(client *ssh.Client, every, wait time.Duration) {
+	s.keepalive.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.closing:
+				return
+			case <-tick.C:
+			}
+			silent := time.AfterFunc(wait, func() { s.conn.fail(ErrSilent) })
+			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
+			silent.Stop()
+			if err != nil {
+				s.conn.fail(fmt.Errorf("keepalive: %w", err))
+				return
+			}
+		}
+	})
+}
+
+// stallReader calls onStall once no byte came for a while.
+type stallReader struct {
+	io.Reader
+	limit time.Duration
+	timer *time.Timer
+}
+
+func newStallReader(r io.Reader, limit time.Duration, onStall func()) *stallReader {
+	return &stallReader{Reader: r, limit: limit, timer: time.AfterFunc(limit, onStall)}
+}
+
+func (r *stallReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if n > 0 {
+		r.timer.Reset(r.limit)
+	}
+	return n, err
+}
+
+func (r *stallReader) stop() { r.timer.Stop() }

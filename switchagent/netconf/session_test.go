@@ -1,0 +1,260 @@
+package netconf
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// TestCallFaults: whatever happens to a reply, the call ends with an error that says so, and the
+// session is dead.
+func TestCallFaults(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	half := func(p *peer, id string) { fmt.Fprintf(p.out, `<rpc-reply message-id="%s"><a>`, id) }
+	tests := []struct {
+		name   string
+		answer func(p *peer, id string)
+		want   error
+	}{
+		{"no answer", func(p *peer, _ string) { p.receive() }, ErrStalled},
+		{"stalled in the middle", func(p *peer, id string) { half(p, id); p.receive() }, ErrStalled},
+		{"channel closed in the middle", half, io.ErrUnexpectedEOF},
+		{"connection closed in the middle", func(p *peer, id string) { half(p, id); p.hangUp() }, io.ErrUnexpectedEOF},
+		{"delimiter inside", func(p *peer, id string) { half(p, id); p.frame("") }, ErrReply},
+		{"foreign message-id", func(p *peer, _ string) { p.reply("7", "<ok/>") }, ErrReply},
+		{"endless", func(p *peer, id string) {
+			half(p, id)
+			for _, err := p.out.Write(make([]byte, 1<<16)); err == nil; _, err = p.out.Write(make([]byte, 1<<16)) {
+			}
+		}, ErrTooLarge},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			target := newServer(t, host).start(func(p *peer) {
+				p.hello(false)
+				_, id := p.receive()
+				tt.answer(p, id)
+			}, host.PublicKey())
+			s := dial(t, target)
+			s.stall = 100 * time.Millisecond
+			s.framer.max = 1 << 20
+			_, err := s.Call(t.Context(), Call{Body: "<get-x/>"})
+			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), "get-x") {
+				t.Fatalf("got %v, want %v", err, tt.want)
+			}
+			if s.Err() == nil {
+				t.Error("the session is still alive")
+			}
+			if _, err := s.Call(t.Context(), Call{Body: "<y/>"}); err == nil || !strings.Contains(err.Error(), "session is dead") {
+				t.Errorf("the next call: %v", err)
+			}
+		})
+	}
+}
+
+func TestCallIsBounded(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	target := newServer(t, host).start(func(p *peer) {
+		p.hello(false)
+		_, id := p.receive()
+		fmt.Fprintf(p.out, `<rpc-reply message-id="%s">`, id)
+		for _, err := fmt.Fprint(p.out, " "); err == nil; _, err = fmt.Fprint(p.out, " ") {
+		}
+	}, host.PublicKey())
+
+	s := dial(t, target)
+	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: 50 * time.Millisecond}); !errors.Is(err, ErrTimeout) {
+		t.Errorf("dribbling: got %v, want %v", err, ErrTimeout)
+	}
+
+	s = dial(t, target)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("told to stop")
+	time.AfterFunc(50*time.Millisecond, func() { cancel(stopped) })
+	if _, err := s.Call(ctx, Call{Body: "<x/>"}); !errors.Is(err, stopped) {
+		t.Errorf("cancelled: got %v, want %v", err, stopped)
+	}
+}
+
+// TestSlowCall: during a commit the server is silent for longer than a table may be.
+func TestSlowCall(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	release := make(chan struct{})
+	target := newServer(t, host).start(func(p *peer) {
+		p.hello(false)
+		_, id := p.receive()
+		<-release
+		p.reply(id, "<ok/>")
+	}, host.PublicKey())
+	s := dial(t, target)
+	s.stall = time.Millisecond
+	time.AfterFunc(50*time.Millisecond, func() { close(release) })
+	if _, err := s.Call(t.Context(), Call{Body: "<commit-configuration/>", Slow: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefusedCallLeavesTheSession(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	for _, chunked := range []bool{false, true} {
+		target := newServer(t, host).start(func(p *peer) {
+			p.hello(chunked)
+			for {
+				msg, id := p.receive()
+				switch {
+				case msg == "":
+					return
+				case strings.Contains(msg, "<load/>"):
+					p.reply(id, nestedError)
+				default:
+					p.reply(id, "<ok/>")
+				}
+			}
+		}, host.PublicKey())
+		s := dial(t, target)
+		var refused *ReplyError
+		if _, err := s.Call(t.Context(), Call{Body: "<load/>"}); !errors.As(err, &refused) {
+			t.Fatalf("chunked %v: got %v, want a ReplyError", chunked, err)
+		}
+		if reply, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil || !reply.OK {
+			t.Errorf("chunked %v: the next call: %+v, %v", chunked, reply, err)
+		}
+	}
+}
+
+// TestFramingsOverSSH: the delimiter arrives in pieces, chunks are as small as they can be.
+func TestFramingsOverSSH(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	body := `<row>a ##
+]]&gt;]] b</row>`
+	for _, chunked := range []bool{false, true} {
+		target := newServer(t, host).start(func(p *peer) {
+			p.hello(chunked)
+			_, id := p.receive()
+			reply := fmt.Sprintf(`<rpc-reply message-id="%s">%s</rpc-reply>`, id, body)
+			if !chunked {
+				p.dribble(reply + "]]>]]>")
+				return
+			}
+			for b := range strings.SplitSeq(reply, "") {
+				p.dribble("\n#1\n" + b)
+			}
+			p.dribble("\n##\n")
+			p.receive()
+		}, host.PublicKey())
+		var row string
+		_, err := dial(t, target).Call(t.Context(), Call{Body: "<x/>", Elements: map[string]Element{
+			"row": func(decode func(any) error) error { return decode(&row) },
+		}})
+		if want := "a ##\n]]>]] b"; err != nil || row != want {
+			t.Errorf("chunked %v: got %q, %v; want %q", chunked, row, err, want)
+		}
+	}
+}
+
+func TestCallsTakeTurns(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	s := dial(t, newServer(t, host).start(func(p *peer) {
+		p.hello(false)
+		for {
+			msg, id := p.receive()
+			if msg == "" {
+				return
+			}
+			_, number, _ := strings.Cut(msg, "<n>")
+			number, _, _ = strings.Cut(number, "<")
+			p.reply(id, "<n>"+number+"</n>")
+		}
+	}, host.PublicKey()))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			var got int
+			_, err := s.Call(t.Context(), Call{Body: fmt.Sprintf("<x><n>%d</n></x>", i), Elements: map[string]Element{
+				"n": func(decode func(any) error) error { return decode(&got) },
+			}})
+			if err != nil || got != i {
+				t.Errorf("call %d got the answer of %d, %v", i, got, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestWaitingForATurnIsBounded(t *testing.T) {
+	s := &Session{turn: make(chan struct{}, 1), conn: &conn{}}
+	s.turn <- struct{}{}
+	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: time.Millisecond}); !errors.Is(err, ErrTimeout) {
+		t.Errorf("got %v, want %v", err, ErrTimeout)
+	}
+}
+
+func TestKeepaliveEndsADeadSession(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	for _, mute := range []bool{true, false} {
+		srv := newServer(t, host)
+		srv.mute = mute
+		target := srv.start(answerAll("<ok/>"), host.PublicKey())
+		config, err := target.clientConfig()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcp, err := net.Dial("tcp", target.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &conn{Conn: tcp}
+		sshConn, channels, requests, err := ssh.NewClientConn(c, target.Addr, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := ssh.NewClient(sshConn, channels, requests)
+		in, out, err := netconfChannel(client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSession(c, &framer{in: bufio.NewReader(in), out: out, max: maxMessage})
+		if err := s.hello(); err != nil {
+			t.Fatal(err)
+		}
+		s.startKeepalive(client, time.Millisecond, time.Second)
+		if mute {
+			client.Wait() // only the keepalive can end it
+			if !errors.Is(s.Err(), ErrSilent) {
+				t.Errorf("got %v, want %v", s.Err(), ErrSilent)
+			}
+		} else if _, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil {
+			t.Error(err)
+		}
+		s.Close()
+		s.Close() // a second time does nothing
+	}
+}
+
+func TestCloseSaysGoodbye(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	heard := make(chan string, 1)
+	target := newServer(t, host).start(func(p *peer) {
+		p.hello(false)
+		msg, id := p.receive()
+		p.reply(id, "<ok/>")
+		heard <- msg
+	}, host.PublicKey())
+	s := dial(t, target)
+	s.Close()
+	if msg := <-heard; !strings.Contains(msg, "<close-session/>") {
+		t.Errorf("heard %q", msg)
+	}
+	if !errors.Is(s.Err(), ErrClosed) {
+		t.Errorf("got %v, want %v", s.Err(), ErrClosed)
+	}
+}
