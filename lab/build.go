@@ -60,10 +60,17 @@ func (f *Fabric) buildNode(n Node) error {
 
 type sysctl struct{ key, value string }
 
-// sysctls returns what a node's kernel needs before its interfaces exist. A
-// server is left as its distribution leaves it: what it needs, its daemon sets.
+// sysctls returns what a node's kernel needs before its interfaces exist.
 func sysctls(k Kind) []sysctl {
-	if k == Server || k == Legacy || k == Sidecar {
+	switch k {
+	case Server:
+		// As systemd sets it up on Debian 12 (50-default.conf), whatever the
+		// machine under the lab has. What a server needs, its daemon sets.
+		return []sysctl{
+			{"net.ipv4.conf.all.rp_filter", "0"},
+			{"net.ipv4.conf.default.rp_filter", "2"},
+		}
+	case Legacy, Sidecar:
 		return nil
 	}
 	return []sysctl{

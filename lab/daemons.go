@@ -105,8 +105,7 @@ func (f *Fabric) startHostAs(ctx context.Context, n Node, d Daemon) error {
 
 func (f *Fabric) startHost(ctx context.Context, n Node) (stopper, error) {
 	if n.Daemon == HostFRR {
-		// What hostagent does by itself.
-		if err := f.spaces[n.Name].Sysctl("net.ipv4.fib_multipath_hash_policy", "1"); err != nil {
+		if err := f.prepareHost(n); err != nil {
 			return nil, err
 		}
 		if err := f.startFRR(ctx, n); err != nil {
@@ -135,6 +134,16 @@ func (f *Fabric) startHost(ctx context.Context, n Node) (stopper, error) {
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
+}
+
+// prepareHost sets the kernel parameters that a server with FRR needs, and that
+// hostagent sets by itself.
+func (f *Fabric) prepareHost(n Node) error {
+	errs := []error{f.spaces[n.Name].Sysctl("net.ipv4.fib_multipath_hash_policy", "1")}
+	for _, u := range f.uplinks(n) {
+		errs = append(errs, f.spaces[n.Name].Sysctl("net.ipv4.conf."+u+".rp_filter", "0"))
+	}
+	return errors.Join(errs...)
 }
 
 func (f *Fabric) hostSocket(server string) string {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,9 +27,6 @@ type Config struct {
 	Binaries Binaries
 	// Asleep are servers whose daemon is not started with the fabric.
 	Asleep []string
-	// HoldDown is how long a switchagent keeps the stanza of a server that is
-	// gone; the zero value means 60 s.
-	HoldDown time.Duration
 	// Out is told what goes on, in words for a person; nil says nothing.
 	Out io.Writer
 }
@@ -41,7 +37,6 @@ type Fabric struct {
 
 	binaries Binaries
 	dir      string
-	holdDown time.Duration
 	out      io.Writer
 	spaces   map[string]*netns.NS // by node
 	guard    *guard               // nil in a fabric that was opened
@@ -78,7 +73,6 @@ func Up(ctx context.Context, cfg Config) (*Fabric, error) {
 		return nil, err
 	}
 	f := newFabric(cfg.Topology, cfg.Binaries)
-	f.holdDown = cfg.HoldDown
 	if cfg.Out != nil {
 		f.out = cfg.Out
 	}
@@ -185,9 +179,13 @@ func (f *Fabric) each(ctx context.Context, fn func(context.Context, Node) error,
 // Keep lets the fabric run on after this process has ended.
 func (f *Fabric) Keep() error { return f.guard.dismiss() }
 
-// Close takes the fabric down.
+// Close takes the fabric down. Like Keep, it is for who brought it up.
 func (f *Fabric) Close() error {
-	return errors.Join(takeDown(f.Topology.Name), f.guard.dismiss())
+	errs := []error{takeDown(f.Topology.Name)}
+	for _, ns := range f.spaces {
+		errs = append(errs, ns.Close()) // the last that keeps its interfaces
+	}
+	return errors.Join(append(errs, f.guard.dismiss())...)
 }
 
 // Down takes down whatever there is of the fabric name: the processes in its

@@ -17,26 +17,27 @@ import (
 	"lastmile/lab/netns"
 )
 
+// built is where the tests of this run find the programs; made by TestMain,
+// filled by the first test that needs them.
+var built string
+
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if dir, err := programs(); err == nil {
-		os.RemoveAll(dir)
+	var err error
+	if built, err = os.MkdirTemp("", "lab-test-"); err != nil {
+		panic(err)
 	}
+	status := m.Run()
+	os.RemoveAll(built)
 	os.Exit(status)
 }
 
-// programs builds lab, hostagent and switchagent once, into a directory of
-// their own.
-var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lab-test-")
+// build builds lab, hostagent and switchagent once.
+var build = sync.OnceValue(func() error {
+	out, err := exec.Command("go", "build", "-o", built, "lastmile/cmd/...").CombinedOutput()
 	if err != nil {
-		return "", err
+		return fmt.Errorf("building the programs: %w: %s", err, out)
 	}
-	out, err := exec.Command("go", "build", "-o", dir, "lastmile/cmd/...").CombinedOutput()
-	if err != nil {
-		return dir, fmt.Errorf("building the programs: %w: %s", err, out)
-	}
-	return dir, nil
+	return nil
 })
 
 // binaries returns the programs for a test that needs root for namespaces.
@@ -48,11 +49,10 @@ func binaries(t *testing.T) lab.Binaries {
 		}
 		t.Skip("root is needed to bring a fabric up")
 	}
-	dir, err := programs()
-	if err != nil {
+	if err := build(); err != nil {
 		t.Fatal(err)
 	}
-	return lab.BinariesIn(dir)
+	return lab.BinariesIn(built)
 }
 
 // fabricName is one that no other test and no user has.

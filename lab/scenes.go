@@ -66,11 +66,11 @@ func playTraffic(ctx context.Context, f *Fabric) (out outcome, err error) {
 	}
 	var parts []string
 	for _, u := range uplinks {
-		parts = append(parts, fmt.Sprintf("%d packets over %s", packets[u], u))
+		parts = append(parts, fmt.Sprintf("%d packets on %s", packets[u], u))
 	}
 	return outcome{
 		holds:   shared(packets, uplinks),
-		seen:    fmt.Sprintf("%d sessions, %s", sessions, strings.Join(parts, ", ")),
+		seen:    fmt.Sprintf("%d sessions: %s", sessions, strings.Join(parts, ", ")),
 		figures: trafficFigures{sessions, packets},
 	}, nil
 }
@@ -137,7 +137,7 @@ func playLegacy(ctx context.Context, f *Fabric) (outcome, error) {
 	long := spine["out"] + spine["back"]
 	return outcome{
 		holds:   long == 0 && arrived["in"] > 0,
-		seen:    fmt.Sprintf("%d sessions, %d packets arrived, %d over the spine", sessions, arrived["in"], long),
+		seen:    fmt.Sprintf("%d sessions: %d packets arrived, %d crossed the spine", sessions, arrived["in"], long),
 		figures: legacyFigures{sessions, long, arrived["in"]},
 	}, nil
 }
@@ -180,7 +180,7 @@ type failoverFigures struct {
 func failover() Scene {
 	return Scene{
 		Name:     "failover",
-		Expected: "a few probes lost when the link goes, none when it returns",
+		Expected: "few probes lost when the link goes, none when it returns",
 		play:     playFailover,
 	}
 }
@@ -267,7 +267,7 @@ func (t flap) judge(probes []probe) outcome {
 	holds := g.LostBefore == 0 && g.LostOut < 100 && g.LostBack == 0
 	return outcome{
 		holds: holds,
-		seen: fmt.Sprintf("%d of %d probes lost on the way out, %d on the way back (short path again after %.1f s)",
+		seen: fmt.Sprintf("%d of %d probes lost out, %d back; short path again after %.1f s",
 			g.LostOut, g.Sent, g.LostBack, g.BackSeconds),
 		figures: g,
 	}

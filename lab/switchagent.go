@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -19,11 +18,10 @@ import (
 // A switchagent runs in a namespace of its own, the leaf's sidecar, as an
 // ordinary user with nothing but a key to the leaf.
 const (
-	agentUser       = "switchagent" // on the leaf
-	nobody          = 65534         // on the machine
-	agentKeyFile    = "agent.key"
-	agentListen     = "127.0.0.1:9473"
-	defaultHoldDown = time.Minute
+	agentUser    = "switchagent" // on the leaf
+	nobody       = 65534         // on the machine
+	agentKeyFile = "agent.key"
+	agentListen  = "127.0.0.1:9473"
 )
 
 // sidecar is the name of the node that a Junos leaf's switchagent runs in.
@@ -46,10 +44,6 @@ func (f *Fabric) startSwitchAgent(ctx context.Context, n Node, hostKey ssh.Publi
 	if err := os.WriteFile(knownHosts, []byte(line), 0o644); err != nil {
 		return err
 	}
-	holdDown := f.holdDown
-	if holdDown == 0 {
-		holdDown = defaultHoldDown
-	}
 	config := filepath.Join(dir, "switchagent.yaml")
 	text := fmt.Sprintf(`target: %s
 user: %s
@@ -59,9 +53,9 @@ poll_interval: 2s
 group: %s
 instance: %s
 interfaces: ["ge-0/0/*.0"]
-hold_down: %s
+hold_down: 60s
 listen: %s
-`, leaf, agentUser, filepath.Join(dir, agentKeyFile), knownHosts, serverGroup, instance, holdDown, agentListen)
+`, leaf, agentUser, filepath.Join(dir, agentKeyFile), knownHosts, serverGroup, instance, agentListen)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func publish(cmd *cobra.Command, r report, path string) error {
 
 func bringupCommand() *cobra.Command {
 	var runs int
-	var path string
+	var path, name string
 	cmd := &cobra.Command{
 		Use:   "bringup",
 		Short: "Time from the start of a server's daemon to its ECMP route: hostagent and FRR",
@@ -43,9 +43,7 @@ func bringupCommand() *cobra.Command {
 			if runs < 1 {
 				return fmt.Errorf("runs %d is not allowed: 1 or more", runs)
 			}
-			topology := lab.Talk()
-			topology.Name = "lmbringup"
-			cfg, err := config(cmd, topology)
+			cfg, err := config(cmd, talk(name, false))
 			if err != nil {
 				return err
 			}
@@ -58,18 +56,19 @@ func bringupCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&runs, "runs", 20, "how many starts of each daemon")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+	nameFlag(cmd, &name, "lmbringup")
 	return cmd
 }
 
 func scaleCommand() *cobra.Command {
 	var servers int
-	var path string
+	var path, name string
 	cmd := &cobra.Command{
 		Use:   "scale",
 		Short: "Let many servers appear on one Junos leaf at once, and count commits and sessions",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			topology, err := lab.Crowd("lmscale", servers)
+			topology, err := lab.Crowd(name, servers)
 			if err != nil {
 				return err
 			}
@@ -86,5 +85,6 @@ func scaleCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&servers, "servers", 200, "how many servers")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+	nameFlag(cmd, &name, "lmscale")
 	return cmd
 }
