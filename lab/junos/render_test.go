@@ -42,6 +42,7 @@ router bgp 65001
 no bgp ebgp-requires-policy
 no bgp default ipv4-unicast
 no bgp network import-check
+coalesce-time 0
 bgp router-id 10.255.255.1
 neighbor fe80::1 remote-as 64512
 neighbor fe80::1 interface ge-0-0-1
