@@ -31,7 +31,11 @@ func path(t *testing.T, prefix string, attrs ...bgp.PathAttributeInterface) *api
 }
 
 func TestUpdate(t *testing.T) {
-	const set, sequence, confed = bgp.BGP_ASPATH_ATTR_TYPE_SET, bgp.BGP_ASPATH_ATTR_TYPE_SEQ, bgp.BGP_ASPATH_ATTR_TYPE_CONFED_SEQ
+	const (
+		set      = bgp.BGP_ASPATH_ATTR_TYPE_SET
+		sequence = bgp.BGP_ASPATH_ATTR_TYPE_SEQ
+		confed   = bgp.BGP_ASPATH_ATTR_TYPE_CONFED_SEQ
+	)
 	long := bgp.NewPathAttributeAsPath([]bgp.AsPathParamInterface{
 		bgp.NewAs4PathParam(confed, []uint32{64600}),
 		bgp.NewAs4PathParam(sequence, []uint32{65001, 4200000000}),
@@ -69,8 +73,9 @@ func TestUpdate(t *testing.T) {
 }
 
 func TestStateOf(t *testing.T) {
-	event := func(state bgp.FSMState, why api.PeerState_DisconnectReason, message string) *apiutil.WatchEventMessage_PeerEvent {
-		return &apiutil.WatchEventMessage_PeerEvent{
+	type event = apiutil.WatchEventMessage_PeerEvent
+	newEvent := func(state bgp.FSMState, why api.PeerState_DisconnectReason, message string) *event {
+		return &event{
 			Type: apiutil.PEER_EVENT_STATE,
 			Peer: apiutil.Peer{State: apiutil.PeerState{
 				NeighborAddress: leaf, SessionState: state, PeerASN: 65001,
@@ -80,7 +85,7 @@ func TestStateOf(t *testing.T) {
 		}
 	}
 	const none = api.PeerState_DISCONNECT_REASON_UNSPECIFIED
-	up := event(bgp.BGP_FSM_ESTABLISHED, none, "open-msg-negotiated")
+	up := newEvent(bgp.BGP_FSM_ESTABLISHED, none, "open-msg-negotiated")
 	up.Peer.State.RemoteCap = []bgp.ParameterCapabilityInterface{
 		bgp.NewCapMultiProtocol(bgp.RF_EVPN),
 		bgp.NewCapMultiProtocol(bgp.RF_IPv6_UC),
@@ -88,17 +93,17 @@ func TestStateOf(t *testing.T) {
 			bgp.NewCapExtendedNexthopTuple(bgp.RF_IPv4_UC, bgp.AFI_IP6),
 		}),
 	}
-	snapshot := event(bgp.BGP_FSM_ESTABLISHED, none, "")
+	snapshot := newEvent(bgp.BGP_FSM_ESTABLISHED, none, "")
 	snapshot.Type = apiutil.PEER_EVENT_INIT
 
 	for name, test := range map[string]struct {
-		event *apiutil.WatchEventMessage_PeerEvent
+		event *event
 		want  *transition // nil: not a transition
 	}{
 		"snapshot":      {event: snapshot},
-		"deleted by us": {event: event(bgp.BGP_FSM_IDLE, none, "")},
+		"deleted by us": {event: newEvent(bgp.BGP_FSM_IDLE, none, "")},
 		"opening": {
-			event: event(bgp.BGP_FSM_OPENSENT, none, "new-connection"),
+			event: newEvent(bgp.BGP_FSM_OPENSENT, none, "new-connection"),
 			want:  &transition{PeerState: PeerState{Peer: leaf, State: OpenSent}},
 		},
 		"established": {event: up, want: &transition{
@@ -107,18 +112,18 @@ func TestStateOf(t *testing.T) {
 			families:        []bgp.Family{bgp.RF_IPv6_UC},
 		}},
 		"established, no capabilities": {
-			event: event(bgp.BGP_FSM_ESTABLISHED, none, "open-msg-negotiated"),
+			event: newEvent(bgp.BGP_FSM_ESTABLISHED, none, "open-msg-negotiated"),
 			want: &transition{
 				PeerState: PeerState{Peer: leaf, State: Established, AS: 65001, RouterID: netip.MustParseAddr("10.255.255.1")},
 				families:  []bgp.Family{bgp.RF_IPv4_UC},
 			},
 		},
 		"hold timer": {
-			event: event(bgp.BGP_FSM_IDLE, api.PeerState_DISCONNECT_REASON_HOLD_TIMER_EXPIRED, "hold-timer-expired"),
+			event: newEvent(bgp.BGP_FSM_IDLE, api.PeerState_DISCONNECT_REASON_HOLD_TIMER_EXPIRED, "hold-timer-expired"),
 			want:  &transition{PeerState: PeerState{Peer: leaf, State: Idle, Reason: "hold timer expired"}},
 		},
 		"notification": {
-			event: event(bgp.BGP_FSM_IDLE, api.PeerState_DISCONNECT_REASON_NOTIFICATION_RECEIVED,
+			event: newEvent(bgp.BGP_FSM_IDLE, api.PeerState_DISCONNECT_REASON_NOTIFICATION_RECEIVED,
 				"notification-received code 6(cease) subcode 2(administrative shutdown)"),
 			want: &transition{PeerState: PeerState{Peer: leaf, State: Idle,
 				Reason: "notification received: code 6(cease) subcode 2(administrative shutdown)"}},

@@ -35,7 +35,7 @@ type Speaker struct {
 	address netip.Addr // our link-local, with the link's index as its zone
 }
 
-// New returns a Speaker for cfg.Link, which need not be there yet.
+// New returns a Speaker; Run looks for the link.
 func New(cfg Config) *Speaker {
 	if cfg.Interval == 0 {
 		cfg.Interval = defaultInterval

@@ -2,6 +2,7 @@ package junos
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -74,6 +75,9 @@ func wait(ctx context.Context, t time.Duration) error {
 type commitRefused struct{ errs []*rpcError }
 
 func (*commitRefused) Error() string { return "configuration check-out failed" }
+
+// asRefusal finds a failed check in err.
+func asRefusal(err error) (*commitRefused, bool) { return errors.AsType[*commitRefused](err) }
 
 // checkStatic takes a commit check's time and says what it finds.
 func (d *Device) checkStatic(ctx context.Context, tree *node) error {

@@ -3,7 +3,7 @@ package junos_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -133,11 +133,16 @@ func (s *server) stanza() string {
 // commit loads neighbors of the group "servers" into the ephemeral instance.
 func (l *leaf) commit(t *testing.T, neighbors string) {
 	t.Helper()
-	mustHold(t, l.session, "<open-configuration><ephemeral-instance>lastmile</ephemeral-instance></open-configuration>", "</rpc-reply>")
-	mustHold(t, l.session, `<load-configuration action="merge" format="xml"><configuration><protocols><bgp><group><name>servers</name>`+
-		neighbors+`</group></bgp></protocols></configuration></load-configuration>`, "<ok/>")
-	mustHold(t, l.session, "<commit-configuration/>", "<ok/>")
-	mustHold(t, l.session, "<close-configuration/>", "</rpc-reply>")
+	l.commitConfiguration(t, group(neighbors))
+}
+
+// commitConfiguration does so with any statements.
+func (l *leaf) commitConfiguration(t *testing.T, statements string) {
+	t.Helper()
+	mustHold(t, l.session, openEphemeral, "</rpc-reply>")
+	mustHold(t, l.session, loadXML("merge", statements), "<ok/>")
+	mustHold(t, l.session, commit, "<ok/>")
+	mustHold(t, l.session, closeOpen, "</rpc-reply>")
 }
 
 // peerState is FRR's own word on a neighbour, and how often it was lost.
@@ -161,12 +166,6 @@ func (l *leaf) peerState(t *testing.T, address string) (state string, dropped in
 
 func (l *leaf) established(t *testing.T, s *server) {
 	t.Helper()
-	t.Cleanup(func() {
-		if t.Failed() {
-			out, err := l.router.Vtysh(t.Context(), "show running-config")
-			t.Logf("%s %v", out, err)
-		}
-	})
 	eventually(t, "session with "+s.local, func() bool {
 		state, _, _ := l.peerState(t, s.local)
 		return state == "Established"
@@ -225,4 +224,103 @@ func TestStanzaBecomesASession(t *testing.T) {
 		"<via>ge-0/0/1.0</via>", "<as-path>64512 I</as-path>", "<to>"+first.local+"</to>")
 }
 
-var _ net.Addr
+func TestTablesAreTheKernels(t *testing.T) {
+	l, servers := newLeaf(t, 1, nil)
+	s := servers[0]
+	mac := regexp.MustCompile(`link/ether ([0-9a-f:]+)`)
+	out, err := s.ns.Run(t.Context(), "ip", "link", "show", "eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hardware := mac.FindStringSubmatch(string(out))[1]
+
+	eventually(t, "an advertisement heard", func() bool {
+		return strings.Contains(rpc(t, l.session, "<get-ipv6-ra-information/>"), s.local)
+	})
+	mustHold(t, l.session, "<get-ipv6-ra-information/>",
+		"<ipv6-ra-interface>\n<interface-name>ge-0/0/1.0</interface-name>",
+		"<ipv6-source-address>"+s.local+"</ipv6-source-address>\n<ipv6-ra-time-since",
+		"<ipv6-ra-default-lifetime>0</ipv6-ra-default-lifetime>")
+	mustHold(t, l.session, "<get-ipv6-nd-information/>",
+		"<ipv6-nd-neighbor-address>"+s.local+"</ipv6-nd-neighbor-address>\n<ipv6-nd-neighbor-l2-address>"+hardware+"<",
+		"<ipv6-nd-isrouter>yes</ipv6-nd-isrouter>", "<ipv6-nd-interface-name>ge-0/0/1.0<", "<ipv6-nd-total>1</ipv6-nd-total>")
+	kernel, err := l.ns.Run(t.Context(), "ip", "-6", "neigh", "show", "dev", "ge-0-0-1")
+	if err != nil || !strings.Contains(string(kernel), s.local) || !strings.Contains(string(kernel), "router") {
+		t.Errorf("the kernel's table: %s (%v)", kernel, err)
+	}
+
+	// An address that nobody has is not resolved.
+	eventually(t, "an unresolved neighbour", func() bool {
+		_, _ = l.ns.Run(t.Context(), "ping", "-c1", "-W1", "fe80::dead%ge-0-0-1")
+		return strings.Contains(rpc(t, l.session, "<get-ipv6-nd-information/>"),
+			"<ipv6-nd-neighbor-address>fe80::dead</ipv6-nd-neighbor-address>\n<ipv6-nd-neighbor-l2-address>none<"+
+				"/ipv6-nd-neighbor-l2-address>\n<ipv6-nd-state>unreachable<")
+	})
+
+	mustHold(t, l.session, "<get-interface-information><terse/></get-interface-information>",
+		"<name>ge-0/0/1</name>\n<admin-status>up</admin-status>\n<oper-status>up</oper-status>", "<name>ge-0/0/1.0</name>", "<name>lo0.0</name>",
+		`<ifa-local junos:emit="emit">10.255.255.1/32</ifa-local>`, "/64</ifa-local>")
+	if err := s.ns.SetDown("eth0"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the link down", func() bool {
+		return strings.Contains(rpc(t, l.session, "<get-interface-information><interface-name>ge-0/0/1.0</interface-name><terse/></get-interface-information>"),
+			"<oper-status>down</oper-status>")
+	})
+	mustHold(t, l.session, "<get-interface-information><interface-name>asdf</interface-name></get-interface-information>", "device asdf not found")
+}
+
+func TestRebootEmptiesTheEphemeralDatabase(t *testing.T) {
+	l, servers := newLeaf(t, 1, nil)
+	l.commit(t, servers[0].stanza())
+	l.established(t, servers[0])
+	if err := l.device.Reboot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if state, _, _ := l.peerState(t, servers[0].local); state != "" && state != "none" {
+		t.Errorf("session after the reboot: %s", state)
+	}
+	l.session = dial(t, l.address)
+	reply := mustHold(t, l.session, `<get-configuration database="ephemeral" ephemeral-instance="lastmile"/>`, "<configuration")
+	if strings.Contains(reply, servers[0].local) {
+		t.Errorf("the stanza outlived the reboot: %s", reply)
+	}
+	mustHold(t, l.session, "<get-system-uptime-information/>", `<time-length junos:seconds="`)
+	l.commit(t, servers[0].stanza())
+	l.established(t, servers[0])
+}
+
+// TestManyServersInOneCommit commits 200 neighbours at once: one batch, one
+// touch each.
+func TestManyServersInOneCommit(t *testing.T) {
+	l, _ := newLeaf(t, 1, nil)
+	var stanzas strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&stanzas, "<neighbor><name>fe80::%x</name><local-interface>ge-0/0/1.0</local-interface><description>bms%d</description></neighbor>", i+1, i)
+	}
+	start := time.Now()
+	l.commit(t, stanzas.String())
+	t.Logf("200 neighbours in %v", time.Since(start))
+	history := l.device.History()
+	touched := map[string]int{}
+	for _, object := range history[len(history)-1].Touched {
+		kind, _, _ := strings.Cut(object, " ")
+		touched[kind]++
+	}
+	if touched["neighbor"] != 200 {
+		t.Errorf("touched %v, want 200 neighbors", touched)
+	}
+	if s := l.device.Stats(); s.RouterFails != 0 || s.Ephemeral != 1 {
+		t.Errorf("stats: %+v", s)
+	}
+	mustHold(t, l.session, "<get-bgp-summary-information/>", "<peer-count>200</peer-count>")
+	out, err := l.router.Vtysh(t.Context(), "show bgp summary json")
+	if err != nil || strings.Count(string(out), `"remoteAs":64512`) != 400 {
+		t.Errorf("FRR knows %d sessions of families, want 400 (%v)", strings.Count(string(out), `"remoteAs":64512`), err)
+	}
+	l.commit(t, stanzas.String())
+	history = l.device.History()
+	if touched := history[len(history)-1].Touched; len(touched) != 0 {
+		t.Errorf("the same again touched %v", touched)
+	}
+}

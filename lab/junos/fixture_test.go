@@ -2,9 +2,11 @@ package junos_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +17,6 @@ import (
 
 	"lastmile/lab/frr"
 	"lastmile/lab/junos"
-	"lastmile/lab/netns"
 )
 
 // static is the configuration that the tests' leaf boots with.
@@ -71,6 +72,7 @@ func config() junos.Config {
 // serve starts a device and returns where it listens.
 func serve(t testing.TB, cfg junos.Config) (*junos.Device, string) {
 	t.Helper()
+	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	d, err := junos.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +117,15 @@ func dialAs(t testing.TB, address, user, version string) *netconf.Driver {
 	if err := d.Open(); err != nil {
 		t.Fatalf("opening a session: %v", err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(func() {
+		// scrapligo's Close never returns when the device has gone first.
+		closed := make(chan struct{})
+		go func() { d.Close(); close(closed) }()
+		select {
+		case <-closed:
+		case <-time.After(time.Second):
+		}
+	})
 	return d
 }
 
@@ -151,6 +161,15 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-var _ = ssh.ParsePrivateKey
-var _ = os.Getpid
-var _ = netns.ForTest
+func newKey(t testing.TB) (ssh.Signer, ssh.PublicKey) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer, signer.PublicKey()
+}

@@ -1,6 +1,7 @@
 package junos
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +162,7 @@ func (a *advertisements) receive(handle *netlink.Handle, control *ipv6.ControlMe
 
 // learnRouter enters the sender into the neighbour table as a router, as RFC
 // 4861 section 6.3.4 asks of hosts and Junos' kernel does. Linux does not do so
-// itself when it forwards. An entry in use keeps its state.
+// itself when it forwards. An entry that is reachable stays so.
 func learnRouter(handle *netlink.Handle, index int, source netip.Addr, ra *ndp.RouterAdvertisement) {
 	var mac net.HardwareAddr
 	for _, option := range ra.Options {
@@ -176,14 +177,21 @@ func learnRouter(handle *netlink.Handle, index int, source netip.Addr, ra *ndp.R
 	if err != nil {
 		return
 	}
+	state := unix.NUD_STALE
 	for _, e := range entries {
-		if e.IP.Equal(source.AsSlice()) && e.Flags&netlink.NTF_ROUTER != 0 && e.State&unix.NUD_FAILED == 0 {
+		if !e.IP.Equal(source.AsSlice()) || !bytes.Equal(e.HardwareAddr, mac) {
+			continue
+		}
+		if e.Flags&netlink.NTF_ROUTER != 0 && e.State&unix.NUD_FAILED == 0 {
 			return
+		}
+		if e.State == unix.NUD_REACHABLE {
+			state = unix.NUD_REACHABLE
 		}
 	}
 	// Not learning it is what happens without this function, too.
 	_ = handle.NeighSet(&netlink.Neigh{
-		LinkIndex: index, Family: netlink.FAMILY_V6, State: unix.NUD_STALE, Flags: netlink.NTF_ROUTER,
+		LinkIndex: index, Family: netlink.FAMILY_V6, State: state, Flags: netlink.NTF_ROUTER,
 		IP: source.AsSlice(), HardwareAddr: mac,
 	})
 }

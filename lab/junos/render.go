@@ -2,6 +2,7 @@ package junos
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -38,29 +39,45 @@ func (r *renderer) advertisements() {
 		if e.has("passive-mode") {
 			continue
 		}
-		put := func(name, value, undo string) {
+		put := func(text, undo string) {
+			key, _, _ := strings.Cut(text, "\n")
+			if undo != "" {
+				key = undo
+			}
 			r.settings = append(r.settings, &setting{
 				object: "router-advertisement " + e.key, path: "interface " + kernel,
-				key: name, text: strings.TrimSpace(name + " " + value), undo: undo,
+				key: key, text: text, undo: undo,
 			})
 		}
-		put("no ipv6 nd suppress-ra", "", "ipv6 nd suppress-ra")
-		// FRR knows one interval, from which it deviates at random; the lifetime
-		// must come first, as it may not be shorter than the interval.
-		if lifetime := e.leaf("default-lifetime"); lifetime != "" {
-			put("ipv6 nd ra-lifetime", lifetime, "no ipv6 nd ra-lifetime")
-		}
-		if interval := e.leaf("max-advertisement-interval"); interval != "" {
-			put("ipv6 nd ra-interval", interval, "no ipv6 nd ra-interval")
-		}
+		put("no ipv6 nd suppress-ra", "ipv6 nd suppress-ra")
+		interval, lifetime := advertisementTimes(e)
+		// FRR refuses an interval above the lifetime, which 0 is; so the lifetime
+		// steps aside first.
+		put(fmt.Sprintf("no ipv6 nd ra-lifetime\nipv6 nd ra-interval %d\nipv6 nd ra-lifetime %d", interval, lifetime),
+			"no ipv6 nd ra-lifetime\nno ipv6 nd ra-interval")
 		if limit := e.leaf("current-hop-limit"); limit != "" {
-			put("ipv6 nd ra-hop-limit", limit, "no ipv6 nd ra-hop-limit")
+			put("ipv6 nd ra-hop-limit "+limit, "no ipv6 nd ra-hop-limit")
 		}
 		if e.has("managed-configuration") {
-			put("ipv6 nd managed-config-flag", "", "")
+			put("ipv6 nd managed-config-flag", "")
 		}
 		if e.has("other-stateful-configuration") {
-			put("ipv6 nd other-config-flag", "", "")
+			put("ipv6 nd other-config-flag", "")
 		}
 	}
+}
+
+// advertisementTimes is the interval that FRR, which knows only one and
+// deviates from it at random, is given, and the lifetime: seconds. Defaults are
+// Junos'.
+func advertisementTimes(e *node) (interval, lifetime int) {
+	interval = 600
+	if n, err := strconv.Atoi(e.leaf("max-advertisement-interval")); err == nil {
+		interval = n
+	}
+	lifetime = min(3*interval, 9000)
+	if n, err := strconv.Atoi(e.leaf("default-lifetime")); err == nil {
+		lifetime = n
+	}
+	return interval, lifetime
 }

@@ -64,7 +64,7 @@ func (c *chainRenderer) setCommunity(statement string) []string {
 	if !c.communityList(name) {
 		return nil
 	}
-	return []string{"set comm-list " + name + " delete"}
+	return []string{"set comm-list " + frrName(name) + " delete"}
 }
 
 // communityList renders a policy-options community, all of whose members a
@@ -75,8 +75,8 @@ func (c *chainRenderer) communityList(name string) bool {
 		c.complain("community %s is not defined", name)
 		return false
 	}
-	list := "bgp community-list standard " + name
-	c.putPolicy(list, list+" seq 5 permit "+strings.Join(community.leaves("members"), " "),
-		"no "+list+" seq 5 permit "+strings.Join(community.leaves("members"), " "))
+	list := "bgp community-list standard " + frrName(name)
+	entry := list + " seq 5 permit " + strings.Join(community.leaves("members"), " ")
+	c.putPolicy(list, entry, "no "+entry)
 	return true
 }

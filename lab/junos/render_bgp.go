@@ -95,7 +95,7 @@ func (r *renderer) bgp() {
 	}
 	b := &bgpRenderer{renderer: r, path: "router bgp " + as}
 	r.settings = append(r.settings,
-		&setting{object: "bgp", key: "route-map delay", text: "bgp route-map delay-timer 1", undo: "no bgp route-map delay-timer"},
+		&setting{object: "policies", key: "route-map delay", text: "bgp route-map delay-timer 1", undo: "no bgp route-map delay-timer"},
 		&setting{object: "bgp", key: "router bgp", text: b.path, root: true})
 	b.globals(bgp)
 	peers, bad := peersOf(bgp)
@@ -127,6 +127,7 @@ func (b *bgpRenderer) globals(bgp *node) {
 	add(b.path, "rfc8212", "no bgp ebgp-requires-policy")
 	add(b.path, "default family", "no bgp default ipv4-unicast")
 	add(b.path, "import check", "no bgp network import-check")
+	add(b.path, "coalesce", "coalesce-time 0") // Junos sends what it has at once, FRR would wait a second
 	if id := b.tree.leaf("routing-options", "router-id"); id != "" {
 		add(b.path, "router-id", "bgp router-id "+id)
 	}
@@ -215,11 +216,6 @@ func (n *neighborRenderer) session() {
 	if p.find("family", "inet", "unicast", "extended-nexthop") != nil {
 		n.add("capability extended-nexthop")
 	}
-	// Without advertise-peer-as Junos keeps a route from a peer whose AS is on
-	// its path.
-	if p.find("advertise-peer-as") == nil && p.external() {
-		n.add("sender-as-path-loop-detection")
-	}
 	if text := p.leaf("description"); text != "" {
 		n.add("description", strings.Join(strings.Fields(text), " "))
 	}
@@ -288,9 +284,13 @@ func (n *neighborRenderer) family(junos, frr string) {
 		}
 	}
 	if imports := p.policies("import"); len(imports) > 0 {
-		n.addTo(path, "route-map", n.policyMap(imports, junos, importing), "in")
+		n.addTo(path, "route-map", n.policyMap(chain{policies: imports, family: junos, way: importing}), "in")
 	}
-	n.addTo(path, "route-map", n.policyMap(exports, junos, exporting), "out")
+	out := chain{policies: exports, family: junos, way: exporting}
+	if p.external() && p.find("advertise-peer-as") == nil {
+		out.except = p.leaf("peer-as")
+	}
+	n.addTo(path, "route-map", n.policyMap(out), "out")
 }
 
 // loops is how often the own AS may be in the path of a route of the family.

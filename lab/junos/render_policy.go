@@ -23,11 +23,6 @@ type origin struct{ junos, frr, tag string }
 
 var origins = []origin{{"direct", "connected", "1"}, {"static", "static", "2"}}
 
-// learned is the name of the as-path list of routes heard from a peer. In a
-// network of external sessions only own routes have an empty path; outbound
-// policies see the path before the own AS is put on it.
-const learned = "LEARNED"
-
 // redistributions is the origins that some export policy asks for.
 func redistributions(tree, bgp *node) []origin {
 	var out []origin
@@ -87,46 +82,81 @@ func (r *renderer) originMap(o origin) string {
 	return name
 }
 
-func (r *renderer) learnedList() {
-	list := "bgp as-path access-list " + learned
-	r.putPolicy(list, list+" seq 5 permit [0-9]", "no "+list+" seq 5 permit [0-9]")
+// pathList renders a list of AS paths and returns its name.
+func (r *renderer) pathList(name, expression string) string {
+	list := "bgp as-path access-list " + frrName(name)
+	entry := list + " seq 5 permit " + expression
+	r.putPolicy(list, entry, "no "+entry)
+	return frrName(name)
 }
 
-// policyMap renders a chain of policies for one family as a route-map, and
-// returns its name.
-func (r *renderer) policyMap(chain []string, family string, way direction) string {
-	c := &chainRenderer{
-		renderer: r, family: family,
-		name: strings.Join(append(slices.Clone(chain), string(way), family), ":"),
+// matchLearned matches routes heard from a peer. In a network of external
+// sessions only own routes have an empty path; outbound policies see the path
+// before the own AS is put on it.
+func (r *renderer) matchLearned() []string {
+	return []string{"match as-path " + r.pathList("LEARNED", "[0-9]")}
+}
+
+// A chain is what one session imports or exports a family through.
+type chain struct {
+	policies []string
+	family   string // Junos' name
+	way      direction
+	// except is an AS whose routes are not sent: without advertise-peer-as, the
+	// peer's. FRR's sender-as-path-loop-detection does the same, but not for all
+	// of the peers that share an update group.
+	except string
+}
+
+func (c chain) name() string {
+	words := append(slices.Clone(c.policies), string(c.way), c.family)
+	if c.except != "" {
+		words = append(words, "not", c.except)
 	}
+	return frrName(words...)
+}
+
+// policyMap renders a chain of policies as a route-map, and returns its name.
+func (r *renderer) policyMap(chain chain) string {
+	c := &chainRenderer{renderer: r, family: chain.family, name: chain.name()}
 	if r.written["route-map "+c.name] {
 		return c.name
 	}
 	r.written["route-map "+c.name] = true
-	var policies [][]*node
-	for _, name := range chain {
+	if chain.except != "" {
+		c.seq = 1
+		c.entry("deny", []string{"match as-path " + r.pathList("AS-"+chain.except, "_"+chain.except+"_")}, nil)
+	}
+	next := policyStride
+	for _, name := range chain.policies {
 		policy := r.tree.at("policy-options").entry("policy-statement", name)
 		if policy == nil {
 			r.complain("policy %s is not defined", name)
 			continue
 		}
-		policies = append(policies, termsOf(policy))
-	}
-	for i, terms := range policies {
-		c.nextPolicy = policyStride * (i + 2)
-		c.seq = policyStride * (i + 1)
-		for _, t := range terms {
+		c.seq, next = next, next+policyStride
+		c.nextPolicy = next
+		for _, t := range termsOf(policy) {
 			c.term(t)
 		}
 	}
-	c.seq = policyStride * (len(policies) + 1)
-	if way == importing {
+	c.seq = next
+	if chain.way == importing {
 		c.entry("permit", nil, nil)
 	} else {
-		r.learnedList()
-		c.entry("permit", []string{"match as-path " + learned}, nil)
+		c.entry("permit", r.matchLearned(), nil)
 	}
 	return c.name
+}
+
+// frrName joins words to a name that FRR reads as one word.
+func frrName(words ...string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' || strings.ContainsRune(`"|#`, r) {
+			return '_'
+		}
+		return r
+	}, strings.Join(words, ":"))
 }
 
 // policyStride is how far the entries of one policy of a chain are from those
@@ -179,8 +209,7 @@ func (c *chainRenderer) protocols(from *node) (alternatives [][]string) {
 	}
 	for _, name := range from.leaves("protocol") {
 		if name == "bgp" {
-			c.learnedList()
-			alternatives = append(alternatives, []string{"match as-path " + learned})
+			alternatives = append(alternatives, c.matchLearned())
 		}
 		for _, o := range origins {
 			if o.junos == name {
@@ -198,7 +227,7 @@ func (c *chainRenderer) communities(from *node) (alternatives [][]string) {
 	}
 	for _, name := range from.leaves("community") {
 		if c.communityList(name) {
-			alternatives = append(alternatives, []string{"match community " + name})
+			alternatives = append(alternatives, []string{"match community " + frrName(name)})
 		}
 	}
 	return alternatives

@@ -2,7 +2,6 @@ package junos
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -184,6 +183,3 @@ func rollbackNumber(text string) (int, error) {
 	}
 	return n, nil
 }
-
-// asRefusal finds a failed check in err.
-func asRefusal(err error) (*commitRefused, bool) { return errors.AsType[*commitRefused](err) }

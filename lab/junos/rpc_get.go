@@ -1,6 +1,7 @@
 package junos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -71,7 +72,7 @@ func (s *session) compareConfiguration(request *element, tree *node, w *writer) 
 	if s.open != nil && s.open.ephemeral {
 		return protocolError("compare is not supported in an ephemeral database", "compare")
 	}
-	n, err := rollbackNumber(request.attr("rollback"))
+	n, err := rollbackNumber(cmp.Or(request.attr("rollback"), "0"))
 	if err != nil {
 		return err
 	}

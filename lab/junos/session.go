@@ -24,7 +24,6 @@ type session struct {
 	compliant bool // configured rfc-compliant when the session began
 	release   string
 	open      *workspace // what open-configuration opened, nil: the shared candidate
-	touched   bool       // the session changed the shared candidate
 	closing   bool
 }
 
@@ -33,13 +32,9 @@ type session struct {
 type handler func(s *session, ctx context.Context, request *element, w *writer) error
 
 func newSession(d *Device, user User, rw io.ReadWriter) *session {
-	release, _, _ := strings.Cut(d.cfg.Version, ".")
-	if major, rest, found := strings.Cut(d.cfg.Version, "."); found {
-		minor, _, _ := strings.Cut(rest, "R")
-		release = major + "." + minor + "R0"
-	}
+	release, _, _ := strings.Cut(d.cfg.Version, "R") // "21.4R3.15"
 	return &session{
-		device: d, user: user, frames: newFramer(rw), release: release,
+		device: d, user: user, frames: newFramer(rw), release: release + "R0",
 		compliant: d.db.running().has("system", "services", "netconf", "rfc-compliant"),
 	}
 }

@@ -94,7 +94,7 @@ func (d *Device) serveChannel(ctx context.Context, client *ssh.ServerConn, chann
 	defer wg.Wait()
 	defer client.Close()
 	defer channel.Close()
-	started := make(chan struct{})
+	started := make(chan bool, 1)
 	wg.Go(func() {
 		running := false
 		for r := range requests {
@@ -102,15 +102,16 @@ func (d *Device) serveChannel(ctx context.Context, client *ssh.ServerConn, chann
 			_ = r.Reply(r.Type == "env" || r.Type == "pty-req" || starts && !running, nil)
 			if starts && !running {
 				running = true
-				close(started)
+				started <- true
 			}
 		}
 		if !running {
-			close(started)
-			client.Close()
+			started <- false
 		}
 	})
-	<-started
+	if !<-started {
+		return
+	}
 	user := d.user(client.User())
 	s := newSession(d, user, channel)
 	s.id = d.enter(func() { client.Close() })

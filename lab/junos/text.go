@@ -49,7 +49,7 @@ func (n *node) putText(words *[]string, depth int) *loadError {
 		return syntaxError("{")
 	}
 	for len(*words) > 0 && (*words)[0] != "}" {
-		op := textTag(words)
+		op, inactive := textTag(words)
 		end := 0
 		for end < len(*words) && (*words)[end] != "{" && (*words)[end] != ";" && (*words)[end] != "}" {
 			end++
@@ -61,6 +61,7 @@ func (n *node) putText(words *[]string, depth int) *loadError {
 		if err != nil {
 			return err
 		}
+		m.inactive = inactive
 		open := (*words)[end] == "{"
 		*words = (*words)[end+1:]
 		if !open {
@@ -78,13 +79,14 @@ func (n *node) putText(words *[]string, depth int) *loadError {
 }
 
 // textTag reads the tag that may stand before a statement.
-func textTag(words *[]string) operation {
+func textTag(words *[]string) (op operation, inactive bool) {
+	tag := (*words)[0]
 	op, known := map[string]operation{
-		"delete:": opDelete, "replace:": opReplace, "active:": opActivate,
-	}[(*words)[0]]
-	if known && len(*words) > 1 {
-		*words = (*words)[1:]
-		return op
+		"delete:": opDelete, "replace:": opReplace, "active:": opActivate, "inactive:": opMerge,
+	}[tag]
+	if !known || len(*words) == 1 {
+		return opMerge, false
 	}
-	return opMerge
+	*words = (*words)[1:]
+	return op, tag == "inactive:"
 }

@@ -165,7 +165,7 @@ func (n *node) mergeChild(p *node) []string {
 		return []string{p.statement()} // the way to something deleted is not to be created
 	}
 	mine = n.ensure(p.def, p.key)
-	mine.inactive = p.inactive
+	mine.inactive = mine.inactive || p.inactive
 	if p.def.kind == leaf {
 		mine.value = p.value
 	}

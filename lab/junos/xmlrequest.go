@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // maxDepth bounds the nesting of a request: no statement is that deep.
@@ -118,6 +119,9 @@ func (n *node) putElement(d *definition, e *element) []*loadError {
 	op, err := elementOperation(e)
 	if err != nil {
 		return []*loadError{err}
+	}
+	if strings.ContainsFunc(e.text+e.value(d.key), unicode.IsControl) {
+		return []*loadError{{d.name, "invalid character in argument"}}
 	}
 	m := &node{def: d, op: op, inactive: e.attr("inactive") != ""}
 	switch d.kind {

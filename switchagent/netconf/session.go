@@ -100,6 +100,9 @@ func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
 	reply, err := s.exchange(ctx, c)
 	var refused *ReplyError
 	if err != nil && !errors.As(err, &refused) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("server closed the connection: %w", io.ErrUnexpectedEOF)
+		}
 		s.conn.fail(err)
 		err = s.conn.failure()
 	}
