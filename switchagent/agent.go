@@ -101,7 +101,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		if a.health.Load().polled != before {
 			redial.reset()
 		}
-		a.absent = nil
+		a.absent, a.applied = nil, plan{} // the leaf may be rebooting
 		a.setHealth(func(h *health) { h.poll = err })
 		pause := redial.pause()
 		a.log.Warn("no session with the leaf", "err", err, "retry", pause.Round(time.Millisecond))

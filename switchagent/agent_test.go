@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 // fakeLeaf is a switch whose commits take a third of a second and may go wrong.
 type fakeLeaf struct {
+	order     sync.Mutex // held by nobody for long: it orders what the test writes and the agent reads
 	neighbors map[netip.Addr]junos.Neighbor
 	stanzas   map[netip.Addr]junos.Stanza
 	up        map[netip.Addr]bool // Established
@@ -55,7 +57,13 @@ func (f *fakeLeaf) reboot() {
 	clear(f.up)
 }
 
+func (f *fakeLeaf) sync() {
+	f.order.Lock()
+	defer f.order.Unlock()
+}
+
 func (f *fakeLeaf) dial(context.Context) (leaf, error) {
+	f.sync()
 	f.dials++
 	f.lost = false
 	return f, f.noDial
@@ -69,12 +77,14 @@ func (f *fakeLeaf) read() error {
 }
 
 func (f *fakeLeaf) tables(context.Context) (tables, error) {
+	f.sync()
 	return tables{
 		neighbors: slices.Collect(maps.Values(f.neighbors)), stanzas: slices.Collect(maps.Values(f.stanzas)),
 	}, f.read()
 }
 
 func (f *fakeLeaf) guards(context.Context) (guards, error) {
+	f.sync()
 	g := free()
 	for p := range f.up {
 		g.sessions = append(g.sessions, junos.Session{Peer: p, State: "Established"})
@@ -84,6 +94,7 @@ func (f *fakeLeaf) guards(context.Context) (guards, error) {
 
 func (f *fakeLeaf) commit(_ context.Context, change junos.Change) (junos.Outcome, error) {
 	time.Sleep(time.Second / 3) // in synctest's time
+	f.sync()
 	f.commits = append(f.commits, change)
 	f.times = append(f.times, time.Now())
 	do := applied
@@ -129,7 +140,7 @@ type running struct {
 	log  *bytes.Buffer
 }
 
-// run calls the test with a running agent, which it may look at after after().
+// run calls the test with a running agent, which it may look at after a.after().
 func run(t *testing.T, f *fakeLeaf, test func(t *testing.T, a running)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -156,7 +167,8 @@ func run(t *testing.T, f *fakeLeaf, test func(t *testing.T, a running)) {
 }
 
 // after lets time pass and everything come to rest.
-func after(d time.Duration) {
+func (a running) after(d time.Duration) {
+	a.leaf.sync()
 	time.Sleep(d)
 	synctest.Wait()
 }
@@ -174,12 +186,12 @@ func (a running) want(t *testing.T, commits int, peers ...netip.Addr) {
 
 func TestNewNeighborIsCommittedWithinAPoll(t *testing.T) {
 	run(t, newFakeLeaf(), func(t *testing.T, a running) {
-		after(time.Minute)
+		a.after(time.Minute)
 		a.want(t, 0)
 		a.leaf.plug(peer(1, 1))
-		after(a.cfg.PollInterval + time.Second/3)
+		a.after(a.cfg.PollInterval + time.Second/3)
 		a.want(t, 1, peer(1, 1))
-		after(time.Hour)
+		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1))
 		if n := strings.Count(a.log.String(), "neighbour added"); n != 1 {
 			t.Errorf("logged %d times:\n%s", n, a.log)
@@ -194,7 +206,7 @@ func TestManyNeighborsAreOneCommit(t *testing.T) {
 			peers = append(peers, peer(1+i, i%4))
 		}
 		a.leaf.plug(peers...)
-		after(time.Hour)
+		a.after(time.Hour)
 		a.want(t, 1, peers...)
 	})
 }
@@ -203,27 +215,27 @@ func TestGoneNeighbor(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1), peer(2, 2))
 	run(t, f, func(t *testing.T, a running) {
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		a.want(t, 1, peer(1, 1), peer(2, 2))
 		clear(f.neighbors) // both, which is an empty table
-		after(time.Hour)
+		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1), peer(2, 2)) // Established
 		delete(f.up, peer(1, 1))
-		after(3 * time.Second)
+		a.after(3 * time.Second)
 		a.want(t, 2, peer(2, 2))
 
 		f.up = map[netip.Addr]bool{peer(1, 1): true} // and 2 is down
 		f.plug(peer(2, 2))
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		delete(f.neighbors, peer(2, 2))
-		after(50 * time.Second)
+		a.after(50 * time.Second)
 		a.want(t, 2, peer(2, 2))
 		f.broken = errors.New("permission denied") // a poll that cannot see begins the hold-down anew
-		after(2 * time.Second)
+		a.after(2 * time.Second)
 		f.broken = nil
-		after(55 * time.Second)
+		a.after(55 * time.Second)
 		a.want(t, 2, peer(2, 2))
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		a.want(t, 3)
 	})
 }
@@ -232,20 +244,20 @@ func TestRebootedLeafIsFilledAgain(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1), peer(2, 2))
 	run(t, f, func(t *testing.T, a running) {
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		f.reboot() // and the session survives
-		after(3 * time.Second)
+		a.after(3 * time.Second)
 		a.want(t, 2, peer(1, 1), peer(2, 2))
 
 		f.reboot()
 		f.lost = true
 		f.noDial = errors.New("connection refused")
-		after(5 * time.Minute)
+		a.after(5 * time.Minute)
 		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "no good poll for 5m") || !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("health: %v", err)
 		}
 		f.noDial, f.closed = nil, f.dials // those that failed
-		after(15 * time.Second)
+		a.after(15 * time.Second)
 		a.want(t, 3, peer(1, 1), peer(2, 2))
 		if err := a.Health(); err != nil {
 			t.Errorf("health: %v", err)
@@ -260,7 +272,7 @@ func TestRedialBacksOff(t *testing.T) {
 		if err := a.Health(); err == nil || err.Error() != "no good poll yet: no route to host" {
 			t.Errorf("health: %v", err)
 		}
-		after(10 * time.Minute)
+		a.after(10 * time.Minute)
 		// Steps of 1, 2, 4, 8 and then 15 s, of which a half to all is waited.
 		if f.dials < 600/15 || f.dials > 600*2/15+5 {
 			t.Errorf("%d dials in 10 minutes", f.dials)
@@ -273,11 +285,11 @@ func TestRefusedCommitBacksOff(t *testing.T) {
 	f.plug(peer(1, 1))
 	f.outcomes = slices.Repeat([]func(*fakeLeaf, junos.Change) (junos.Outcome, error){refused}, 12)
 	run(t, f, func(t *testing.T, a running) {
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "neighbours wait for a commit") || !strings.Contains(err.Error(), "locked by admin") {
 			t.Errorf("health: %v", err)
 		}
-		after(15 * time.Minute)
+		a.after(15 * time.Minute)
 		a.want(t, 13, peer(1, 1))
 		if last := f.times[12].Sub(f.times[11]); last < 30*time.Second || last > 63*time.Second {
 			t.Errorf("the last two attempts were %s apart", last)
@@ -296,7 +308,7 @@ func TestLostCommitReplyIsLookedUp(t *testing.T) {
 	f.plug(peer(1, 1))
 	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){appliedAndLost}
 	run(t, f, func(t *testing.T, a running) {
-		after(time.Hour)
+		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1))
 		if f.dials != 2 {
 			t.Errorf("%d dials, want 2", f.dials)
@@ -312,7 +324,7 @@ func TestCommitThatDoesNothing(t *testing.T) {
 	f.plug(peer(1, 1))
 	f.outcomes = slices.Repeat([]func(*fakeLeaf, junos.Change) (junos.Outcome, error){confirmedOnly}, 1000)
 	run(t, f, func(t *testing.T, a running) {
-		after(10 * time.Minute)
+		a.after(10 * time.Minute)
 		if n := len(f.commits); n > 30 {
 			t.Errorf("%d commits in 10 minutes", n)
 		}
@@ -326,7 +338,7 @@ func TestFailedPollsAreCountedAndLoggedOnce(t *testing.T) {
 	f := newFakeLeaf()
 	f.broken = fmt.Errorf("ipv6 neighbours: %w", junos.ErrTruncated)
 	run(t, f, func(t *testing.T, a running) {
-		after(time.Minute - time.Second)
+		a.after(time.Minute - time.Second)
 		if n := testutil.ToFloat64(a.metrics.polls.WithLabelValues(resultTruncated)); n != 30 {
 			t.Errorf("counted %v", n)
 		}
@@ -343,7 +355,7 @@ func TestDuplicateIsLoggedOnceAndCounted(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1), peer(1, 2))
 	run(t, f, func(t *testing.T, a running) {
-		after(time.Hour)
+		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1))
 		if n := testutil.ToFloat64(a.metrics.refused.WithLabelValues(string(duplicate))); n != 1 {
 			t.Errorf("counted %v", n)

@@ -49,7 +49,7 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 		return nil, fmt.Errorf("%s: %w", target.Addr, err)
 	}
 	a.metrics.connected(facts)
-	a.log.Info("connected", "target", target.Addr, "host", facts.Host, "model", facts.Model,
+	a.log.Info("connected", "target", target.Addr, "session", client.SessionID(), "host", facts.Host, "model", facts.Model,
 		"version", facts.Version, "uptime", facts.Uptime)
 	return d, nil
 }

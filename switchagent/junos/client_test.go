@@ -56,6 +56,7 @@ func (d *device) Call(_ context.Context, c netconf.Call) (netconf.Reply, error) 
 	return reply, err
 }
 
+func (d *device) ID() int      { return 19313 }
 func (d *device) Err() error   { return d.dead }
 func (d *device) Close() error { return nil }
 

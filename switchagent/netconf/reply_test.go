@@ -77,7 +77,7 @@ func TestReadReply(t *testing.T) {
 			} {
 				reply, err := Call{Body: "<x/>"}.ReadReply(r, "1")
 				var refused *ReplyError
-				if tt.broken != errors.Is(err, ErrReply) || (tt.refused != "") != errors.As(err, &refused) {
+				if tt.broken != errors.Is(err, errReply) || (tt.refused != "") != errors.As(err, &refused) {
 					t.Fatalf("%s: unexpected error %v", name, err)
 				}
 				if refused != nil && !strings.Contains(err.Error(), tt.refused) {

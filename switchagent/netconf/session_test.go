@@ -25,17 +25,17 @@ func TestCallFaults(t *testing.T) {
 		answer func(p *peer, id string)
 		want   error
 	}{
-		{"no answer", func(p *peer, _ string) { p.receive() }, ErrStalled},
-		{"stalled in the middle", func(p *peer, id string) { half(p, id); p.receive() }, ErrStalled},
+		{"no answer", func(p *peer, _ string) { p.receive() }, errStalled},
+		{"stalled in the middle", func(p *peer, id string) { half(p, id); p.receive() }, errStalled},
 		{"channel closed in the middle", half, io.ErrUnexpectedEOF},
 		{"connection closed in the middle", func(p *peer, id string) { half(p, id); p.hangUp() }, io.ErrUnexpectedEOF},
-		{"delimiter inside", func(p *peer, id string) { half(p, id); p.frame("") }, ErrReply},
-		{"foreign message-id", func(p *peer, _ string) { p.reply("7", "<ok/>") }, ErrReply},
+		{"delimiter inside", func(p *peer, id string) { half(p, id); p.frame("") }, errReply},
+		{"foreign message-id", func(p *peer, _ string) { p.reply("7", "<ok/>") }, errReply},
 		{"endless", func(p *peer, id string) {
 			half(p, id)
 			for _, err := p.out.Write(make([]byte, 1<<16)); err == nil; _, err = p.out.Write(make([]byte, 1<<16)) {
 			}
-		}, ErrTooLarge},
+		}, errTooLarge},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,8 +72,8 @@ func TestCallIsBounded(t *testing.T) {
 	}, host.PublicKey())
 
 	s := dial(t, target)
-	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: 50 * time.Millisecond}); !errors.Is(err, ErrTimeout) {
-		t.Errorf("dribbling: got %v, want %v", err, ErrTimeout)
+	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: 50 * time.Millisecond}); !errors.Is(err, errTimeout) {
+		t.Errorf("dribbling: got %v, want %v", err, errTimeout)
 	}
 
 	s = dial(t, target)
@@ -193,8 +193,8 @@ func TestCallsTakeTurns(t *testing.T) {
 func TestWaitingForATurnIsBounded(t *testing.T) {
 	s := &Session{turn: make(chan struct{}, 1), conn: &conn{}}
 	s.turn <- struct{}{}
-	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: time.Millisecond}); !errors.Is(err, ErrTimeout) {
-		t.Errorf("got %v, want %v", err, ErrTimeout)
+	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: time.Millisecond}); !errors.Is(err, errTimeout) {
+		t.Errorf("got %v, want %v", err, errTimeout)
 	}
 }
 
@@ -229,8 +229,8 @@ func TestKeepaliveEndsADeadSession(t *testing.T) {
 		s.startKeepalive(client, time.Millisecond, time.Second)
 		if mute {
 			client.Wait() // only the keepalive can end it
-			if !errors.Is(s.Err(), ErrSilent) {
-				t.Errorf("got %v, want %v", s.Err(), ErrSilent)
+			if !errors.Is(s.Err(), errSilent) {
+				t.Errorf("got %v, want %v", s.Err(), errSilent)
 			}
 		} else if _, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil {
 			t.Error(err)
@@ -254,7 +254,7 @@ func TestCloseSaysGoodbye(t *testing.T) {
 	if msg := <-heard; !strings.Contains(msg, "<close-session/>") {
 		t.Errorf("heard %q", msg)
 	}
-	if !errors.Is(s.Err(), ErrClosed) {
-		t.Errorf("got %v, want %v", s.Err(), ErrClosed)
+	if !errors.Is(s.Err(), errClosed) {
+		t.Errorf("got %v, want %v", s.Err(), errClosed)
 	}
 }

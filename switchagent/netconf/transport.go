@@ -29,7 +29,7 @@ func (t *transport) Receive() ([]byte, error) { return io.ReadAll(t.framer.messa
 
 // Close ends the connection.
 func (t *transport) Close() error {
-	t.conn.fail(ErrClosed)
+	t.conn.fail(errClosed)
 	return nil
 }
 
@@ -87,7 +87,7 @@ func readHello(r io.Reader) (*gonetconf.HelloMessage, error) {
 		return hello, &ReplyError{Errors: wire.Errors}
 	}
 	if wire.XMLName.Local != "hello" {
-		return hello, fmt.Errorf("%w: <%s> in place of a hello", ErrReply, wire.XMLName.Local)
+		return hello, fmt.Errorf("%w: <%s> in place of a hello", errReply, wire.XMLName.Local)
 	}
 	for _, capability := range wire.Capabilities {
 		hello.Capabilities = append(hello.Capabilities, strings.TrimSpace(capability))
