@@ -58,7 +58,7 @@ type Agent struct {
 	bgp      speaker
 	rib      *rib.Table
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
-	sysctls  func(link string) (changed []string, err error)
+	sysctls  func(uplinks []string) (changed []string, err error)
 
 	uplinks   map[string]*uplink
 	loopback  []netip.Prefix // the global addresses on lo
@@ -83,12 +83,12 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		pending: map[netip.Prefix]kernel.Route{},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
+		sysctls: kernel.Sysctls,
 	}
 	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
 		return nd.New(nd.Config{Link: link, Log: log, Metrics: discovery}).Run(ctx, news)
 	}
-	a.sysctls = func(link string) ([]string, error) { return kernel.Sysctls([]string{link}) }
 	a.setHealth("starting")
 	return a
 }

@@ -43,7 +43,7 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	w := &world{ctx: ctx, group: group, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
 	w.Agent = New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	w.fib, w.bgp = w, w
-	w.sysctls = func(string) ([]string, error) { return nil, nil }
+	w.sysctls = func([]string) ([]string, error) { return nil, nil }
 	w.discover = func(ctx context.Context, link string, _ chan<- nd.Heard) error {
 		w.order("discover %s", link)
 		w.count(link, +1)

@@ -55,7 +55,7 @@ func (a *Agent) up(ctx context.Context, group *errgroup.Group, link kernel.Link)
 	if !ok || u.missing {
 		u = &uplink{}
 		a.uplinks[link.Name] = u
-		a.prepare(link.Name)
+		a.prepare()
 	}
 	u.link = link
 	if u.stop != nil || !link.Up || !link.LinkLocal.IsValid() {
@@ -66,15 +66,26 @@ func (a *Agent) up(ctx context.Context, group *errgroup.Group, link kernel.Link)
 	group.Go(func() error { a.keepDiscovering(ctx, link.Name); return nil })
 }
 
-// prepare sets the kernel parameters that an uplink needs.
-func (a *Agent) prepare(link string) {
-	changed, err := a.sysctls(link)
+// prepare sets the kernel parameters that the uplinks need.
+func (a *Agent) prepare() {
+	changed, err := a.sysctls(a.present())
 	for _, c := range changed {
 		a.log.Info("kernel parameter set", "change", c)
 	}
 	if err != nil {
-		a.log.Error("setting kernel parameters", "link", link, "err", err)
+		a.log.Error("setting kernel parameters", "err", err)
 	}
+}
+
+// present returns the names of the uplinks that exist.
+func (a *Agent) present() []string {
+	var names []string
+	for name, u := range a.uplinks {
+		if !u.missing {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // keepDiscovering runs router discovery on a link until ctx ends.
