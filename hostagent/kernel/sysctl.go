@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -51,26 +52,49 @@ func Sysctls(uplinks []string) (changed []string, err error) {
 }
 
 func uplinkSettings(link string) ([]setting, error) {
-	// Strict reverse path filtering (RFC 3704 section 2.2) drops what comes in on another link than the answer would take,
-	// which ECMP makes normal. The kernel takes the higher of "all" and the link; 2 is loose, 0 is off.
-	all, err := readSysctl("ipv4/conf/all/rp_filter")
+	settings, err := unfiltered(link)
 	if err != nil {
 		return nil, err
 	}
-	filter := setting{key: "ipv4/conf/" + link + "/rp_filter", value: "2"}
-	filter.keep = func(old string) bool { return old == "2" || (old == "0" && all != "1") || all == "2" }
 	conf := "ipv6/conf/" + link + "/"
-	return []setting{
-		filter,
+	return append(settings,
 		// The leaf's advertisement tells us of the leaf, but the default route is BGP's to give, and
 		// so are more specific ones (RFC 4191).
-		{key: conf + "accept_ra_defrtr", value: "0"},
-		{key: conf + "accept_ra_rt_info_max_plen", value: "0", optional: true},
+		setting{key: conf + "accept_ra_defrtr", value: "0"},
+		setting{key: conf + "accept_ra_rt_info_max_plen", value: "0", optional: true},
 		// The link-local address can be used while duplicate address detection runs (RFC 4429), which takes one to two
 		// seconds from carrier up. use_optimistic makes the kernel say so at once. A host that forwards does not do it.
-		{key: conf + "optimistic_dad", value: "1", optional: true},
-		{key: conf + "use_optimistic", value: "1", optional: true},
-	}, nil
+		setting{key: conf + "optimistic_dad", value: "1", optional: true},
+		setting{key: conf + "use_optimistic", value: "1", optional: true},
+	), nil
+}
+
+// unfiltered turns reverse path filtering (RFC 3704) off on the link. Strict, it drops what comes in on another link than
+// the answer would take, which ECMP makes normal; loose does the same on a link without an IPv4 address (no_addr in the
+// kernel's __fib_validate_source). The kernel takes the higher of "all" and the link's own value, so what "all" has goes to
+// the other links, and to "default" for those to come: none of them is filtered less than before.
+func unfiltered(link string) ([]setting, error) {
+	key := func(link string) string { return "ipv4/conf/" + link + "/rp_filter" }
+	all, err := readSysctl(key("all"))
+	if err != nil {
+		return nil, err
+	}
+	off := []setting{{key: key(link), value: "0"}}
+	if all == "0" {
+		return off, nil
+	}
+	others, err := os.ReadDir(filepath.Join(sysctlDir, "ipv4/conf"))
+	if err != nil {
+		return nil, fmt.Errorf("listing links: %w", err)
+	}
+	var settings []setting
+	for _, other := range others {
+		if name := other.Name(); name != "all" && name != link {
+			least := func(old string) bool { return old >= all } // one digit each
+			settings = append(settings, setting{key: key(name), value: all, optional: true, keep: least})
+		}
+	}
+	return slices.Concat(settings, []setting{{key: key("all"), value: "0"}}, off), nil
 }
 
 // apply sets the value unless it is set already, which also serves where /proc/sys cannot be written.

@@ -1,7 +1,6 @@
 package kernel_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +38,7 @@ func TestSysctls(t *testing.T) {
 		"net.ipv4.fib_multipath_hash_policy: 0 -> 1",
 		"net.ipv6.fib_multipath_hash_policy: 0 -> 1",
 		"net.ipv4.nexthop_compat_mode: 1 -> 0",
-		"net.ipv4.conf.up0.rp_filter: 1 -> 2",
+		"net.ipv4.conf.up0.rp_filter: 1 -> 0",
 		"net.ipv6.conf.up0.accept_ra_defrtr: 1 -> 0",
 		"net.ipv6.conf.up0.optimistic_dad: 0 -> 1",
 		"net.ipv6.conf.up0.use_optimistic: 0 -> 1",
@@ -60,11 +59,27 @@ func TestSysctls(t *testing.T) {
 	if changed, err = b.sysctls("up0", "up1.7"); err != nil || len(changed) != 0 {
 		t.Errorf("the second time: %v, %v", changed, err)
 	}
-	if err := b.host.Sysctl("net.ipv4.conf.all.rp_filter", "1"); err != nil {
+}
+
+// TestSysctlsLeaveOtherLinksFiltered has a filter for all links, of which only the uplink is freed.
+func TestSysctlsLeaveOtherLinksFiltered(t *testing.T) {
+	b := newBench(t)
+	for key, value := range map[string]string{
+		"net.ipv4.conf.all.rp_filter": "1", "net.ipv4.conf.default.rp_filter": "0",
+		"net.ipv4.conf.up0.rp_filter": "2", "net.ipv4.conf.up1.rp_filter": "2", "net.ipv4.conf.lo.rp_filter": "0",
+	} {
+		if err := b.host.Sysctl(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.sysctls("up0"); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err = b.sysctls("up1.7"); err != nil || !slices.Equal(changed, []string{"net.ipv4.conf.up1/7.rp_filter: 0 -> 2"}) {
-		t.Errorf("strict filter for all: %v, %v", changed, err)
+	for link, want := range map[string]string{"all": "0", "up0": "0", "up1": "2", "lo": "1", "default": "1"} {
+		key := "net.ipv4.conf." + link + ".rp_filter"
+		if got := strings.TrimSpace(string(b.run(b.host, "sysctl -n "+key))); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
 	}
 }
 
