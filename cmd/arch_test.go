@@ -111,7 +111,7 @@ func TestFences(t *testing.T) {
 		name := strings.TrimPrefix(p.ImportPath, module)
 		for _, i := range p.Imports {
 			for fenced, allowed := range fences {
-				if (i == fenced || strings.HasPrefix(i, fenced+"/")) && !slices.Contains(allowed, name) {
+				if i != "log/slog" && (i == fenced || strings.HasPrefix(i, fenced+"/")) && !slices.Contains(allowed, name) {
 					t.Errorf("%s imports %s", name, i)
 				}
 			}

@@ -243,6 +243,7 @@ func (a *Agent) adoptLoopback(ctx context.Context) {
 		} else {
 			a.log.Info("announcing", "prefixes", fmt.Sprint(prefixes))
 			a.announced = prefixes
+			a.apply(a.rib.Originate(prefixes))
 		}
 	}
 	v4, v6 := sources(a.loopback)

@@ -273,6 +273,16 @@ func TestAddressesOnLoopback(t *testing.T) {
 	})
 }
 
+func TestAnnouncedPrefixesAreNotRouted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.addresses("10.0.1.1/32", "10.0.2.2/32") // an anycast address that the other server has too
+		w.expect(t, "announce 10.0.1.1/32 10.0.2.2/32", "route 10.0.2.2/32 via", "source 10.0.1.1 invalid IP")
+		w.addresses("10.0.1.1/32")
+		w.expect(t, "announce 10.0.1.1/32", "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+	})
+}
+
 func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)

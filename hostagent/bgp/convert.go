@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/osrg/gobgp/v4/api"
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
@@ -149,7 +150,11 @@ func reason(why api.PeerState_DisconnectReason, message string) string {
 		return "writing to the connection failed"
 	case api.PeerState_DISCONNECT_REASON_INVALID_MSG:
 		return "invalid message received"
+	case api.PeerState_DISCONNECT_REASON_NOTIFICATION_RECEIVED:
+		// "notification-received code 6(cease) subcode 2(administrative shutdown)"
+		return strings.Replace(message, "notification-received", "notification received:", 1)
+	case api.PeerState_DISCONNECT_REASON_NOTIFICATION_SENT:
+		return strings.Replace(message, "notification-sent", "notification sent:", 1)
 	}
-	// "notification-received code 6(cease) subcode 2(administrative shutdown)"
 	return message
 }

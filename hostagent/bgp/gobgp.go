@@ -23,7 +23,8 @@ type gobgp struct {
 }
 
 // startGoBGP starts a server that listens and has no peer yet.
-func startGoBGP(ctx context.Context, cfg Config) (*gobgp, error) {
+func startGoBGP(cfg Config) (*gobgp, error) {
+	ctx := context.Background() // nothing here waits
 	logger := slog.New(demoted{cfg.Log.Handler()})
 	g := &gobgp{server: server.NewBgpServer(server.LoggerOption(logger, nil)), hold: cfg.HoldTime}
 	go g.server.Serve()

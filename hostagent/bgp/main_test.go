@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -25,6 +27,8 @@ import (
 // its news on its standard output, both one JSON object a line.
 
 const speakerEnv = "BGP_TEST_SPEAKER"
+
+const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(speakerEnv); text != "" {
@@ -132,16 +136,18 @@ func obey(ctx context.Context, s *bgp.Speaker, say func(line)) {
 type speaker struct {
 	t     testing.TB
 	cmd   *exec.Cmd
+	said  *logWriter
 	in    *json.Encoder
 	lines chan line
-	log   []line // all lines that were read so far
+	log   []line             // all lines that were read so far
+	since map[netip.Addr]int // position behind the state last waited for
 }
 
 // startSpeaker runs a speaker in ns and waits until it listens.
 func startSpeaker(t testing.TB, ns *netns.NS, cfg speakerConfig) *speaker {
 	t.Helper()
 	s := launch(t, ns, cfg)
-	s.await("ready", func(l line) bool { return l.Ready })
+	s.await("ready", 0, func(l line) bool { return l.Ready })
 	return s
 }
 
@@ -153,8 +159,8 @@ func launch(t testing.TB, ns *netns.NS, cfg speakerConfig) *speaker {
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), speakerEnv+"="+string(text))
-	stderr := &logWriter{t: t}
-	cmd.Stderr = stderr
+	said := &logWriter{}
+	cmd.Stderr = said
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -166,9 +172,15 @@ func launch(t testing.TB, ns *netns.NS, cfg speakerConfig) *speaker {
 	if err := ns.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	s := &speaker{t: t, cmd: cmd, in: json.NewEncoder(in), lines: make(chan line, 1<<16)}
+	s := &speaker{t: t, cmd: cmd, said: said, in: json.NewEncoder(in),
+		lines: make(chan line, 1<<16), since: map[netip.Addr]int{}}
 	go read(out, s.lines)
-	t.Cleanup(func() { s.stop() })
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			t.Logf("the speaker said:\n%s", s.stderr())
+		}
+	})
 	return s
 }
 
@@ -183,17 +195,22 @@ func read(from io.Reader, to chan<- line) {
 	}
 }
 
-// logWriter keeps a process's log until the test has failed.
+// logWriter keeps what a process says on its standard error.
 type logWriter struct {
-	t  testing.TB
-	mu sync.Mutex
+	mu   sync.Mutex
+	text strings.Builder
 }
 
 func (w *logWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.t.Logf("speaker: %s", p)
-	return len(p), nil
+	return w.text.Write(p)
+}
+
+func (s *speaker) stderr() string {
+	s.said.mu.Lock()
+	defer s.said.mu.Unlock()
+	return s.said.text.String()
 }
 
 // stop asks the process to end cleanly and returns its exit error.
@@ -204,70 +221,76 @@ func (s *speaker) stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
+	return s.wait()
+}
+
+func (s *speaker) wait() error {
 	for l := range s.lines {
 		s.log = append(s.log, l)
 	}
 	return s.cmd.Wait()
 }
 
-// await reads lines until one matches.
-func (s *speaker) await(what string, match func(line) bool) line {
+// next returns the next line.
+func (s *speaker) next(what string) line {
 	s.t.Helper()
-	patience := time.After(20 * time.Second)
-	for {
-		select {
-		case l, ok := <-s.lines:
-			if !ok {
-				s.t.Fatalf("the speaker ended before %s", what)
-			}
-			s.log = append(s.log, l)
-			if match(l) {
-				return l
-			}
-		case <-patience:
-			s.t.Fatalf("waited 20 s for %s", what)
+	select {
+	case l, ok := <-s.lines:
+		if !ok {
+			s.t.Fatalf("the speaker ended before %s", what)
 		}
+		s.log = append(s.log, l)
+		return l
+	case <-time.After(patience):
+		s.t.Fatalf("waited %v for %s", patience, what)
+		return line{}
 	}
 }
 
-func (s *speaker) awaitState(peer netip.Addr, want bgp.State) line {
+// await returns the first line at or after position from that matches, and the
+// position behind it.
+func (s *speaker) await(what string, from int, match func(line) bool) (line, int) {
 	s.t.Helper()
-	return s.await(fmt.Sprintf("%s %s", peer, want), func(l line) bool {
-		return l.State != nil && l.State.Peer == peer && l.State.State == want
-	})
+	deadline := time.Now().Add(patience)
+	for i := from; time.Now().Before(deadline); i++ {
+		for i >= len(s.log) {
+			s.next(what)
+		}
+		if match(s.log[i]) {
+			return s.log[i], i + 1
+		}
+	}
+	s.t.Fatalf("waited %v for %s", patience, what)
+	return line{}, 0
 }
 
-// awaitRoute waits for an Update that announces prefix, and returns the route.
-func (s *speaker) awaitRoute(peer netip.Addr, prefix string) bgp.Route {
+// awaitState waits for a peer's next change to the state.
+func (s *speaker) awaitState(peer netip.Addr, want bgp.State) bgp.PeerState {
 	s.t.Helper()
-	var found bgp.Route
-	s.await(fmt.Sprintf("%s from %s", prefix, peer), func(l line) bool {
-		if l.Update == nil || l.Update.Peer != peer {
-			return false
-		}
-		for _, r := range l.Update.Announced {
-			if r.Prefix.String() == prefix {
-				found = r
-				return true
-			}
-		}
-		return false
+	l, behind := s.await(fmt.Sprintf("%s %s", peer, want), s.since[peer], func(l line) bool {
+		return l.State != nil && l.State.Peer == peer && l.State.State == want
 	})
-	return found
+	s.since[peer] = behind
+	return *l.State
+}
+
+// awaitRoute waits for an Update, since the state last waited for, that
+// announces prefix and that ok likes.
+func (s *speaker) awaitRoute(peer netip.Addr, prefix string, ok func(bgp.Route) bool) {
+	s.t.Helper()
+	s.await(fmt.Sprintf("%s from %s", prefix, peer), s.since[peer], func(l line) bool {
+		return l.Update != nil && l.Update.Peer == peer &&
+			slices.ContainsFunc(l.Update.Announced, func(r bgp.Route) bool {
+				return r.Prefix.String() == prefix && ok(r)
+			})
+	})
 }
 
 func (s *speaker) awaitWithdrawn(peer netip.Addr, prefix string) {
 	s.t.Helper()
-	s.await(fmt.Sprintf("withdrawal of %s by %s", prefix, peer), func(l line) bool {
-		if l.Update == nil || l.Update.Peer != peer {
-			return false
-		}
-		for _, p := range l.Update.Withdrawn {
-			if p.String() == prefix {
-				return true
-			}
-		}
-		return false
+	s.await(fmt.Sprintf("withdrawal of %s by %s", prefix, peer), s.since[peer], func(l line) bool {
+		return l.Update != nil && l.Update.Peer == peer &&
+			slices.Contains(l.Update.Withdrawn, netip.MustParsePrefix(prefix))
 	})
 }
 
@@ -277,11 +300,15 @@ func (s *speaker) order(r request) line {
 	if err := s.in.Encode(r); err != nil {
 		s.t.Fatal(err)
 	}
-	answer := s.await("an answer", func(l line) bool { return l.Answer })
-	if answer.Error != "" {
-		s.t.Fatalf("%+v: %s", r, answer.Error)
+	for {
+		answer := s.next("an answer")
+		if answer.Error != "" {
+			s.t.Fatalf("%+v: %s", r, answer.Error)
+		}
+		if answer.Answer {
+			return answer
+		}
 	}
-	return answer
 }
 
 func (s *speaker) add(peer netip.Addr)    { s.t.Helper(); s.order(request{Add: &peer}) }

@@ -95,7 +95,7 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 	defer close(s.news)
 	defer close(s.stopped)
 	var err error
-	if s.gobgp, err = startGoBGP(ctx, s.cfg); err != nil {
+	if s.gobgp, err = startGoBGP(s.cfg); err != nil {
 		return err
 	}
 	defer s.gobgp.stop()
@@ -154,8 +154,11 @@ func (s *Speaker) schedule(retry *time.Timer) {
 func (s *Speaker) handle(event any) {
 	switch ev := event.(type) {
 	case transition:
-		if p := s.peers[ev.Peer]; p != nil && p.enter(ev) {
-			s.entered(p)
+		if p := s.peers[ev.Peer]; p != nil {
+			was := p.State
+			if p.enter(ev) {
+				s.entered(p, was)
+			}
 		}
 	case Update:
 		if p := s.peers[ev.Peer]; p != nil && p.State == Established {
@@ -171,12 +174,12 @@ func (s *Speaker) handle(event any) {
 func (s *Speaker) tell(n News) { s.queue = append(s.queue, n) }
 
 // entered acts on a peer's new state.
-func (s *Speaker) entered(p *peer) {
+func (s *Speaker) entered(p *peer, was State) {
 	log := s.cfg.Log.With("link", p.Peer.Zone(), "peer", p.Peer)
 	switch {
 	case p.State == Established && p.AS == s.cfg.AS:
 		reason := fmt.Sprintf("refused: the peer's AS %d is our own", p.AS)
-		log.Warn("bgp session refused", "err", reason)
+		log.Warn("bgp session refused", "reason", reason)
 		if err := s.gobgp.deletePeer(p.Peer); err != nil {
 			log.Error("ending a bgp session", "err", err)
 		}
@@ -186,8 +189,10 @@ func (s *Speaker) entered(p *peer) {
 		if !p.extendedNextHop {
 			log.Warn("peer takes no IPv4 routes with an IPv6 next hop (RFC 8950)")
 		}
-	case p.State == Idle:
+	case was == Established:
 		log.Info("bgp session ended", "reason", p.Reason)
+	case p.State == Idle:
+		log.Debug("bgp session not opened", "reason", p.Reason)
 	}
 	s.tell(p.PeerState)
 }

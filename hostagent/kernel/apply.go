@@ -237,7 +237,7 @@ func (f *FIB) clear() error {
 // clearRoutes removes the routes that did not go with their groups: those that use no group.
 func (f *FIB) clearRoutes(family byte) error {
 	var left []netip.Prefix
-	err := f.objects.retryDump(func() error {
+	err := retryDump(func() error {
 		left = nil
 		request := new(batch)
 		request.begin(unix.RTM_GETROUTE, 0, family, 0, 0, 0, unix.RT_TABLE_MAIN, Protocol, 0, 0, 0, 0, 0, 0)

@@ -68,7 +68,7 @@ func OpenFIB(log *slog.Logger) (*FIB, error) {
 		return nil, errors.Join(fmt.Errorf("opening the kernel's link table: %w", err), c.close())
 	}
 	f := &FIB{log: log, conn: c, routes: make(map[netip.Prefix]*group), unknown: &group{key: "unknown"}}
-	f.objects = &objects{conn: c, links: links, hops: make(map[netip.Addr]*hop), groups: make(map[uint32]*group)}
+	f.objects = &objects{conn: c, links: links, hops: make(map[netip.Addr]uint32), groups: make(map[uint32]*group)}
 	if err := errors.Join(f.probe(), f.clear()); err != nil {
 		links.Close()
 		return nil, errors.Join(err, c.close())

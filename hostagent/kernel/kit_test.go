@@ -39,6 +39,7 @@ func newBench(t testing.TB) *bench {
 	}
 	b.ip("address add 10.0.0.1/32 dev lo")
 	b.ip("address add c0d1::1/128 dev lo")
+	b.eventually("address of lo usable", func() bool { return len(b.ip("-6 address show dev lo tentative")) == 0 })
 	return b
 }
 

@@ -56,8 +56,8 @@ func FuzzParse(f *testing.F) {
 		if prefix, ours, err := parseRoute(data); err == nil && ours && data[5] != Protocol {
 			t.Errorf("%s is not ours", prefix)
 		}
-		if _, object, _, err := parseObject(data); err == nil && len(object.members) > len(data)/8 {
-			t.Errorf("%d members in %d bytes", len(object.members), len(data))
+		if _, members, _, err := parseObject(data); err == nil && len(members) > len(data)/8 {
+			t.Errorf("%d members in %d bytes", len(members), len(data))
 		}
 	})
 }

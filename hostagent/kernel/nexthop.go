@@ -23,15 +23,9 @@ const dumpTries = 10
 type objects struct {
 	conn   *conn
 	links  *netlink.Handle
-	hops   map[netip.Addr]*hop
+	hops   map[netip.Addr]uint32 // numbers of the objects by zoned link-local address
 	groups map[uint32]*group
 	lastID uint32
-}
-
-// hop is a next-hop object: a link-local address on a device.
-type hop struct {
-	id    uint32
-	index int
 }
 
 // group is a next-hop group. Two groups may have the same members: the kernel shrinks groups, and so do we.
@@ -60,7 +54,7 @@ func appendKey(key []byte, a netip.Addr) []byte {
 
 // nextHop makes sure that there is a next-hop object for a, a zoned link-local address.
 func (o *objects) nextHop(a netip.Addr) error {
-	if o.hops[a] != nil {
+	if _, ok := o.hops[a]; ok {
 		return nil
 	}
 	if !a.Is6() || !a.IsLinkLocalUnicast() || a.Zone() == "" {
@@ -70,16 +64,15 @@ func (o *objects) nextHop(a netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("finding the link of next hop %s: %w", a, err)
 	}
-	h := &hop{index: link.Attrs().Index}
-	h.id, err = o.create(func(b *batch, id uint32) {
+	id, err := o.create(func(b *batch, id uint32) {
 		b.nextHop(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_EXCL, unix.AF_INET6, id)
 		b.addr(unix.NHA_GATEWAY, a)
-		b.uint32(unix.NHA_OIF, uint32(h.index))
+		b.uint32(unix.NHA_OIF, uint32(link.Attrs().Index))
 	})
 	if err != nil {
 		return fmt.Errorf("creating next hop %s: %w", a, err)
 	}
-	o.hops[a] = h
+	o.hops[a] = id
 	return nil
 }
 
@@ -127,7 +120,7 @@ func (o *objects) replace(g *group, key string, hops []netip.Addr) error {
 func (o *objects) members(hops []netip.Addr) []byte {
 	var raw []byte
 	for _, a := range hops {
-		raw = binary.NativeEndian.AppendUint32(raw, o.hops[a].id)
+		raw = binary.NativeEndian.AppendUint32(raw, o.hops[a])
 		raw = append(raw, 0, 0, 0, 0)
 	}
 	return raw
@@ -171,9 +164,9 @@ func (o *objects) sweep() error {
 			used[a] = true
 		}
 	}
-	for a, h := range o.hops {
+	for a, id := range o.hops {
 		if !used[a] {
-			errs = append(errs, o.remove(h.id))
+			errs = append(errs, o.remove(id))
 			delete(o.hops, a)
 		}
 	}
@@ -198,8 +191,8 @@ func (o *objects) clear() error {
 	}
 	var errs []error
 	for _, groups := range []bool{true, false} {
-		for id, object := range have {
-			if (object.members != nil) == groups {
+		for id, members := range have {
+			if (members != nil) == groups {
 				errs = append(errs, o.remove(id))
 			}
 		}
@@ -217,23 +210,23 @@ func (o *objects) resync() (gone []*group, changed bool, err error) {
 		return nil, false, err
 	}
 	known := make(map[uint32]netip.Addr)
-	for a, h := range o.hops {
-		if object, ok := have[h.id]; !ok || object.index != h.index || object.gateway != a.WithZone("") {
+	for a, id := range o.hops {
+		if _, ok := have[id]; !ok {
 			delete(o.hops, a)
 			changed = true
 			continue
 		}
-		known[h.id] = a
+		known[id] = a
 	}
 	for id, g := range o.groups {
-		object, ok := have[id]
+		members, ok := have[id]
 		if !ok {
 			delete(o.groups, id)
 			gone = append(gone, g)
 			continue
 		}
 		var hops []netip.Addr
-		for _, member := range object.members {
+		for _, member := range members {
 			hops = append(hops, known[member])
 		}
 		slices.SortFunc(hops, netip.Addr.Compare)
@@ -244,24 +237,17 @@ func (o *objects) resync() (gone []*group, changed bool, err error) {
 	return gone, changed || len(gone) > 0, nil
 }
 
-// object is a next-hop object as the kernel lists it.
-type object struct {
-	gateway netip.Addr
-	index   int
-	members []uint32 // numbers of the member objects; nil if it is not a group
-}
-
-// list asks the kernel for the objects that carry our protocol number.
-func (o *objects) list() (map[uint32]object, error) {
-	var have map[uint32]object
-	err := o.retryDump(func() error {
-		have = make(map[uint32]object)
+// list asks the kernel for the objects of our protocol, and returns the members of each; nil for one that is not a group.
+func (o *objects) list() (map[uint32][]uint32, error) {
+	var have map[uint32][]uint32
+	err := retryDump(func() error {
+		have = make(map[uint32][]uint32)
 		request := new(batch)
 		request.begin(unix.RTM_GETNEXTHOP, 0, make([]byte, sizeofNhmsg)...)
 		return o.conn.dump(request, func(m syscall.NetlinkMessage) error {
-			id, object, ours, err := parseObject(m.Data)
+			id, members, ours, err := parseObject(m.Data)
 			if err == nil && ours {
-				have[id] = object
+				have[id] = members
 			}
 			return err
 		})
@@ -272,7 +258,8 @@ func (o *objects) list() (map[uint32]object, error) {
 	return have, nil
 }
 
-func (o *objects) retryDump(dump func() error) error {
+// retryDump repeats a listing that changed while the kernel made it.
+func retryDump(dump func() error) error {
 	var err error
 	for range dumpTries {
 		if err = dump(); !errors.Is(err, unix.EINTR) {
@@ -285,20 +272,17 @@ func (o *objects) retryDump(dump func() error) error {
 const sizeofNhmsg = 8
 
 // parseObject reads the body of RTM_NEWNEXTHOP.
-func parseObject(body []byte) (id uint32, found object, ours bool, err error) {
+func parseObject(body []byte) (id uint32, members []uint32, ours bool, err error) {
 	if len(body) < sizeofNhmsg {
-		return 0, object{}, false, fmt.Errorf("next-hop message of %d bytes: %w", len(body), unix.EBADMSG)
+		return 0, nil, false, fmt.Errorf("next-hop message of %d bytes: %w", len(body), unix.EBADMSG)
 	}
 	attrs := attributes(body[sizeofNhmsg:])
 	id, _ = attrs.uint32(unix.NHA_ID)
-	index, _ := attrs.uint32(unix.NHA_OIF)
-	found.index = int(index)
-	found.gateway, _ = netip.AddrFromSlice(attrs[unix.NHA_GATEWAY])
 	const sizeofMember = 8 // struct nexthop_grp
 	for member := range slices.Chunk(attrs[unix.NHA_GROUP], sizeofMember) {
 		if len(member) == sizeofMember {
-			found.members = append(found.members, binary.NativeEndian.Uint32(member))
+			members = append(members, binary.NativeEndian.Uint32(member))
 		}
 	}
-	return id, found, body[2] == Protocol, nil
+	return id, members, body[2] == Protocol, nil
 }

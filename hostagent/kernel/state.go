@@ -27,7 +27,7 @@ var (
 // State is all that the agent needs to know of the kernel's links. Every news is the whole of it; it must not be changed.
 type State struct {
 	Links    map[string]Link
-	Loopback []netip.Prefix // global-scope addresses on the loopback device, as /32 and /128, sorted
+	Loopback []netip.Prefix // usable global-scope addresses on the loopback device, as /32 and /128, sorted
 }
 
 // Link is a network device.
@@ -36,8 +36,8 @@ type Link struct {
 	Index     int
 	Up        bool // administratively up, and with a carrier
 	MAC       net.HardwareAddr
-	LinkLocal netip.Addr // IPv6, with the name as zone; zero without a usable one (none, tentative, duplicate); the lowest of several
-	Problem   error      // why LinkLocal is zero, when it will not come by itself: ErrIPv6Disabled, ErrDuplicateAddress
+	LinkLocal netip.Addr // IPv6, with the name as zone, the lowest of several; zero without a usable one
+	Problem   error      // why LinkLocal is zero, where it will not come by itself: ErrIPv6Disabled, ErrDuplicateAddress
 
 	// Losses grows whenever Up was lost, also when the link was up again before anybody could see. A link that was removed
 	// or renamed, and then made anew under its name, goes on above the old number.
@@ -214,7 +214,7 @@ func (v *view) state() State {
 		d := v.links[key.index]
 		switch {
 		case d == nil:
-		case d.loopback && a.scope == unix.RT_SCOPE_UNIVERSE:
+		case d.loopback && a.scope == unix.RT_SCOPE_UNIVERSE && usable(a.flags):
 			s.Loopback = append(s.Loopback, netip.PrefixFrom(key.addr, key.addr.BitLen()))
 		case key.addr.Is6() && key.addr.IsLinkLocalUnicast():
 			s.Links[d.name] = s.Links[d.name].withLinkLocal(key.addr, a.flags)
@@ -231,15 +231,19 @@ func (v *view) state() State {
 	return s
 }
 
-// withLinkLocal returns the link with the address, if that can be used: an optimistic one can while it is tentative (RFC 4429).
+// usable tells whether the kernel takes the address as a source: not while duplicate address detection runs, which takes
+// an instant on the loopback device, too, unless the address is optimistic (RFC 4429).
+func usable(flags uint32) bool {
+	const mask = unix.IFA_F_TENTATIVE | unix.IFA_F_OPTIMISTIC
+	return flags&unix.IFA_F_DADFAILED == 0 && flags&mask != unix.IFA_F_TENTATIVE
+}
+
+// withLinkLocal returns the link with the address, if that can be used.
 func (l Link) withLinkLocal(addr netip.Addr, flags uint32) Link {
-	switch {
-	case flags&unix.IFA_F_DADFAILED != 0:
-		if !l.LinkLocal.IsValid() {
+	if !usable(flags) {
+		if flags&unix.IFA_F_DADFAILED != 0 && !l.LinkLocal.IsValid() {
 			l.Problem = ErrDuplicateAddress
 		}
-		return l
-	case flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC) == unix.IFA_F_TENTATIVE:
 		return l
 	}
 	addr = addr.WithZone(l.Name)

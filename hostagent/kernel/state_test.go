@@ -56,24 +56,36 @@ func TestViewCountsLosses(t *testing.T) {
 	const newLink, delLink = unix.RTM_NEWLINK, unix.RTM_DELLINK
 	bridgePort := link(delLink, 2, 0, 0, "up0")
 	bridgePort.Data[0] = unix.AF_BRIDGE
+	up := func(index int, downs uint32, name string) syscall.NetlinkMessage {
+		return link(newLink, index, ready, downs, name)
+	}
+	type messages = []syscall.NetlinkMessage
 	tests := []struct {
 		name     string
-		messages []syscall.NetlinkMessage
+		messages messages
 		up       bool
 		losses   uint64
 	}{
-		{"never up", []syscall.NetlinkMessage{link(newLink, 2, 0, 1, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0")}, false, 0},
-		{"down and up", []syscall.NetlinkMessage{link(newLink, 2, ready, 1, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0"), link(newLink, 2, ready, 2, "up0")}, true, 1},
-		{"carrier gone before the operational state follows", []syscall.NetlinkMessage{link(newLink, 2, ready, 1, "up0"),
-			link(newLink, 2, unix.IFF_UP|unix.IFF_RUNNING, 2, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0")}, false, 1},
-		{"set down without a carrier loss", []syscall.NetlinkMessage{link(newLink, 2, ready, 1, "up0"), link(newLink, 2, 0, 1, "up0")}, false, 1},
-		{"too quick for a message", []syscall.NetlinkMessage{link(newLink, 2, ready, 1, "up0"), link(newLink, 2, ready, 2, "up0")}, true, 1},
-		{"a bridge loses its port", []syscall.NetlinkMessage{link(newLink, 2, ready, 1, "up0"), bridgePort}, true, 0},
-		{"removed and made anew", []syscall.NetlinkMessage{link(newLink, 2, ready, 1, "up0"), link(newLink, 2, 0, 2, "up0"), link(newLink, 2, ready, 2, "up0"),
-			link(delLink, 2, 0, 0, "up0"), link(newLink, 3, ready, 1, "up0")}, true, 2},
-		{"made anew, removal not seen", []syscall.NetlinkMessage{link(newLink, 2, ready, 1, "up0"), link(newLink, 3, ready, 1, "up0")}, true, 1},
-		{"renamed into the place of another", []syscall.NetlinkMessage{link(newLink, 2, ready, 1, "up0"), link(newLink, 3, ready, 1, "new"),
-			link(newLink, 2, ready, 1, "old"), link(newLink, 3, ready, 1, "up0")}, true, 1},
+		{"never up",
+			messages{link(newLink, 2, 0, 1, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0")}, false, 0},
+		{"down and up",
+			messages{up(2, 1, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0"), up(2, 2, "up0")}, true, 1},
+		{"carrier gone before the operational state follows",
+			messages{up(2, 1, "up0"), link(newLink, 2, unix.IFF_UP|unix.IFF_RUNNING, 2, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0")},
+			false, 1},
+		{"set down without a carrier loss",
+			messages{up(2, 1, "up0"), link(newLink, 2, 0, 1, "up0")}, false, 1},
+		{"too quick for a message",
+			messages{up(2, 1, "up0"), up(2, 2, "up0")}, true, 1},
+		{"a bridge loses its port",
+			messages{up(2, 1, "up0"), bridgePort}, true, 0},
+		{"removed and made anew",
+			messages{up(2, 1, "up0"), link(newLink, 2, 0, 2, "up0"), up(2, 2, "up0"), link(delLink, 2, 0, 0, "up0"), up(3, 1, "up0")},
+			true, 2},
+		{"made anew, removal not seen",
+			messages{up(2, 1, "up0"), up(3, 1, "up0")}, true, 1},
+		{"renamed into the place of another",
+			messages{up(2, 1, "up0"), up(3, 1, "new"), up(2, 1, "old"), up(3, 1, "up0")}, true, 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -132,6 +144,9 @@ func TestWatchSurvivesOverrun(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := NewWatcher(slog.New(slog.DiscardHandler))
+	if err := w.view.apply(link(unix.RTM_NEWLINK, 999, ready, 1, "gone")); err != nil { // and nobody heard of its removal
+		t.Fatal(err)
+	}
 	w.subscribe = func() (*conn, error) {
 		w.subscribe = subscribe
 		c, err := subscribe()
@@ -150,6 +165,9 @@ func TestWatchSurvivesOverrun(t *testing.T) {
 	for s := (State{}); len(s.Loopback) < floodSize || !s.Links["up0"].Up; {
 		select {
 		case s = <-w.News():
+			if _, ok := s.Links["gone"]; ok {
+				t.Errorf("a link that is gone: %v", s.Links)
+			}
 		case <-deadline:
 			t.Fatalf("%d of %d addresses seen", len(s.Loopback), floodSize)
 		}

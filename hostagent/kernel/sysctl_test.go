@@ -92,7 +92,12 @@ func TestAdvertisementMakesNoDefaultRoute(t *testing.T) {
 	}
 	for _, leaf := range b.leaves {
 		b.run(leaf, "sysctl -qw net.ipv6.conf.all.forwarding=1")
-		frr.ForTest(t, frr.Config{NS: leaf, Zebra: "interface port\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 1\n ipv6 nd prefix 2001:db8:7::/64\n"})
+		frr.ForTest(t, frr.Config{NS: leaf, Zebra: `
+interface port
+ no ipv6 nd suppress-ra
+ ipv6 nd ra-interval 1
+ ipv6 nd prefix 2001:db8:7::/64
+`})
 	}
 	for _, uplink := range []string{"up0", "up1"} {
 		b.eventually("advertisement on "+uplink, func() bool {

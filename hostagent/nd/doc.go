@@ -16,5 +16,9 @@
 //   - Solicitations go out in quick succession at first, and then, as in RFC
 //     7559, ever more slowly until a router is heard: the leaf may take its
 //     time, or limit its answers.
-//   - We solicit although we advertise: we are a host towards the leaf.
+//   - We solicit although we advertise. A solicitation clears the router flag
+//     of our entry at the leaf (section 6.2.6), so each is followed by an
+//     advertisement. The kernel's own solicitations, up to three after a link
+//     came up, are not: whoever minds the flag sets the interface's sysctl
+//     router_solicitations to 0.
 package nd

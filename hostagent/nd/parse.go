@@ -43,9 +43,25 @@ type datagram struct {
 
 // message is what we read of a router solicitation or advertisement.
 type message struct {
-	solicitation bool
-	lifetime     time.Duration    // of an advertisement
-	mac          net.HardwareAddr // source link-layer address option
+	kind     kind
+	lifetime time.Duration    // of an advertisement
+	mac      net.HardwareAddr // source link-layer address option
+}
+
+// kind is what router discovery consists of.
+type kind bool
+
+const (
+	advertisement kind = false
+	solicitation  kind = true
+)
+
+// String is the value of the counters' label.
+func (k kind) String() string {
+	if k == solicitation {
+		return "solicitation"
+	}
+	return "advertisement"
 }
 
 const (
@@ -73,7 +89,7 @@ func parse(d datagram) (message, error) {
 		if err == nil && mac != nil && d.source.IsUnspecified() {
 			err = errSource
 		}
-		return message{solicitation: true, mac: mac}, err
+		return message{kind: solicitation, mac: mac}, err
 	case ipv6.ICMPTypeRouterAdvertisement:
 		if !d.source.IsLinkLocalUnicast() {
 			return message{}, errSource

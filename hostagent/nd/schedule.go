@@ -5,44 +5,50 @@ import (
 	"time"
 )
 
-// RFC 4861 section 10, and our own figures for a link that has just come up.
 const (
+	defaultInterval = 30 * time.Second
+
+	// RFC 4861 section 10.
 	minDelayBetweenRAs = 3 * time.Second
 	maxRADelay         = 500 * time.Millisecond
-	defaultInterval    = 30 * time.Second
-	// rtrSolicitationMax bounds the wait between solicitations (RFC 7559's MRT
-	// is an hour, for networks that may have no router at all).
-	rtrSolicitationMax = 30 * time.Second
+
+	// maxSolicitInterval is short beside RFC 7559's MRT, an hour: a network may
+	// have no router at all, but an uplink has a leaf.
+	maxSolicitInterval = 30 * time.Second
 )
 
-// burst is the wait after each of the first advertisements, and quick that
-// after each of the first solicitations.
-var (
-	burst = [...]time.Duration{250 * time.Millisecond, 750 * time.Millisecond, 3 * time.Second}
-	quick = [...]time.Duration{250 * time.Millisecond, 750 * time.Millisecond, time.Second}
-)
+// opening returns the wait after the nth message of its kind on a link that
+// has just come up, and false when it is up for long enough.
+func opening(n int) (time.Duration, bool) {
+	waits := [...]time.Duration{250 * time.Millisecond, 750 * time.Millisecond, minDelayBetweenRAs}
+	if n >= len(waits) {
+		return 0, false
+	}
+	return waits[n], true
+}
 
 // advertising says when to advertise.
 type advertising struct {
 	interval time.Duration
-	sent     int
-	last     time.Time // when sent last; zero before the first
+	count    int
+	last     time.Time
 	next     time.Time
 }
 
-// done plans the advertisement after the one sent now.
-func (a *advertising) done(now time.Time) {
-	wait := jitter(a.interval)
-	if a.sent < len(burst) {
-		wait = min(wait, burst[a.sent])
+// sent plans the advertisement after the one sent now.
+func (a *advertising) sent(now time.Time) (next time.Time) {
+	wait, ok := opening(a.count)
+	if !ok || wait > a.interval {
+		wait = jitter(a.interval)
 	}
-	a.sent++
+	a.count++
 	a.last, a.next = now, now.Add(wait)
+	return a.next
 }
 
 // solicited brings the next advertisement forward (RFC 4861 section 6.2.6): it
 // comes after a random delay, and not too soon after the last one.
-func (a *advertising) solicited(now time.Time) {
+func (a *advertising) solicited(now time.Time) (next time.Time) {
 	at := now.Add(rand.N(maxRADelay))
 	if soonest := a.last.Add(minDelayBetweenRAs); at.Before(soonest) {
 		at = soonest
@@ -50,27 +56,25 @@ func (a *advertising) solicited(now time.Time) {
 	if at.Before(a.next) {
 		a.next = at
 	}
+	return a.next
 }
 
-// soliciting says when to solicit. It ends when a router is heard (section
-// 6.3.7).
+// soliciting says when to solicit.
 type soliciting struct {
-	sent int
-	wait time.Duration // after the one sent last
-	next time.Time
+	count int
+	wait  time.Duration // after the one sent last
 }
 
-// done plans the solicitation after the one sent now: the first ones quickly,
-// then each wait twice the one before (RFC 7559 section 2), give or take a
-// quarter.
-func (s *soliciting) done(now time.Time) {
-	if s.sent < len(quick) {
-		s.wait = quick[s.sent]
-	} else {
-		s.wait = min(2*s.wait, rtrSolicitationMax)
+// sent plans the solicitation after the one sent now: the first ones quickly,
+// then each wait up to twice the one before (RFC 7559 section 2).
+func (s *soliciting) sent(now time.Time) (next time.Time) {
+	wait, ok := opening(s.count)
+	if !ok {
+		wait = jitter(min(2*s.wait, maxSolicitInterval))
 	}
-	s.sent++
-	s.next = now.Add(jitter(s.wait))
+	s.count++
+	s.wait = wait
+	return now.Add(wait)
 }
 
 // jitter returns between three quarters of d and d.

@@ -1,12 +1,14 @@
 package nd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,22 +21,21 @@ import (
 // Config is one uplink's.
 type Config struct {
 	Link     string        // interface name
-	Interval time.Duration // longest wait between advertisements, from 4 s to 1800 s; 0 stands for 30 s
+	Interval time.Duration // longest wait between advertisements; 0 stands for 30 s
 	Log      *slog.Logger
 	Metrics  *Metrics // nil: not counted
 }
 
 // A Speaker does router discovery on one link.
 type Speaker struct {
-	cfg  Config
-	conn *ndp.Conn
-	ifi  *net.Interface
+	cfg Config
 
-	advertising advertising
-	soliciting  soliciting
+	link    *net.Interface
+	conn    *ndp.Conn
+	address netip.Addr // our link-local, with the link's index as its zone
 }
 
-// New returns a Speaker for cfg.Link, which need not be there yet.
+// New returns a Speaker; Run looks for the link.
 func New(cfg Config) *Speaker {
 	if cfg.Interval == 0 {
 		cfg.Interval = defaultInterval
@@ -55,11 +56,12 @@ func New(cfg Config) *Speaker {
 // ended, says that the link is gone or that the socket may not be opened
 // (CAP_NET_RAW).
 func (s *Speaker) Run(ctx context.Context, news chan<- Heard) error {
-	if err := s.listen(ctx); err != nil || ctx.Err() != nil {
+	if err := s.listen(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
-	s.advertising = advertising{interval: s.cfg.Interval}
-	s.soliciting = soliciting{}
 	group, ctx := errgroup.WithContext(ctx)
 	received := make(chan datagram)
 	group.Go(func() error { return s.receive(ctx, received) })
@@ -71,14 +73,13 @@ func (s *Speaker) Run(ctx context.Context, news chan<- Heard) error {
 	return group.Wait()
 }
 
-// listen opens the socket, once the link-local address has passed duplicate
-// address detection: binding to a tentative one fails. It returns nil without a
-// socket if ctx ends before.
+// listen opens the socket once the link-local address has passed duplicate
+// address detection: binding to a tentative one fails.
 func (s *Speaker) listen(ctx context.Context) error {
 	const patience = 50 * time.Millisecond
 	for {
 		err := s.open()
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
 		if !addressMissing(err) {
@@ -86,7 +87,7 @@ func (s *Speaker) listen(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-time.After(patience):
 		}
 	}
@@ -100,10 +101,14 @@ func addressMissing(err error) bool {
 
 func (s *Speaker) open() error {
 	var err error
-	if s.ifi, err = net.InterfaceByName(s.cfg.Link); err != nil {
+	if s.link, err = net.InterfaceByName(s.cfg.Link); err != nil {
 		return err
 	}
-	if s.conn, _, err = ndp.Listen(s.ifi, ndp.LinkLocal); err != nil {
+	// The net package keeps the indices of zone names for up to a minute, and
+	// would miss an interface that was made anew. A number needs no table.
+	numbered := *s.link
+	numbered.Name = strconv.Itoa(s.link.Index)
+	if s.conn, s.address, err = ndp.Listen(&numbered, ndp.LinkLocal); err != nil {
 		return err
 	}
 	var filter ipv6.ICMPFilter
@@ -133,7 +138,10 @@ func (s *Speaker) receive(ctx context.Context, to chan<- datagram) error {
 		if err != nil {
 			return fmt.Errorf("receiving on %s: %w", s.cfg.Link, err)
 		}
-		d := datagram{body: append([]byte(nil), buffer[:n]...), source: source}
+		if source == s.address {
+			continue // our own multicast
+		}
+		d := datagram{body: bytes.Clone(buffer[:n]), source: source.WithZone(s.cfg.Link)}
 		if cm != nil {
 			d.hopLimit = cm.HopLimit
 		}
@@ -145,69 +153,67 @@ func (s *Speaker) receive(ctx context.Context, to chan<- datagram) error {
 	}
 }
 
-// loop owns the schedule.
+// loop owns the schedules.
 func (s *Speaker) loop(ctx context.Context, received <-chan datagram, news chan<- Heard) {
-	advertise, solicit := time.NewTimer(0), time.NewTimer(0)
-	defer advertise.Stop()
+	solicit, advertise := time.NewTimer(0), time.NewTimer(s.cfg.Interval)
 	defer solicit.Stop()
+	defer advertise.Stop()
+	advertising := advertising{interval: s.cfg.Interval}
+	var soliciting soliciting
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-advertise.C:
-			s.send("advertisement", s.advertisement(), netip.IPv6LinkLocalAllNodes())
-			s.advertising.done(now)
-			advertise.Reset(time.Until(s.advertising.next))
 		case now := <-solicit.C:
-			s.send("solicitation", s.solicitation(), netip.IPv6LinkLocalAllRouters())
-			s.soliciting.done(now)
-			solicit.Reset(time.Until(s.soliciting.next))
+			s.send(solicitation)
+			solicit.Reset(time.Until(soliciting.sent(now)))
+			// Whoever solicits is a host (RFC 4861 section 6.2.6): say at once
+			// that we are a router all the same.
+			s.send(advertisement)
+			advertise.Reset(time.Until(advertising.sent(now)))
+		case now := <-advertise.C:
+			s.send(advertisement)
+			advertise.Reset(time.Until(advertising.sent(now)))
 		case d := <-received:
 			m, err := parse(d)
-			switch {
-			case err != nil:
+			if err != nil {
 				s.cfg.Metrics.dropped.WithLabelValues(s.cfg.Link, err.Error()).Inc()
 				s.cfg.Log.Debug("router discovery message dropped", "source", d.source, "err", err)
-			case m.solicitation:
-				s.cfg.Metrics.received.WithLabelValues(s.cfg.Link, "solicitation").Inc()
-				s.advertising.solicited(time.Now())
-				advertise.Reset(time.Until(s.advertising.next))
-			default:
-				s.cfg.Metrics.received.WithLabelValues(s.cfg.Link, "advertisement").Inc()
-				solicit.Stop()
-				select {
-				case news <- Heard{Link: s.cfg.Link, Router: d.source, MAC: m.mac, Lifetime: m.lifetime, At: time.Now()}:
-				case <-ctx.Done():
-				}
+				continue
+			}
+			s.cfg.Metrics.received.WithLabelValues(s.cfg.Link, m.kind.String()).Inc()
+			if m.kind == solicitation {
+				advertise.Reset(time.Until(advertising.solicited(time.Now())))
+				continue
+			}
+			solicit.Stop() // a router is heard (RFC 4861 section 6.3.7)
+			heard := Heard{Link: s.cfg.Link, Router: d.source, MAC: m.mac, Lifetime: m.lifetime, At: time.Now()}
+			select {
+			case news <- heard:
+			case <-ctx.Done():
 			}
 		}
 	}
 }
 
-// send reports an error once a message: a link that is going down ends the run
-// from outside.
-func (s *Speaker) send(kind string, m ndp.Message, to netip.Addr) {
+// send sends our one message of a kind. A failure is left to whoever watches
+// the link: the next message is not far.
+func (s *Speaker) send(k kind) {
+	// The option spares the other side a neighbour solicitation.
+	var options []ndp.Option
+	if len(s.link.HardwareAddr) == 6 {
+		options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: s.link.HardwareAddr}}
+	}
+	// Router lifetime 0 always, so that the end of a run has nothing to take
+	// back.
+	var m ndp.Message = &ndp.RouterAdvertisement{RouterLifetime: 0, Options: options}
+	to := netip.IPv6LinkLocalAllNodes()
+	if k == solicitation {
+		m, to = &ndp.RouterSolicitation{Options: options}, netip.IPv6LinkLocalAllRouters()
+	}
 	if err := s.conn.WriteTo(m, nil, to); err != nil {
-		s.cfg.Log.Debug("sending router discovery", "type", kind, "err", err)
+		s.cfg.Log.Debug("sending router discovery", "type", k, "err", err)
 		return
 	}
-	s.cfg.Metrics.sent.WithLabelValues(s.cfg.Link, kind).Inc()
-}
-
-// advertisement is the same always, also the last one: with router lifetime 0
-// there is nothing to take back at the end.
-func (s *Speaker) advertisement() ndp.Message {
-	return &ndp.RouterAdvertisement{RouterLifetime: 0, Options: s.sourceLinkLayer()}
-}
-
-func (s *Speaker) solicitation() ndp.Message {
-	return &ndp.RouterSolicitation{Options: s.sourceLinkLayer()}
-}
-
-// sourceLinkLayer spares the other side a neighbour solicitation.
-func (s *Speaker) sourceLinkLayer() []ndp.Option {
-	if len(s.ifi.HardwareAddr) != 6 {
-		return nil
-	}
-	return []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: s.ifi.HardwareAddr}}
+	s.cfg.Metrics.sent.WithLabelValues(s.cfg.Link, k.String()).Inc()
 }

@@ -11,11 +11,12 @@ type Reason string
 
 // The steps of the decision, in the order they are taken.
 const (
-	LocalPref Reason = "Local Pref" // another path has a higher local preference
-	ASPath    Reason = "AS Path"    // another path is shorter
-	Origin    Reason = "Origin"     // another path has a lower origin
-	MED       Reason = "MED"        // another path of the same neighbour AS has a lower MED
-	MaxPaths  Reason = "Max Paths"  // as good as the best, but there are enough; the lowest peer addresses stay
+	Originated Reason = "Local Route" // we announce the prefix ourselves
+	LocalPref  Reason = "Local Pref"  // another path has a higher local preference
+	ASPath     Reason = "AS Path"     // another path is shorter
+	Origin     Reason = "Origin"      // another path has a lower origin
+	MED        Reason = "MED"         // another path of the same neighbour AS has a lower MED
+	MaxPaths   Reason = "Max Paths"   // as good as the best, but there are enough; the lowest peer addresses stay
 )
 
 // Entry is a prefix with all its paths, for people to read.
@@ -54,7 +55,7 @@ func (t *Table) Lookup(prefix netip.Prefix) (Entry, bool) {
 
 func (t *Table) describe(prefix netip.Prefix, e *entry) Entry {
 	d := Entry{Prefix: prefix, Paths: make([]EntryPath, len(e.paths))}
-	reasons := t.judge(e.paths)
+	reasons := t.judge(prefix, e.paths)
 	best := slices.Index(reasons, "")
 	for i, p := range e.paths {
 		used := reasons[i] == ""
@@ -64,8 +65,8 @@ func (t *Table) describe(prefix netip.Prefix, e *entry) Entry {
 }
 
 // nextHops appends the peers of the paths to use.
-func (t *Table) nextHops(used []netip.Addr, e *entry) []netip.Addr {
-	for i, reason := range t.judge(e.paths) {
+func (t *Table) nextHops(used []netip.Addr, prefix netip.Prefix, e *entry) []netip.Addr {
+	for i, reason := range t.judge(prefix, e.paths) {
 		if reason == "" {
 			used = append(used, e.paths[i].peer)
 		}
@@ -78,9 +79,15 @@ func (t *Table) nextHops(used []netip.Addr, e *entry) []netip.Addr {
 // (FRR: bestpath as-path multipath-relax): all leaves are external, and a next hop on a link has no cost to compare.
 //
 // The result is valid until the next call.
-func (t *Table) judge(paths []peerPath) []Reason {
+func (t *Table) judge(prefix netip.Prefix, paths []peerPath) []Reason {
 	t.reasons = append(t.reasons[:0], make([]Reason, len(paths))...)
 	reasons := t.reasons
+	if t.originated[prefix] {
+		for i := range reasons {
+			reasons[i] = Originated
+		}
+		return reasons
+	}
 	rank(paths, reasons, LocalPref, func(p Path) uint32 { return ^p.LocalPref })
 	rank(paths, reasons, ASPath, func(p Path) int { return p.Length })
 	rank(paths, reasons, Origin, func(p Path) uint8 { return p.Origin })

@@ -49,10 +49,11 @@ type Peer struct {
 
 // Table holds the paths of all peers.
 type Table struct {
-	config  Config
-	entries map[netip.Prefix]*entry
-	peers   map[netip.Addr]*Peer
-	reasons []Reason // room for judge
+	config     Config
+	entries    map[netip.Prefix]*entry
+	peers      map[netip.Addr]*Peer
+	originated map[netip.Prefix]bool // what we announce ourselves
+	reasons    []Reason              // room for judge
 }
 
 // entry is a prefix with at least one path.
@@ -119,6 +120,23 @@ func (t *Table) Drop(peer netip.Addr) []Change {
 	return t.decide(touched)
 }
 
+// Originate names the prefixes that we announce ourselves, in place of those named before, and returns the prefixes whose
+// next hops changed, sorted. The address stands on this server: what a leaf says of it, be it an echo of our own
+// announcement or another server with the same anycast address, is not used.
+func (t *Table) Originate(prefixes []netip.Prefix) []Change {
+	before := t.originated
+	t.originated = make(map[netip.Prefix]bool, len(prefixes))
+	var touched []netip.Prefix
+	for _, prefix := range prefixes {
+		t.originated[prefix.Masked()] = true
+		touched = append(touched, prefix.Masked())
+	}
+	for prefix := range before {
+		touched = append(touched, prefix)
+	}
+	return t.decide(touched)
+}
+
 // Peers returns the peers that have said something since their session came up, sorted by address.
 func (t *Table) Peers() []Peer {
 	peers := make([]Peer, 0, len(t.peers))
@@ -180,7 +198,7 @@ func (t *Table) decide(prefixes []netip.Prefix) []Change {
 		if e == nil {
 			continue
 		}
-		nextHops = t.nextHops(nextHops[:0], e)
+		nextHops = t.nextHops(nextHops[:0], prefix, e)
 		if len(e.paths) == 0 {
 			delete(t.entries, prefix)
 		}

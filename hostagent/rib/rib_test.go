@@ -47,7 +47,10 @@ func check(t *testing.T, what string, want, got []rib.Change) {
 }
 
 func TestDecision(t *testing.T) {
-	with := func(p rib.Path, change func(*rib.Path)) rib.Path { change(&p); return p }
+	med := func(p rib.Path, v uint32) rib.Path { p.MED = v; return p }
+	origin := func(p rib.Path, v uint8) rib.Path { p.Origin = v; return p }
+	prefer := func(p rib.Path, v uint32) rib.Path { p.LocalPref = v; return p }
+	asSet := func(p rib.Path) rib.Path { p.Length--; return p }
 	tests := []struct {
 		name    string
 		paths   [3]rib.Path // of leaf1, leaf2, leaf3
@@ -55,21 +58,21 @@ func TestDecision(t *testing.T) {
 	}{
 		{"equal across ASes", [3]rib.Path{path(1, 9), path(2, 9), path(3, 8)}, [3]rib.Reason{}},
 		{"local preference before length",
-			[3]rib.Path{path(1), with(path(2, 3, 4), func(p *rib.Path) { p.LocalPref = 200 }), path(3)},
+			[3]rib.Path{path(1), prefer(path(2, 3, 4), 200), path(3)},
 			[3]rib.Reason{rib.LocalPref, "", rib.LocalPref}},
 		{"shorter path", [3]rib.Path{path(1, 7, 9), path(2, 9), path(3, 9)}, [3]rib.Reason{rib.ASPath, "", ""}},
-		{"a set counts one", [3]rib.Path{with(path(1, 7, 8), func(p *rib.Path) { p.Length = 2 }), path(2, 9), path(3, 9)}, [3]rib.Reason{}},
+		{"a set counts one", [3]rib.Path{asSet(path(1, 7, 8)), path(2, 9), path(3, 9)}, [3]rib.Reason{}},
 		{"length before origin",
-			[3]rib.Path{with(path(1), func(p *rib.Path) { p.Origin = 2 }), path(2, 9), path(3, 9)},
+			[3]rib.Path{origin(path(1), 2), path(2, 9), path(3, 9)},
 			[3]rib.Reason{"", rib.ASPath, rib.ASPath}},
 		{"origin",
-			[3]rib.Path{with(path(1), func(p *rib.Path) { p.Origin = 2 }), path(2), with(path(3), func(p *rib.Path) { p.Origin = 1 })},
+			[3]rib.Path{origin(path(1), 2), path(2), origin(path(3), 1)},
 			[3]rib.Reason{rib.Origin, "", rib.Origin}},
 		{"MED of the same neighbour only",
-			[3]rib.Path{with(path(1), func(p *rib.Path) { p.MED = 20 }), with(path(1), func(p *rib.Path) { p.MED = 10 }), with(path(3), func(p *rib.Path) { p.MED = 30 })},
+			[3]rib.Path{med(path(1), 20), med(path(1), 10), med(path(3), 30)},
 			[3]rib.Reason{rib.MED, "", ""}},
 		{"MED of a path that is out already does not count",
-			[3]rib.Path{with(path(1, 9), func(p *rib.Path) { p.MED = 1 }), with(path(1), func(p *rib.Path) { p.MED = 10 }), path(3)},
+			[3]rib.Path{med(path(1, 9), 1), med(path(1), 10), path(3)},
 			[3]rib.Reason{rib.ASPath, "", ""}},
 	}
 	for _, test := range tests {

@@ -142,18 +142,9 @@ func (r *Router) Vtysh(ctx context.Context, commands ...string) ([]byte, error) 
 // running daemons in one batch. Lines before a refused one stay applied; the
 // error holds vtysh's own words.
 func (r *Router) Configure(ctx context.Context, lines ...string) error {
-	f, err := os.CreateTemp(r.dir, "batch-*.conf")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if _, err := f.WriteString(strings.Join(lines, "\n") + "\n"); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	out, err := vtysh(ctx, r.dir, "-f", f.Name())
+	// Not `vtysh -f`: bgpd takes that for the reading of its configuration, and
+	// starts no session for a second after it.
+	out, err := r.Vtysh(ctx, append([]string{"configure terminal"}, lines...)...)
 	if err == nil && strings.Contains(string(out), "% ") {
 		err = errors.New(strings.TrimSpace(string(out)))
 	}
@@ -167,7 +158,7 @@ func vtysh(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "vtysh", append([]string{"--vty_socket", dir}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("vtysh %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		return nil, fmt.Errorf("vtysh: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return out, nil
 }

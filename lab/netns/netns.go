@@ -181,6 +181,11 @@ func (n *NS) Delete() error {
 		return err
 	}
 	err := netns.DeleteNamed(n.Name)
+	if errors.Is(err, unix.EINVAL) {
+		// A bare file: who made it was killed before the namespace was
+		// mounted on it.
+		err = os.Remove(filepath.Join(dir, n.Name))
+	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("deleting namespace %s: %w", n.Name, err)
 	}

@@ -1,7 +1,9 @@
 package netns_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -58,5 +60,25 @@ func TestNamesAreTakenOnce(t *testing.T) {
 	n := netns.ForTest(t, "taken")
 	if _, err := netns.New(n.Name); err == nil || !strings.Contains(err.Error(), "taken") {
 		t.Errorf("second New: %v, want a name that is taken", err)
+	}
+}
+
+func TestDeleteTakesHalfMadeNamespaces(t *testing.T) {
+	n := netns.ForTest(t, "whole") // makes the directory too
+	name := n.Name + "-half"
+	path := filepath.Join("/run/netns", name)
+	if err := os.WriteFile(path, nil, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(path) })
+	half, err := netns.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := half.Delete(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("the name is still there (%v)", err)
 	}
 }

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"lastmile/lab"
+)
+
+// config is a fabric of the talk that runs the programs beside this one.
+func config(cmd *cobra.Command, topology lab.Topology) (lab.Config, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return lab.Config{}, fmt.Errorf("finding our own program: %w", err)
+	}
+	return lab.Config{
+		Topology: topology,
+		Binaries: lab.BinariesIn(filepath.Dir(self)),
+		Out:      cmd.OutOrStdout(),
+	}, nil
+}
+
+// talk is the fabric of the talk under a name of one's own.
+func talk(name string, rival bool) lab.Topology {
+	topology := lab.Talk()
+	topology.Name = name
+	if rival {
+		return topology.AllFRR()
+	}
+	return topology
+}
+
+func rivalFlag(cmd *cobra.Command, rival *bool) {
+	cmd.Flags().BoolVar(rival, "frr", false, "run FRR in the places of Junos and of our agents")
+}
+
+func nameFlag(cmd *cobra.Command, name *string, standard string) {
+	cmd.Flags().StringVar(name, "name", standard, "name of the fabric, with which those of its namespaces begin")
+}
+
+func upCommand() *cobra.Command {
+	var rival bool
+	var name string
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Bring the fabric of the talk up and leave it running",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config(cmd, talk(name, rival))
+			if err != nil {
+				return err
+			}
+			return up(cmd.Context(), cfg)
+		},
+	}
+	rivalFlag(cmd, &rival)
+	nameFlag(cmd, &name, standardName)
+	return cmd
+}
+
+// standardName is that of the fabric that up leaves for the other commands.
+const standardName = "lm"
+
+func up(ctx context.Context, cfg lab.Config) error {
+	f, err := lab.Up(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(cfg.Out, "waiting for the routes")
+	err = f.AwaitConverged(ctx)
+	if ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), f.Close())
+	}
+	if err != nil {
+		// A fabric that does not converge is one to look into.
+		fmt.Fprintln(cfg.Out, err)
+	}
+	if err := f.Keep(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cfg.Out, "the fabric is up: see `lab status`, `lab shell bms1`, `lab down`")
+	return err
+}
+
+func downCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Take the fabric down, or what is left of it",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return lab.Down(cmd.Context(), name) },
+	}
+	nameFlag(cmd, &name, standardName)
+	return cmd
+}
+
+func statusCommand() *cobra.Command {
+	var format, name string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the nodes of the running fabric, their processes, sessions and routes",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "text" && format != "json" {
+				return fmt.Errorf("output %q is not allowed: text or json", format)
+			}
+			f, err := lab.Open(name)
+			if err != nil {
+				return err
+			}
+			s, err := f.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if format == "text" {
+				return s.WriteText(cmd.OutOrStdout())
+			}
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			enc.SetIndent("", "  ")
+			return enc.Encode(s)
+		},
+	}
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	nameFlag(cmd, &name, standardName)
+	return cmd
+}
+
+func shellCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "shell NODE [COMMAND [ARGUMENT...]]",
+		Short: "Run a shell or a command in a node of the running fabric",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := lab.Open(name)
+			if err != nil {
+				return err
+			}
+			// Signals of the terminal are the command's own business.
+			return f.Shell(context.WithoutCancel(cmd.Context()), args[0], args[1:])
+		},
+	}
+	nameFlag(cmd, &name, standardName)
+	// What follows the node's name is the command's, dashes and all.
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+func janitorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "janitor FABRIC",
+		Short:  "Take the fabric down when standard input ends",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE:   func(_ *cobra.Command, args []string) error { return lab.Janitor(args[0], os.Stdin) },
+	}
+}
+
+func junosCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:    "junos",
+		Short:  "Be the simulated Junos of a leaf",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE:   func(cmd *cobra.Command, _ []string) error { return lab.RunJunos(cmd.Context(), path) },
+	}
+	cmd.Flags().StringVar(&path, "config", "", "configuration file, in JSON")
+	return cmd
+}

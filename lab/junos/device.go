@@ -1,0 +1,211 @@
+package junos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sync/errgroup"
+)
+
+// Namespace is where a device's interfaces and sockets are.
+type Namespace interface {
+	// Do runs fn on a thread inside the namespace.
+	Do(fn func() error) error
+}
+
+// A User may log in with the password, if there is one, and with any of the keys.
+type User struct {
+	Name           string
+	Password       string
+	AuthorizedKeys []ssh.PublicKey
+	// ReadOnly users are denied everything that changes the configuration.
+	ReadOnly bool
+}
+
+// Config describes a device.
+type Config struct {
+	NS     Namespace // the leaf's network namespace
+	Router Router    // FRR running in it
+
+	HostName, Model, Version string // "leaf1", "qfx5120-48y-8c", "21.4R3.15"
+
+	// Static is the committed configuration at boot, in set lines.
+	Static string
+	// Interfaces maps Junos names to kernel names: physical ones, "ge-0/0/1",
+	// and logical ones, "irb.2". lo0 is always there.
+	Interfaces map[string]string
+
+	Users   []User
+	HostKey ssh.Signer // nil: a new one
+
+	// CommitTime is what a commit of the static configuration takes, and
+	// EphemeralCommitTime one of an ephemeral instance: 5 to 60 s and about 0.3 s
+	// on a real device.
+	CommitTime, EphemeralCommitTime time.Duration
+	// Minute is the unit of confirm-timeout; 0 means a minute.
+	Minute time.Duration
+
+	Log *slog.Logger // nil: nothing is logged
+}
+
+// A Device is one simulated leaf.
+type Device struct {
+	cfg   Config
+	log   *slog.Logger
+	names interfaceNames
+	ssh   *ssh.ServerConfig
+
+	db         *databases
+	committing chan struct{} // the commit slot; its holder owns routing
+	routing    *routing
+	confirm    chan *confirmation
+
+	advertisements *advertisements
+
+	mu       sync.Mutex
+	booted   time.Time
+	nextID   int
+	sessions map[int]func() // ends a session
+	stats    Stats
+	history  []Change
+}
+
+// New checks cfg and boots the device: its configuration databases are ready,
+// and nothing runs before Serve.
+func New(cfg Config) (*Device, error) {
+	schema := newSchema()
+	static := newTree(schema)
+	if _, errs := static.mergeSetLines(cfg.Static); len(errs) > 0 {
+		return nil, fmt.Errorf("static configuration: %w", errors.Join(asErrors(errs)...))
+	}
+	if errs := check(static); len(errs) > 0 {
+		return nil, fmt.Errorf("static configuration: %w", errors.Join(asErrors(errs)...))
+	}
+	if cfg.Minute == 0 {
+		cfg.Minute = time.Minute
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Device{
+		cfg: cfg, log: cfg.Log, names: withLoopback(cfg.Interfaces),
+		db:         newDatabases(schema, static),
+		committing: make(chan struct{}, 1),
+		routing:    &routing{router: cfg.Router},
+		confirm:    make(chan *confirmation),
+		booted:     time.Now(), nextID: 19313, sessions: map[int]func(){},
+	}
+	d.advertisements = newAdvertisements(d.names)
+	var err error
+	if d.ssh, err = sshConfig(cfg); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func asErrors[E error](errs []E) []error {
+	out := make([]error, len(errs))
+	for i, err := range errs {
+		out[i] = err
+	}
+	return out
+}
+
+// Serve runs the device until ctx ends: it configures the router, hears router
+// advertisements, and answers NETCONF over SSH on l, which it closes. All
+// sessions have ended when it returns. It is called once.
+func (d *Device) Serve(ctx context.Context, l net.Listener) error {
+	g, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	err := d.serialised(ctx, func() error {
+		return d.activate(ctx, Change{Database: "static", User: "root"})
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("booting: %w", err), l.Close())
+	}
+	g.Go(func() error { return d.advertisements.run(ctx, d.cfg.NS) })
+	g.Go(func() error { return d.superviseConfirm(ctx) })
+	g.Go(func() error {
+		for {
+			conn, err := l.Accept()
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("accepting: %w", err)
+			}
+			g.Go(func() error {
+				d.serveConn(ctx, conn)
+				return nil
+			})
+		}
+	})
+	return g.Wait()
+}
+
+// Reboot does what a reboot does: all sessions end, the ephemeral databases are
+// empty, the routing protocols start again with the static configuration.
+// Interfaces stay up and the device answers at once.
+func (d *Device) Reboot(ctx context.Context) error {
+	d.mu.Lock()
+	for _, end := range d.sessions {
+		end()
+	}
+	d.booted = time.Now()
+	d.mu.Unlock()
+	if err := d.announce(ctx, nil); err != nil {
+		return err
+	}
+	return d.serialised(ctx, func() error {
+		d.db.reboot()
+		d.advertisements.forget()
+		err := d.activate(ctx, Change{Database: "reboot", User: "root"})
+		if _, clearErr := d.cfg.Router.Show(ctx, "clear bgp *"); clearErr != nil {
+			d.log.Warn("clearing BGP sessions", "err", clearErr)
+		}
+		return err
+	})
+}
+
+// enter registers a session and gives it its id; end must end the session.
+func (d *Device) enter(end func()) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.nextID++
+	d.sessions[d.nextID] = end
+	d.stats.Sessions++
+	return d.nextID
+}
+
+func (d *Device) leave(id int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.sessions, id)
+}
+
+// kill ends the session with the id, if there is one.
+func (d *Device) kill(id int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	end, found := d.sessions[id]
+	if found {
+		end()
+	}
+	return found
+}
+
+func (d *Device) uptime() (booted time.Time, up time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.booted, time.Since(d.booted)
+}
+
+// in runs fn inside the device's namespace.
+func (d *Device) in(fn func() error) error { return d.cfg.NS.Do(fn) }

@@ -1,0 +1,139 @@
+package junos
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// endOfMessage ends a message of NETCONF 1.0 (RFC 6242 section 4.3).
+const endOfMessage = "]]>]]>"
+
+// maxMessage bounds a request.
+const maxMessage = 32 << 20
+
+var errTooLong = fmt.Errorf("message longer than %d bytes", maxMessage)
+
+// A framer reads and writes the messages of a session.
+type framer struct {
+	r       *bufio.Reader
+	w       io.Writer
+	chunked bool // RFC 6242 section 4.2, after the hellos
+}
+
+func newFramer(rw io.ReadWriter) *framer {
+	return &framer{r: bufio.NewReaderSize(rw, 64<<10), w: rw}
+}
+
+// read returns the next message, or io.EOF between messages.
+func (f *framer) read() ([]byte, error) {
+	if f.chunked {
+		return f.readChunks()
+	}
+	var message []byte
+	for {
+		part, err := f.r.ReadSlice('>')
+		message = append(message, part...)
+		switch {
+		case bytes.HasSuffix(message, []byte(endOfMessage)):
+			return message[:len(message)-len(endOfMessage)], nil
+		case len(message) > maxMessage:
+			return nil, errTooLong
+		case errors.Is(err, bufio.ErrBufferFull):
+		case err == io.EOF && len(bytes.TrimSpace(message)) > 0:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+func (f *framer) readChunks() ([]byte, error) {
+	var message []byte
+	for {
+		size, err := f.chunkSize(len(message) == 0)
+		if err != nil {
+			return nil, err
+		}
+		if size == 0 {
+			return message, nil
+		}
+		if len(message)+size > maxMessage {
+			return nil, errTooLong
+		}
+		start := len(message)
+		message = append(message, make([]byte, size)...)
+		if _, err := io.ReadFull(f.r, message[start:]); err != nil {
+			return nil, fmt.Errorf("chunk of %d bytes: %w", size, err)
+		}
+	}
+}
+
+// chunkSize reads a chunk's header, "\n#SIZE\n", or the end of the chunks,
+// "\n##\n", for which it returns 0.
+func (f *framer) chunkSize(first bool) (int, error) {
+	b, err := f.r.ReadByte()
+	// Clients that press return after a message are common; a real Junos minds
+	// neither.
+	for err == nil && first && b == '\n' {
+		var next []byte
+		if next, err = f.r.Peek(1); err == nil && next[0] != '\n' {
+			break
+		}
+		if err == nil {
+			b, err = f.r.ReadByte()
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	if b != '\n' {
+		return 0, fmt.Errorf("chunk header: %q, want a line break", b)
+	}
+	if b, err = f.r.ReadByte(); err != nil || b != '#' {
+		return 0, fmt.Errorf("chunk header: %q, want #: %w", b, orEOF(err))
+	}
+	size, digits := 0, 0
+	for {
+		b, err = f.r.ReadByte()
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("chunk header: %w", orEOF(err))
+		case b == '#' && digits == 0 && !first:
+			b, err = f.r.ReadByte()
+			if err != nil || b != '\n' {
+				return 0, fmt.Errorf("end of chunks: %q, want a line break: %w", b, orEOF(err))
+			}
+			return 0, nil
+		case b == '\n' && size > 0:
+			return size, nil
+		case b < '0' || b > '9' || size > maxMessage || digits == 0 && b == '0':
+			return 0, fmt.Errorf("chunk size: unexpected %q", b)
+		}
+		size, digits = size*10+int(b-'0'), digits+1
+	}
+}
+
+func orEOF(err error) error {
+	if err == nil || err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// write sends one message.
+func (f *framer) write(message []byte) error {
+	var framed []byte
+	if f.chunked {
+		framed = fmt.Appendf(nil, "\n#%d\n", len(message))
+		framed = append(append(framed, message...), "\n##\n"...)
+	} else {
+		framed = append(append(framed, message...), endOfMessage+"\n"...)
+	}
+	if _, err := f.w.Write(framed); err != nil {
+		return fmt.Errorf("writing a reply of %d bytes: %w", len(message), err)
+	}
+	return nil
+}

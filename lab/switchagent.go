@@ -1,0 +1,98 @@
+package lab
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/pem"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+// A switchagent runs in a namespace of its own, the leaf's sidecar, as an
+// ordinary user with nothing but a key to the leaf.
+const (
+	agentUser    = "switchagent" // on the leaf
+	nobody       = 65534         // on the machine
+	agentKeyFile = "agent.key"
+	agentListen  = "127.0.0.1:9473"
+)
+
+// sidecar is the name of the node that a Junos leaf's switchagent runs in.
+func (n Node) sidecar() string { return n.Name + "-agent" }
+
+// sidecars returns the nodes that are not in the topology but follow from it.
+func (t Topology) sidecars() []Node {
+	var nodes []Node
+	for _, n := range t.OfKind(LeafJunos) {
+		nodes = append(nodes, Node{Name: n.sidecar(), Kind: Sidecar})
+	}
+	return nodes
+}
+
+func (f *Fabric) startSwitchAgent(ctx context.Context, n Node, hostKey ssh.PublicKey) error {
+	dir := f.nodeDir(n.sidecar())
+	leaf := netip.AddrPortFrom(netip.MustParsePrefix(managementLeaf).Addr(), netconfPort)
+	knownHosts := filepath.Join(dir, "known_hosts")
+	line := knownhosts.Line([]string{knownhosts.Normalize(leaf.String())}, hostKey) + "\n"
+	if err := os.WriteFile(knownHosts, []byte(line), 0o644); err != nil {
+		return err
+	}
+	config := filepath.Join(dir, "switchagent.yaml")
+	text := fmt.Sprintf(`target: %s
+user: %s
+key: %s
+known_hosts: %s
+poll_interval: 2s
+group: %s
+instance: %s
+interfaces: ["ge-0/0/*.0"]
+hold_down: 60s
+listen: %s
+`, leaf, agentUser, filepath.Join(dir, agentKeyFile), knownHosts, serverGroup, instance, agentListen)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return err
+	}
+	// The program may lie where only root can go, such as /root/lastmile/bin:
+	// it is opened here and executed by its descriptor.
+	program, err := os.Open(f.binaries.SwitchAgent)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	cmd := exec.Command("/proc/self/fd/3", "run", "--config", config)
+	cmd.Args[0] = "switchagent"
+	cmd.ExtraFiles = []*os.File{program}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	p, err := startProcess(f.spaces[n.sidecar()], "switchagent", dir, cmd)
+	if err != nil {
+		return err
+	}
+	return p.awaitReady(ctx, f.listens(n.sidecar(), netip.MustParseAddrPort(agentListen)))
+}
+
+// newKey makes an ed25519 key, writes the private half into a file that only
+// the user uid may read, and returns the public half.
+func newKey(path string, uid int) (ssh.PublicKey, error) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, err
+	}
+	block, err := ssh.MarshalPrivateKey(private, "lastmile lab")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.Chown(path, uid, uid); err != nil {
+		return nil, err
+	}
+	return ssh.NewPublicKey(public)
+}
