@@ -277,6 +277,14 @@ func TestRedialBacksOff(t *testing.T) {
 		if f.dials < 600/15 || f.dials > 600*2/15+5 {
 			t.Errorf("%d dials in 10 minutes", f.dials)
 		}
+		f.noDial, f.closed = nil, f.dials
+		a.after(time.Minute)
+		before := f.dials
+		f.lost = true
+		a.after(3 * time.Second) // a poll and the first pause again
+		if f.dials != before+1 {
+			t.Errorf("%d dials after a good session was lost, want 1", f.dials-before)
+		}
 	})
 }
 
@@ -300,6 +308,10 @@ func TestRefusedCommitBacksOff(t *testing.T) {
 		if f.dials != 1 {
 			t.Errorf("%d dials: a refusal is no reason to leave", f.dials)
 		}
+		f.plug(peer(2, 2))
+		f.outcomes = append(f.outcomes, refused)
+		a.after(6 * time.Second) // a poll, the first pause again, a poll
+		a.want(t, 15, peer(1, 1), peer(2, 2))
 	})
 }
 

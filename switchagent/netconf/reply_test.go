@@ -61,6 +61,7 @@ func TestReadReply(t *testing.T) {
 		{name: "error without message-id", in: "<rpc-reply>" + nestedError + "</rpc-reply>", refused: "syntax error"},
 		{name: "no message-id", in: "<rpc-reply><ok/></rpc-reply>", broken: true},
 		{name: "foreign message-id", in: `<rpc-reply message-id="2"><ok/></rpc-reply>`, broken: true},
+		{name: "foreign message-id with an error", in: `<rpc-reply message-id="2">` + nestedError + `</rpc-reply>`, broken: true},
 		{name: "notification", in: "<notification/>", broken: true},
 		{name: "cut off", in: fmt.Sprintf(wrapper, "<ok/>")[:140], broken: true},
 		{name: "cut off in a routing-engine", in: strings.TrimSuffix(malformedCommit, "</nc:rpc-reply>\n"), broken: true},

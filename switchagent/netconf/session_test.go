@@ -103,6 +103,30 @@ func TestSlowCall(t *testing.T) {
 	}
 }
 
+// TestSteadyReply: a reply that takes longer than a stall may, but never stalls, is good.
+func TestSteadyReply(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	const stall = 500 * time.Millisecond
+	target := newServer(t, host).start(func(p *peer) {
+		p.hello(false)
+		_, id := p.receive()
+		fmt.Fprintf(p.out, `<rpc-reply message-id="%s">`, id)
+		tick := time.NewTicker(stall / 20)
+		defer tick.Stop()
+		for range 40 {
+			<-tick.C
+			fmt.Fprint(p.out, "<row/>")
+		}
+		fmt.Fprint(p.out, "<ok/></rpc-reply>]]>]]>")
+		p.receive()
+	}, host.PublicKey())
+	s := dial(t, target)
+	s.stall = stall
+	if reply, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil || !reply.OK {
+		t.Errorf("got %+v, %v", reply, err)
+	}
+}
+
 func TestRefusedCallLeavesTheSession(t *testing.T) {
 	host := newSigner(t, "ed25519")
 	for _, chunked := range []bool{false, true} {
