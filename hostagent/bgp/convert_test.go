@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/osrg/gobgp/v4/api"
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
@@ -27,7 +26,7 @@ func path(t *testing.T, prefix string, attrs ...bgp.PathAttributeInterface) *api
 	if p.Addr().Is6() {
 		family = bgp.RF_IPv6_UC
 	}
-	return &apiutil.Path{Family: family, Nlri: nlri, Attrs: attrs, PeerAddress: leaf}
+	return &apiutil.Path{Family: family, Nlri: nlri, Attrs: attrs}
 }
 
 func TestUpdate(t *testing.T) {
@@ -56,7 +55,6 @@ func TestUpdate(t *testing.T) {
 	})
 	all := []uint32{64600, 65001, 4200000000, 64512, 64513}
 	want := Update{
-		Peer: leaf,
 		Announced: []Route{
 			{Prefix: netip.MustParsePrefix("10.1.0.0/16"), ASPath: all, Length: 3, Origin: 2, MED: 7, LocalPref: 100},
 			{Prefix: netip.MustParsePrefix("2001:db8::/32"), ASPath: all, Length: 3, LocalPref: 100},
@@ -69,78 +67,6 @@ func TestUpdate(t *testing.T) {
 	}
 	if &got.Announced[0].ASPath[0] != &got.Announced[1].ASPath[0] {
 		t.Error("routes of one UPDATE do not share their AS path")
-	}
-}
-
-func TestStateOf(t *testing.T) {
-	type event = apiutil.WatchEventMessage_PeerEvent
-	newEvent := func(state bgp.FSMState, why api.PeerState_DisconnectReason, message string) *event {
-		return &event{
-			Type: apiutil.PEER_EVENT_STATE,
-			Peer: apiutil.Peer{State: apiutil.PeerState{
-				NeighborAddress: leaf, SessionState: state, PeerASN: 65001,
-				RouterID:         netip.MustParseAddr("10.255.255.1"),
-				DisconnectReason: why, DisconnectMessage: message,
-			}},
-		}
-	}
-	const none = api.PeerState_DISCONNECT_REASON_UNSPECIFIED
-	up := newEvent(bgp.BGP_FSM_ESTABLISHED, none, "open-msg-negotiated")
-	up.Peer.State.RemoteCap = []bgp.ParameterCapabilityInterface{
-		bgp.NewCapMultiProtocol(bgp.RF_EVPN),
-		bgp.NewCapMultiProtocol(bgp.RF_IPv6_UC),
-		bgp.NewCapExtendedNexthop([]*bgp.CapExtendedNexthopTuple{
-			bgp.NewCapExtendedNexthopTuple(bgp.RF_IPv4_UC, bgp.AFI_IP6),
-		}),
-	}
-	snapshot := newEvent(bgp.BGP_FSM_ESTABLISHED, none, "")
-	snapshot.Type = apiutil.PEER_EVENT_INIT
-
-	for name, test := range map[string]struct {
-		event *event
-		want  *transition // nil: not a transition
-	}{
-		"snapshot":      {event: snapshot},
-		"deleted by us": {event: newEvent(bgp.BGP_FSM_IDLE, none, "")},
-		"opening": {
-			event: newEvent(bgp.BGP_FSM_OPENSENT, none, "new-connection"),
-			want:  &transition{PeerState: PeerState{Peer: leaf, State: OpenSent}},
-		},
-		"established": {event: up, want: &transition{
-			PeerState:       PeerState{Peer: leaf, State: Established, AS: 65001, RouterID: netip.MustParseAddr("10.255.255.1")},
-			extendedNextHop: true,
-			families:        []bgp.Family{bgp.RF_IPv6_UC},
-		}},
-		"established, no capabilities": {
-			event: newEvent(bgp.BGP_FSM_ESTABLISHED, none, "open-msg-negotiated"),
-			want: &transition{
-				PeerState: PeerState{Peer: leaf, State: Established, AS: 65001, RouterID: netip.MustParseAddr("10.255.255.1")},
-				families:  []bgp.Family{bgp.RF_IPv4_UC},
-			},
-		},
-		"hold timer": {
-			event: newEvent(bgp.BGP_FSM_IDLE, api.PeerState_DISCONNECT_REASON_HOLD_TIMER_EXPIRED, "hold-timer-expired"),
-			want:  &transition{PeerState: PeerState{Peer: leaf, State: Idle, Reason: "hold timer expired"}},
-		},
-		"notification": {
-			event: newEvent(bgp.BGP_FSM_IDLE, api.PeerState_DISCONNECT_REASON_NOTIFICATION_RECEIVED,
-				"notification-received code 6(cease) subcode 2(administrative shutdown)"),
-			want: &transition{PeerState: PeerState{Peer: leaf, State: Idle,
-				Reason: "notification received: code 6(cease) subcode 2(administrative shutdown)"}},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, ok := stateOf(test.event)
-			if ok != (test.want != nil) {
-				t.Fatalf("transition: %v", ok)
-			}
-			if !ok {
-				return
-			}
-			if diff := cmp.Diff(*test.want, got, compare, cmp.AllowUnexported(transition{})); diff != "" {
-				t.Error(diff)
-			}
-		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"syscall"
 	"time"
@@ -20,42 +21,47 @@ import (
 type gobgp struct {
 	server *server.BgpServer
 	hold   time.Duration
+	at     netip.AddrPort // where it listens
 }
 
-// startGoBGP starts a server that listens and has no peer yet.
+// startGoBGP starts a server that listens on a loopback address, where other
+// machines cannot reach it, and has no peer yet.
 func startGoBGP(cfg Config) (*gobgp, error) {
-	ctx := context.Background() // nothing here waits
 	logger := slog.New(demoted{cfg.Log.Handler()})
 	g := &gobgp{server: server.NewBgpServer(server.LoggerOption(logger, nil)), hold: cfg.HoldTime}
 	go g.server.Serve()
-	err := g.server.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
-		Asn:             cfg.AS,
-		RouterId:        cfg.RouterID.String(),
-		ListenPort:      int32(cfg.ListenPort),
-		ListenAddresses: []string{"::"},
-		Families:        []uint32{0, 1}, // oc.AfiSafiTypeToIntMap: IPv4 and IPv6 unicast
-	}})
-	if err != nil {
-		err = listenError(cfg.ListenPort, err)
-	} else {
-		err = g.localOnly(ctx)
+	err := g.listen(cfg)
+	if err == nil {
+		err = g.localOnly(context.Background()) // nothing waits for its end
 	}
 	if err != nil {
 		g.stop()
-		return nil, err
+		return nil, fmt.Errorf("starting GoBGP: %w", err)
 	}
 	return g, nil
 }
 
-func listenError(port uint16, err error) error {
-	hint := ""
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		hint = " (another BGP daemon, such as FRR or BIRD, has the port in this network namespace)"
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		hint = " (the capability CAP_NET_BIND_SERVICE is needed)"
+// listen starts BGP on a free port. GoBGP wants to be told which, so that
+// another process may be faster.
+func (g *gobgp) listen(cfg Config) error {
+	for tries := 1; ; tries++ {
+		free, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		g.at = free.Addr().(*net.TCPAddr).AddrPort()
+		free.Close()
+		err = g.server.StartBgp(context.Background(), &api.StartBgpRequest{Global: &api.Global{
+			Asn:             cfg.AS,
+			RouterId:        cfg.RouterID.String(),
+			ListenPort:      int32(g.at.Port()),
+			ListenAddresses: []string{g.at.Addr().String()},
+			Families:        []uint32{0, 1}, // oc.AfiSafiTypeToIntMap: IPv4 and IPv6 unicast
+		}})
+		if !errors.Is(err, syscall.EADDRINUSE) || tries == 5 {
+			return err
+		}
 	}
-	return fmt.Errorf("starting BGP on TCP port %d: %w%s", port, err, hint)
 }
 
 // localOnly makes the table hold, and the peers hear, nothing but what we
@@ -91,59 +97,29 @@ func (g *gobgp) localOnly(ctx context.Context) error {
 // stop sends every peer a Cease and waits until all of GoBGP has ended.
 func (g *gobgp) stop() { g.server.Stop() }
 
-// endOfRIB is the End-of-RIB marker of one family.
+// endOfRIB is the End-of-RIB marker of one family in one session.
 type endOfRIB struct {
-	peer   netip.Addr
-	family bgp.Family
+	machine netip.Addr
+	family  bgp.Family
 }
 
-// watch hands every transition, Update and endOfRIB to emit, one at a time and
-// in order, until ctx ends. GoBGP queues without bound, so that emit may block.
-func (g *gobgp) watch(ctx context.Context, emit func(any)) error {
+// routes are what one UPDATE of one session says. The peer is not filled in.
+type routes struct {
+	machine netip.Addr
+	Update
+}
+
+// watch hands all routes and endOfRIB to emit, one at a time and in order,
+// until ctx ends. GoBGP queues without bound, so that emit may block.
+func (g *gobgp) watch(ctx context.Context, emit emitter) error {
 	return g.server.WatchEvent(ctx, server.WatchEventMessageCallbacks{
-		OnPeerUpdate: func(ev *apiutil.WatchEventMessage_PeerEvent, at time.Time) {
-			if t, ok := stateOf(ev); ok {
-				t.Since = at
-				emit(t)
-			}
+		OnPathUpdate: func(paths []*apiutil.Path, _ time.Time) {
+			emit(ctx, routes{machine: paths[0].PeerAddress, Update: update(paths)})
 		},
-		OnPathUpdate: func(paths []*apiutil.Path, _ time.Time) { emit(update(paths)) },
 		OnPathEor: func(p *apiutil.Path, _ time.Time) {
-			emit(endOfRIB{peer: p.PeerAddress, family: p.Family})
+			emit(ctx, endOfRIB{machine: p.PeerAddress, family: p.Family})
 		},
-	}, server.WatchPeer(), server.WatchUpdate(false, "", ""), server.WatchEor(false))
-}
-
-func (g *gobgp) addPeer(peer netip.Addr) error {
-	family := func(afi api.Family_Afi) *api.AfiSafi {
-		return &api.AfiSafi{Config: &api.AfiSafiConfig{
-			Family:  &api.Family{Afi: afi, Safi: api.Family_SAFI_UNICAST},
-			Enabled: true,
-		}}
-	}
-	hold := uint64(g.hold / time.Second)
-	return g.server.AddPeer(context.Background(), &api.AddPeerRequest{Peer: &api.Peer{
-		Conf: &api.PeerConf{
-			NeighborAddress: peer.String(),
-			// The most it can be told: a path that GoBGP finds looped it
-			// drops without a word, and the older path would stay with us.
-			AllowOwnAsn: 255,
-		},
-		Timers: &api.Timers{Config: &api.TimersConfig{
-			ConnectRetry:      1,
-			HoldTime:          hold,
-			KeepaliveInterval: hold / 3,
-		}},
-		// Whichever link-local address the kernel chooses is the next hop that
-		// we announce.
-		Transport: &api.Transport{LocalAddress: "::"},
-		AfiSafis:  []*api.AfiSafi{family(api.Family_AFI_IP), family(api.Family_AFI_IP6)},
-	}})
-}
-
-// deletePeer ends the session with a Cease, without waiting for it to be sent.
-func (g *gobgp) deletePeer(peer netip.Addr) error {
-	return g.server.DeletePeer(context.Background(), &api.DeletePeerRequest{Address: peer.String()})
+	}, server.WatchUpdate(false, "", ""), server.WatchEor(false))
 }
 
 func (g *gobgp) announce(prefix netip.Prefix) error {
@@ -162,28 +138,27 @@ func (g *gobgp) withdraw(prefix netip.Prefix) error {
 	return err
 }
 
-// localPath is a route of our own. Its unspecified next hop becomes, on each
-// session, the session's own link-local address: 16 bytes, as Junos wants them.
+// localPath is a route of our own.
 func localPath(prefix netip.Prefix) (*apiutil.Path, error) {
 	nlri, err := bgp.NewIPAddrPrefix(prefix)
 	if err != nil {
 		return nil, err
 	}
-	path := &apiutil.Path{
-		Family: bgp.RF_IPv4_UC,
+	family := bgp.RF_IPv4_UC
+	if prefix.Addr().Is6() {
+		family = bgp.RF_IPv6_UC
+	}
+	reach, err := bgp.NewPathAttributeMpReachNLRI(family, []bgp.PathNLRI{{NLRI: nlri}}, noNextHop)
+	if err != nil {
+		return nil, err
+	}
+	return &apiutil.Path{
+		Family: family,
 		Nlri:   nlri,
-		Attrs:  []bgp.PathAttributeInterface{bgp.NewPathAttributeOrigin(bgp.BGP_ORIGIN_ATTR_TYPE_IGP)},
-	}
-	var nextHop bgp.PathAttributeInterface
-	if prefix.Addr().Is4() {
-		nextHop, err = bgp.NewPathAttributeNextHop(netip.IPv4Unspecified())
-	} else {
-		path.Family = bgp.RF_IPv6_UC
-		nextHop, err = bgp.NewPathAttributeMpReachNLRI(path.Family,
-			[]bgp.PathNLRI{{NLRI: nlri}}, netip.IPv6Unspecified())
-	}
-	path.Attrs = append(path.Attrs, nextHop)
-	return path, err
+		Attrs: []bgp.PathAttributeInterface{
+			bgp.NewPathAttributeOrigin(bgp.BGP_ORIGIN_ATTR_TYPE_IGP), reach,
+		},
+	}, nil
 }
 
 // demoted passes GoBGP's log lines on one level lower: its notices are our

@@ -38,10 +38,9 @@ func (s *Speaker) AddPeer(ctx context.Context, addr netip.Addr) error {
 		if s.peers[addr] != nil {
 			return nil
 		}
-		if err := s.gobgp.addPeer(addr); err != nil {
+		if err := s.open(s.ctx, addr); err != nil {
 			return fmt.Errorf("adding peer %s: %w", addr, err)
 		}
-		s.peers[addr] = &peer{PeerState: PeerState{Peer: addr, State: Idle, Since: time.Now()}}
 		return nil
 	})
 }
@@ -58,7 +57,7 @@ func (s *Speaker) DeletePeer(ctx context.Context, addr netip.Addr) error {
 		if p.State != Idle {
 			s.tell(PeerState{Peer: addr, State: Idle, Since: time.Now(), Reason: "peer removed"})
 		}
-		_ = s.gobgp.deletePeer(addr) // one that was refused has nothing left to delete
+		p.close()
 		return nil
 	})
 }

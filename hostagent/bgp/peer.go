@@ -1,74 +1,88 @@
 package bgp
 
 import (
+	"context"
+	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
-const (
-	// A session that lasted this long fell for a reason of its own: the next
-	// attempt is made at once.
-	stable = 10 * time.Second
-	// Otherwise attempts are spaced out, so that a peer that refuses us is not
-	// flooded.
-	retryMin, retryMax = 100 * time.Millisecond, 2 * time.Second
-	// A peer with our own AS stays wrong until somebody configures it.
-	retryRefused = 30 * time.Second
-)
-
-// peer is what we know of one neighbour. GoBGP's state machine of it is thrown
-// away and made anew whenever it falls to Idle, because there it would refuse
-// connections for five seconds.
+// peer is what we know of one neighbour: the port on which it may reach us, and
+// at most one connection that it has opened and one that we have. The first to
+// get beyond OpenSent becomes the session. Owned by Run.
 type peer struct {
 	PeerState
 	extendedNextHop bool
-	endOfRIBFrom    []bgp.Family // negotiated families whose marker has not come yet
-	falls           int          // in a row, of sessions that were not stable
-	retryAt         time.Time    // when to make the state machine anew; zero unless Idle and waiting
+	endOfRIBFrom    []bgp.Family // families of the session whose marker has not come yet
+
+	ctx       context.Context // ends with the peer
+	end       context.CancelFunc
+	at        place
+	listener  *net.TCPListener
+	strangers atomic.Uint64 // connections that came from elsewhere
+
+	conns     []*connection
+	hangUp    context.CancelFunc // ends the dial in progress; nil if there is none
+	pace      pace
+	dialAt    time.Time   // zero while there is no reason to
+	waiting   *connection // has the peer's OPEN, and waits for the other's; nil if none does
+	waitUntil time.Time
 }
 
-// enter takes the peer to the state that GoBGP reports and says if that is a
-// change. GoBGP may report a last state of a machine that was deleted: a
-// session that was not being opened cannot become Established.
-func (p *peer) enter(t transition) bool {
-	if t.State == Established && p.State != OpenConfirm {
+// conn returns the connection that we, or the peer, have opened; nil if there
+// is none.
+func (p *peer) conn(dialled bool) *connection {
+	for _, c := range p.conns {
+		if c.dialled == dialled {
+			return c
+		}
+	}
+	return nil
+}
+
+// session returns the connection that has become the session, nil if none has.
+func (p *peer) session() *connection {
+	for _, c := range p.conns {
+		if c.state > OpenSent {
+			return c
+		}
+	}
+	return nil
+}
+
+func (p *peer) remove(c *connection) {
+	p.conns = slices.DeleteFunc(p.conns, func(other *connection) bool { return other == c })
+	if p.waiting == c {
+		p.waiting = nil
+	}
+}
+
+// furthest is the state of the connection that has got furthest.
+func (p *peer) furthest() State {
+	state := Active
+	for _, c := range p.conns {
+		state = max(state, c.state)
+	}
+	return state
+}
+
+// enter takes the peer to a state and says if that is a change.
+func (p *peer) enter(state State, now time.Time) bool {
+	if state == p.State {
 		return false
 	}
-	if t.State == Idle {
-		p.fall(t.Since)
-	} else {
-		t.Reason = p.Reason
+	p.PeerState = PeerState{Peer: p.Peer, State: state, Since: now, Reason: p.Reason}
+	p.extendedNextHop, p.endOfRIBFrom = false, nil
+	if state == Established {
+		theirs := p.session().open
+		p.AS, p.RouterID = theirs.as, theirs.id
+		p.extendedNextHop, p.endOfRIBFrom = theirs.extendedNextHop, theirs.families()
 	}
-	p.PeerState = t.PeerState
-	p.extendedNextHop = t.extendedNextHop
-	p.endOfRIBFrom = t.families
 	return true
-}
-
-// fall plans the next attempt.
-func (p *peer) fall(now time.Time) {
-	if p.State == Established && now.Sub(p.Since) >= stable {
-		p.falls = 0
-	}
-	p.retryAt = now.Add(backoff(p.falls))
-	p.falls++
-}
-
-func backoff(falls int) time.Duration {
-	if falls == 0 {
-		return 0
-	}
-	return min(retryMin<<min(falls-1, 10), retryMax)
-}
-
-// refuse ends a session that must not be.
-func (p *peer) refuse(now time.Time, reason string) {
-	p.PeerState = PeerState{Peer: p.Peer, State: Idle, Since: now, Reason: reason}
-	p.endOfRIBFrom = nil
-	p.retryAt = now.Add(retryRefused)
 }
 
 // endOfRIB reports if this marker was the last one missing.
@@ -81,13 +95,22 @@ func (p *peer) endOfRIB(family bgp.Family) bool {
 	return len(p.endOfRIBFrom) == 0
 }
 
-// earliest returns when the next peer is to be tried again, and false if none
-// is waiting.
+// wake returns when the peer has something to do next, zero for never.
+func (p *peer) wake() time.Time {
+	at := p.dialAt
+	if p.waiting != nil && (at.IsZero() || p.waitUntil.Before(at)) {
+		at = p.waitUntil
+	}
+	return at
+}
+
+// earliest returns when the first of the peers has something to do, and false
+// if none has.
 func earliest(peers map[netip.Addr]*peer) (time.Time, bool) {
 	var first time.Time
 	for _, p := range peers {
-		if !p.retryAt.IsZero() && (first.IsZero() || p.retryAt.Before(first)) {
-			first = p.retryAt
+		if at := p.wake(); !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
 		}
 	}
 	return first, !first.IsZero()

@@ -13,8 +13,8 @@ import (
 // Peer is what `show neighbors` says of one peer.
 type Peer struct {
 	PeerState
-	// MessagesReceived and MessagesSent count BGP messages of every type since
-	// the last session ended.
+	// MessagesReceived and MessagesSent count BGP messages of every type on the
+	// session's connection.
 	MessagesReceived, MessagesSent uint64
 	// PrefixesReceived counts the routes that the peer announces now, of both
 	// address families.
@@ -22,19 +22,29 @@ type Peer struct {
 	// ExtendedNextHop says that the session carries IPv4 routes with IPv6 next
 	// hops (RFC 8950).
 	ExtendedNextHop bool
+	// ConnectionsRefused counts connections to our port on the link that came
+	// from other addresses than the peer's.
+	ConnectionsRefused uint64
 }
 
 // Peers lists the peers, sorted by address and link.
 func (s *Speaker) Peers(ctx context.Context) ([]Peer, error) {
 	var all []Peer
 	err := s.ask(ctx, func() error {
-		counters := make(map[netip.Addr]Peer)
-		if err := s.gobgp.count(counters); err != nil {
+		prefixes, err := s.gobgp.prefixes()
+		if err != nil {
 			return fmt.Errorf("listing peers: %w", err)
 		}
-		for addr, p := range s.peers {
-			shown := counters[addr]
-			shown.PeerState, shown.ExtendedNextHop = p.PeerState, p.extendedNextHop
+		for _, p := range s.peers {
+			shown := Peer{
+				PeerState:          p.PeerState,
+				ExtendedNextHop:    p.extendedNextHop,
+				ConnectionsRefused: p.strangers.Load(),
+			}
+			if c := p.session(); c != nil {
+				shown.MessagesReceived, shown.MessagesSent = c.received.Load(), c.sent.Load()
+				shown.PrefixesReceived = prefixes[c.machine]
+			}
 			all = append(all, shown)
 		}
 		return nil
@@ -43,21 +53,17 @@ func (s *Speaker) Peers(ctx context.Context) ([]Peer, error) {
 	return all, err
 }
 
-// count fills in the counters of every peer that GoBGP has.
-func (g *gobgp) count(peers map[netip.Addr]Peer) error {
-	return g.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
+// prefixes returns how many each session's peer announces.
+func (g *gobgp) prefixes() (map[netip.Addr]uint64, error) {
+	all := make(map[netip.Addr]uint64)
+	err := g.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
 		addr, err := netip.ParseAddr(p.GetState().GetNeighborAddress())
 		if err != nil {
 			return // not one that we added
 		}
-		messages := p.GetState().GetMessages()
-		shown := Peer{
-			MessagesReceived: messages.GetReceived().GetTotal(),
-			MessagesSent:     messages.GetSent().GetTotal(),
-		}
 		for _, family := range p.GetAfiSafis() {
-			shown.PrefixesReceived += family.GetState().GetReceived()
+			all[addr] += family.GetState().GetReceived()
 		}
-		peers[addr] = shown
 	})
+	return all, err
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -19,7 +21,7 @@ type Config struct {
 	// HoldTime is what we propose, in whole seconds from 3 s to 65535 s; 0
 	// stands for 9 s. Keepalives are sent three times as often.
 	HoldTime   time.Duration
-	ListenPort uint16 // TCP port to listen on, on every address; 0 stands for 179
+	ListenPort uint16 // TCP port to listen on, on the links with a peer; 0 stands for 179
 	Log        *slog.Logger
 }
 
@@ -33,11 +35,14 @@ const (
 type Speaker struct {
 	cfg     Config
 	orders  chan order
-	events  chan any // from GoBGP: transition, Update, endOfRIB
+	events  chan any // from connections and from GoBGP, see handle
 	news    chan News
 	stopped chan struct{}
 
+	running sync.WaitGroup // all goroutines that Run has started
+
 	// Owned by Run.
+	ctx       context.Context // Run's
 	gobgp     *gobgp
 	peers     map[netip.Addr]*peer
 	announced map[netip.Prefix]bool
@@ -88,36 +93,46 @@ func check(cfg Config) error {
 // A slow reader delays nobody: what is not read yet is queued.
 func (s *Speaker) News() <-chan News { return s.news }
 
-// Run listens, calls ready, and keeps the sessions until ctx ends; then it
+// Run starts, calls ready, and keeps the sessions until ctx ends; then it
 // sends every peer a Cease, so that they withdraw our prefixes at once. It may
-// be called once. The error says why it could not listen.
+// be called once. The error says why nobody could listen.
 func (s *Speaker) Run(ctx context.Context, ready func()) error {
 	defer close(s.news)
 	defer close(s.stopped)
+	if err := checkPort(s.cfg.ListenPort); err != nil {
+		return err
+	}
 	var err error
 	if s.gobgp, err = startGoBGP(s.cfg); err != nil {
 		return err
 	}
 	defer s.gobgp.stop()
-	watching, stopWatching := context.WithCancel(ctx)
-	defer stopWatching()
-	err = s.gobgp.watch(watching, func(ev any) {
-		select {
-		case s.events <- ev:
-		case <-watching.Done():
-		}
-	})
-	if err != nil {
+	s.ctx = ctx
+	if err := s.gobgp.watch(ctx, s.emit); err != nil {
 		return fmt.Errorf("watching GoBGP: %w", err)
 	}
 	ready()
 	s.loop(ctx)
+	for _, p := range s.peers {
+		p.close()
+	}
+	s.running.Wait()
 	return nil
 }
 
+// emit is the emitter of all events.
+func (s *Speaker) emit(ctx context.Context, event any) bool {
+	select {
+	case s.events <- event:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 func (s *Speaker) loop(ctx context.Context) {
-	retry := time.NewTimer(0)
-	defer retry.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		var out chan News
 		var next News
@@ -130,85 +145,102 @@ func (s *Speaker) loop(ctx context.Context) {
 		case out <- next:
 			s.queue[0] = nil // let go of it before the queue's array is
 			s.queue = s.queue[1:]
-		case ev := <-s.events:
-			s.handle(ev)
-			s.schedule(retry)
+		case event := <-s.events:
+			s.handle(event)
+			s.schedule(timer)
 		case o := <-s.orders:
 			o.done <- o.do()
-			s.schedule(retry)
-		case now := <-retry.C:
-			s.retry(now)
-			s.schedule(retry)
+			s.schedule(timer)
+		case now := <-timer.C:
+			s.tick(now)
+			s.schedule(timer)
 		}
 	}
 }
 
-func (s *Speaker) schedule(retry *time.Timer) {
+func (s *Speaker) schedule(timer *time.Timer) {
 	if at, ok := earliest(s.peers); ok {
-		retry.Reset(time.Until(at))
+		timer.Reset(time.Until(at))
 	} else {
-		retry.Stop()
+		timer.Stop()
 	}
 }
 
+// handle acts on an event. Some come late, of what is no more.
 func (s *Speaker) handle(event any) {
 	switch ev := event.(type) {
-	case transition:
-		if p := s.peers[ev.Peer]; p != nil {
-			was := p.State
-			if p.enter(ev) {
-				s.entered(p, was)
-			}
+	case connected:
+		if s.peers[ev.Peer] == ev.peer {
+			s.connected(ev.peer, ev.tcp, ev.dialled)
+		} else {
+			ev.tcp.Close()
 		}
-	case Update:
-		if p := s.peers[ev.Peer]; p != nil && p.State == Established {
-			s.tell(ev)
+	case notConnected:
+		if s.peers[ev.Peer] == ev.peer {
+			s.notConnected(ev.peer, ev.err)
+		}
+	case opened:
+		if p := s.peerWith(ev.connection); p != nil {
+			s.opened(p, ev.connection, ev.open)
+		}
+	case established:
+		if p := s.peerWith(ev.connection); p != nil {
+			s.established(p, ev.connection)
+		}
+	case ended:
+		if p := s.peerWith(ev.connection); p != nil {
+			s.ended(p, ev.connection, ev.err)
+		}
+	case routes:
+		if p := s.peerOf(ev.machine); p != nil {
+			ev.Peer = p.Peer
+			s.tell(ev.Update)
 		}
 	case endOfRIB:
-		if p := s.peers[ev.peer]; p != nil && p.endOfRIB(ev.family) {
-			s.tell(Update{Peer: ev.peer, EndOfRIB: true})
+		if p := s.peerOf(ev.machine); p != nil && p.endOfRIB(ev.family) {
+			s.tell(Update{Peer: p.Peer, EndOfRIB: true})
 		}
 	}
+}
+
+// peerWith returns the peer that has the connection, nil if none has it still.
+func (s *Speaker) peerWith(c *connection) *peer {
+	if p := s.peers[c.peer]; p != nil && slices.Contains(p.conns, c) {
+		return p
+	}
+	return nil
+}
+
+// peerOf returns the peer whose session is Established and known to GoBGP as
+// machine, nil if there is none.
+func (s *Speaker) peerOf(machine netip.Addr) *peer {
+	for _, p := range s.peers {
+		if c := p.session(); p.State == Established && c.machine == machine {
+			return p
+		}
+	}
+	return nil
 }
 
 func (s *Speaker) tell(n News) { s.queue = append(s.queue, n) }
 
-// entered acts on a peer's new state.
-func (s *Speaker) entered(p *peer, was State) {
+// enter takes a peer to a state, and tells so.
+func (s *Speaker) enter(p *peer, state State, now time.Time) {
+	was := p.State
+	if !p.enter(state, now) {
+		return
+	}
 	log := s.cfg.Log.With("link", p.Peer.Zone(), "peer", p.Peer)
 	switch {
-	case p.State == Established && p.AS == s.cfg.AS:
-		reason := fmt.Sprintf("refused: the peer's AS %d is our own", p.AS)
-		log.Warn("bgp session refused", "reason", reason)
-		if err := s.gobgp.deletePeer(p.Peer); err != nil {
-			log.Error("ending a bgp session", "err", err)
-		}
-		p.refuse(p.Since, reason)
-	case p.State == Established:
+	case state == Established:
 		log.Info("bgp session established", "as", p.AS, "router_id", p.RouterID)
 		if !p.extendedNextHop {
 			log.Warn("peer takes no IPv4 routes with an IPv6 next hop (RFC 8950)")
 		}
 	case was == Established:
 		log.Info("bgp session ended", "reason", p.Reason)
-	case p.State == Idle:
+	case state == Idle:
 		log.Debug("bgp session not opened", "reason", p.Reason)
 	}
 	s.tell(p.PeerState)
-}
-
-// retry replaces the state machines whose wait is over. One that cannot be
-// made now, because its link has just gone, is tried again later.
-func (s *Speaker) retry(now time.Time) {
-	for addr, p := range s.peers {
-		if p.retryAt.IsZero() || p.retryAt.After(now) {
-			continue
-		}
-		p.retryAt = time.Time{}
-		_ = s.gobgp.deletePeer(addr) // a refused peer has none left
-		if err := s.gobgp.addPeer(addr); err != nil {
-			s.cfg.Log.Warn("opening a bgp session", "link", addr.Zone(), "peer", addr, "err", err)
-			p.retryAt = now.Add(retryMax)
-		}
-	}
 }

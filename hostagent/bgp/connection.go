@@ -1,0 +1,190 @@
+package bgp
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// goodbye is how long the last of what we write may take.
+const goodbye = 100 * time.Millisecond
+
+// A connection is one TCP connection with a peer, from its first byte to its
+// last. It exchanges OPENs, waits until Run's goroutine has decided that it is
+// the one that becomes the session, and then carries messages between the peer
+// and a state machine of GoBGP's that is there for this session only.
+type connection struct {
+	peer    netip.Addr
+	dialled bool // by us
+	tcp     *net.TCPConn
+	leaf    *framer       // what the peer sends
+	machine netip.Addr    // by which GoBGP knows the session
+	chosen  chan struct{} // closed when this is to become the session
+	end     context.CancelCauseFunc
+
+	received, sent atomic.Uint64 // messages
+
+	// Owned by Run.
+	state State // OpenSent, OpenConfirm or Established
+	open  *open // the peer's, once it has come
+}
+
+// What a connection tells Run's goroutine.
+type (
+	opened struct {
+		*connection
+		open open
+	}
+	established struct{ *connection }
+	ended       struct {
+		*connection
+		err error
+	}
+)
+
+// emitter hands an event to Run's goroutine, or drops it when ctx has ended.
+// Events are acted upon in the order in which they are handed over.
+type emitter func(ctx context.Context, event any) bool
+
+// run carries the connection until either side or ctx ends it. The cause of
+// ctx may be a *notification to end with.
+func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emitter) {
+	defer c.tcp.Close()
+	ctx, fail := context.WithCancelCause(running)
+	stop := context.AfterFunc(ctx, func() {
+		c.tcp.SetReadDeadline(time.Unix(1, 0))
+		c.tcp.SetWriteDeadline(time.Now().Add(goodbye))
+	})
+	defer stop()
+	theirs, err := c.greet(ctx, cfg, emit)
+	if err != nil {
+		fail(err)
+	} else {
+		c.carry(ctx, fail, theirs, g, emit)
+	}
+	err = context.Cause(ctx)
+	if n := lastWord(err); n != nil {
+		c.tcp.SetWriteDeadline(time.Now().Add(goodbye))
+		_ = c.write(n.message()) // it ends anyway
+	}
+	emit(running, ended{c, err})
+}
+
+// greet exchanges OPENs and waits to be chosen. It returns the peer's OPEN.
+func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open, error) {
+	ours, err := ourOpen(cfg).message()
+	if err != nil {
+		return open{}, err
+	}
+	if err := c.write(ours); err != nil {
+		return open{}, err
+	}
+	c.tcp.SetReadDeadline(time.Now().Add(cfg.HoldTime))
+	m, err := c.leaf.next()
+	if err != nil {
+		return open{}, orHoldTimer(err)
+	}
+	c.received.Add(1)
+	switch m.kind() {
+	case typeOpen:
+	case typeNotification:
+		return open{}, received{notificationIn(m)}
+	default:
+		return open{}, unexpected(m, OpenSent)
+	}
+	theirs, err := parseOpen(m.body())
+	if err == nil {
+		err = theirs.check(cfg.AS)
+	}
+	if err != nil {
+		return open{}, err
+	}
+	c.tcp.SetReadDeadline(time.Time{}) // from now on GoBGP's hold timer runs
+	emit(ctx, opened{c, theirs})
+	select {
+	case <-c.chosen:
+		return theirs, nil
+	case <-ctx.Done():
+		return open{}, context.Cause(ctx)
+	}
+}
+
+// carry joins the peer to a new state machine of GoBGP's until either has
+// enough, or ctx ends; fail is told why, first by who was first.
+func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, theirs open, g *gobgp, emit emitter) {
+	machine, err := g.attach(ctx, c.machine, theirs)
+	if err != nil {
+		fail(&notification{code: errCease, why: fmt.Sprintf("handing the session to GoBGP: %v", err)})
+		return
+	}
+	defer g.detach(c.machine)
+	c.leaf.extended, machine.extended = theirs.extendedMessage, theirs.extendedMessage
+	stop := context.AfterFunc(ctx, func() { machine.tcp.Close() })
+	defer stop()
+	down := make(chan struct{})
+	go func() {
+		defer close(down)
+		fail(c.fromGoBGP(machine))
+	}()
+	if err := c.fromLeaf(ctx, machine, emit); err != nil {
+		fail(err)
+	}
+	<-down
+}
+
+// fromLeaf sees each message that the leaf sends after its OPEN, and hands it
+// to GoBGP. It returns nil if GoBGP takes no more: then that says why.
+func (c *connection) fromLeaf(ctx context.Context, machine *machine, emit emitter) error {
+	state := OpenConfirm
+	for {
+		m, err := c.leaf.next()
+		if err != nil {
+			return err
+		}
+		c.received.Add(1)
+		switch kind := m.kind(); {
+		case kind == typeNotification:
+			return received{notificationIn(m)}
+		case kind == typeOpen, state == OpenConfirm && kind != typeKeepalive:
+			return unexpected(m, state)
+		case state == OpenConfirm:
+			// Before GoBGP hears it, so that no route comes before the session.
+			emit(ctx, established{c})
+			state = Established
+		}
+		if _, err := machine.tcp.Write(m); err != nil {
+			return nil
+		}
+	}
+}
+
+// fromGoBGP hands the leaf what GoBGP sends.
+func (c *connection) fromGoBGP(machine *machine) error {
+	local := c.tcp.LocalAddr().(*net.TCPAddr).AddrPort().Addr()
+	for {
+		m, err := machine.next()
+		if err != nil {
+			return &notification{code: errCease, why: fmt.Sprintf("GoBGP ended the session: %v", err)}
+		}
+		switch m.kind() {
+		case typeNotification:
+			return notificationIn(m) // which is the last word
+		case typeUpdate:
+			if err := setNextHop(m, local); err != nil {
+				return err
+			}
+		}
+		if err := c.write(m); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *connection) write(m message) error {
+	_, err := c.tcp.Write(m)
+	c.sent.Add(1)
+	return err
+}

@@ -1,0 +1,99 @@
+package bgp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+)
+
+// Error codes and subcodes (RFC 4271 section 4.5, RFC 4486, RFC 6608).
+const (
+	errHeader    = 1
+	errOpen      = 2
+	errHoldTimer = 4
+	errFSM       = 5
+	errCease     = 6
+
+	subBadPeerAS = 2
+
+	subPeerDeconfigured = 3
+	subCollision        = 7
+)
+
+// notification is what a NOTIFICATION message says (RFC 4271 section 4.5). As
+// an error it ends a connection, and the peer is yet to be told.
+type notification struct {
+	code, subcode uint8
+	data          []byte
+	why           string // in more words than code and subcode
+}
+
+func (n *notification) message() message {
+	return newMessage(typeNotification, append([]byte{n.code, n.subcode}, n.data...)...)
+}
+
+func (n *notification) text() string {
+	return bgp.NewNotificationErrorCode(n.code, n.subcode).String()
+}
+
+func (n *notification) Error() string {
+	switch {
+	case n.why != "":
+		return n.why
+	case n.code == errHoldTimer:
+		return "hold timer expired"
+	default:
+		return "notification sent: " + n.text()
+	}
+}
+
+func notificationIn(m message) *notification {
+	return &notification{code: m.body()[0], subcode: m.body()[1], data: bytes.Clone(m.body()[2:])}
+}
+
+// received is a NOTIFICATION of the peer's, as the error that ends a
+// connection.
+type received struct{ *notification }
+
+func (r received) Error() string { return "notification received: " + r.text() }
+
+// lastWord returns what the peer is to be told before a connection ends with
+// err, nil for nothing.
+func lastWord(err error) *notification {
+	var n *notification
+	switch {
+	case errors.As(err, &n):
+		return n
+	case errors.Is(err, context.Canceled):
+		return &notification{code: errCease, subcode: subPeerDeconfigured}
+	}
+	return nil
+}
+
+// reason says in words why a connection ended with err.
+func reason(err error) string {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return "connection closed by the peer"
+	}
+	return err.Error()
+}
+
+// orHoldTimer turns a read that took too long into its NOTIFICATION.
+func orHoldTimer(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &notification{code: errHoldTimer}
+	}
+	return err
+}
+
+// unexpected is the answer to a message that has no place in the state (RFC
+// 6608 section 3).
+func unexpected(m message, in State) error {
+	subcodes := map[State]uint8{OpenSent: 1, OpenConfirm: 2, Established: 3}
+	return &notification{code: errFSM, subcode: subcodes[in], data: []byte{m.kind()}}
+}
