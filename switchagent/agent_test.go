@@ -26,6 +26,7 @@ type fakeLeaf struct {
 	order     sync.Mutex // held by nobody for long: it orders what the test writes and the agent reads
 	neighbors map[netip.Addr]junos.Neighbor
 	stanzas   map[netip.Addr]junos.Stanza
+	deaf      bool                // its neighbour table is empty
 	up        map[netip.Addr]bool // Established
 	broken    error               // of every read
 	lost      bool                // the session has ended, until it is dialled anew
@@ -79,8 +80,16 @@ func (f *fakeLeaf) read() error {
 func (f *fakeLeaf) tables(context.Context) (tables, error) {
 	f.sync()
 	return tables{
-		neighbors: slices.Collect(maps.Values(f.neighbors)), stanzas: slices.Collect(maps.Values(f.stanzas)),
+		neighbors: f.table(), stanzas: slices.Collect(maps.Values(f.stanzas)),
 	}, f.read()
+}
+
+// table is empty when all neighbours are gone, the spine with them.
+func (f *fakeLeaf) table() []junos.Neighbor {
+	if f.deaf {
+		return nil
+	}
+	return append(slices.Collect(maps.Values(f.neighbors)), spine)
 }
 
 func (f *fakeLeaf) guards(context.Context) (guards, error) {
@@ -217,7 +226,12 @@ func TestGoneNeighbor(t *testing.T) {
 	run(t, f, func(t *testing.T, a running) {
 		a.after(10 * time.Second)
 		a.want(t, 1, peer(1, 1), peer(2, 2))
-		clear(f.neighbors) // both, which is an empty table
+		f.deaf = true
+		f.up = map[netip.Addr]bool{}
+		a.after(time.Hour)
+		a.want(t, 1, peer(1, 1), peer(2, 2)) // nobody is absent from an empty table
+		f.deaf, f.up = false, map[netip.Addr]bool{peer(1, 1): true, peer(2, 2): true}
+		clear(f.neighbors)
 		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1), peer(2, 2)) // Established
 		delete(f.up, peer(1, 1))

@@ -70,6 +70,11 @@ func (p plan) empty() bool { return len(p.add) == 0 && len(p.remove) == 0 }
 // the guards; to read those is only worth it when there is something to do.
 func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence) plan {
 	result := plan{absent: map[junos.Stanza]absence{}, refused: map[netip.Addr]refusal{}}
+	if len(seen.neighbors) == 0 {
+		// A leaf that works has neighbours, the spine if nobody else. An empty table is that of one
+		// which has just started, or a fault: nobody is absent from it.
+		return result
+	}
 	present := p.present(seen, result.refused)
 	// Before 20.4R1 the key of a stanza is the bare address: a second interface has no place.
 	taken, served := map[netip.Addr]bool{}, map[netip.Addr]bool{}

@@ -36,6 +36,9 @@ func router(addr netip.Addr) junos.Neighbor {
 	return junos.Neighbor{Addr: addr, MAC: "52:54:00:00:00:01", State: "reachable", Router: true}
 }
 
+// spine is a neighbour on a port that is not ours: a leaf that works has one.
+var spine = router(netip.MustParseAddr("fe80::99%et-0/0/48.0"))
+
 func with(n junos.Neighbor, change func(*junos.Neighbor)) junos.Neighbor {
 	change(&n)
 	return n
@@ -165,7 +168,7 @@ func TestPlanStanza(t *testing.T) {
 }
 
 func TestPlanRemoves(t *testing.T) {
-	gone := tables{stanzas: []junos.Stanza{stanza(peer(1, 1))}}
+	gone := tables{stanzas: []junos.Stanza{stanza(peer(1, 1))}, neighbors: []junos.Neighbor{spine}}
 	long := map[junos.Stanza]absence{stanza(peer(1, 1)): {since: epoch.Add(-time.Hour), polls: 100}}
 	elsewhere := stanza(peer(1, 1))
 	elsewhere.Group = "old"
@@ -188,6 +191,7 @@ func TestPlanRemoves(t *testing.T) {
 		{"another is established", gone, long, free(junos.Session{Peer: peer(1, 2), State: "Established"}), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"not listed", gone, long, free(), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"nothing listed", gone, long, guards{interfaces: free().interfaces}, "~fe80::1%ge-0/0/1.0"},
+		{"a table without anybody", tables{stanzas: gone.stanzas}, long, free(down), ""},
 		{"back again", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{router(peer(1, 1))}}, long, free(down), ""},
 		{"back, not resolved", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{{Addr: peer(1, 1), State: "incomplete"}}}, long, free(down),
 			"-fe80::1%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=unresolved ~fe80::1%ge-0/0/1.0"},
