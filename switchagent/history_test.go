@@ -61,7 +61,7 @@ func (w *world) happen() {
 func (w *world) look() (tables, guards) {
 	g := free()
 	var seen tables
-	if w.rand.IntN(20) > 0 {
+	if w.rand.IntN(200) > 0 {
 		seen.neighbors = append(seen.neighbors, spine)
 		for p := range w.present {
 			seen.neighbors = append(seen.neighbors, router(p))
