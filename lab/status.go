@@ -145,6 +145,11 @@ func (f *Fabric) Shell(ctx context.Context, node string, command []string) error
 	if len(command) == 0 {
 		command = []string{cmp.Or(os.Getenv("SHELL"), "/bin/sh")}
 	}
+	// So that `lab shell bms1 hostagent show ...` runs the one of this fabric.
+	path := filepath.Dir(f.binaries.HostAgent) + string(filepath.ListSeparator) + os.Getenv("PATH")
+	if err := os.Setenv("PATH", path); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Dir = f.nodeDir(node)
