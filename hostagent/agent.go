@@ -107,6 +107,12 @@ func (a *Agent) setHealth(text string) { a.health.Store(&text) }
 // On return the kernel is as it was: the routes are gone and the leaves have
 // been told.
 func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
+	control, err := listenUnix(a.cfg.Socket)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+
 	table, err := kernel.OpenFIB(a.log)
 	if err != nil {
 		return err
@@ -114,20 +120,14 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	a.fib = table
 	defer func() { err = errors.Join(err, table.Close()) }()
 
-	control, err := listenUnix(a.cfg.Socket)
-	if err != nil {
-		return err
-	}
-	defer control.Close()
-
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return watcher.Run(ctx) })
 	group.Go(func() error { return serveUnix(ctx, control, a.handler()) })
 	group.Go(func() error {
-		state, err := a.awaitRouterID(ctx, watcher.News())
-		if err != nil {
-			return err
+		state, ok := a.awaitRouterID(ctx, watcher.News())
+		if !ok {
+			return nil
 		}
 		s, err := bgp.New(bgp.Config{
 			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime, Log: a.log,
@@ -145,31 +145,36 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		}
 		ready()
 		a.onKernel(ctx, group, state)
-		return a.loop(ctx, group, watcher.News(), s.News())
+		a.loop(ctx, group, watcher.News(), s.News())
+		return nil
 	})
 	return group.Wait()
 }
 
 // awaitRouterID waits for the first news of the kernel that give the agent a
-// router ID, if the configuration gives none.
-func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (kernel.State, error) {
+// router ID, if the configuration gives none; false if ctx ends before.
+func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (state kernel.State, ok bool) {
 	for {
 		select {
 		case <-ctx.Done():
-			return kernel.State{}, ctx.Err()
-		case state, ok := <-links:
+			return kernel.State{}, false
+		case state, ok = <-links:
 			if !ok {
-				return kernel.State{}, errors.New("the kernel's news have ended")
+				links = nil // see loop
+				continue
 			}
 			if !a.cfg.RouterID.IsValid() {
 				a.cfg.RouterID, _ = sources(state.Loopback)
 			}
 			if a.cfg.RouterID.IsValid() {
 				a.log.Info("router ID", "router_id", a.cfg.RouterID)
-				return state, nil
+				return state, true
 			}
-			a.setHealth("no router ID: lo has no global IPv4 address and router_id is not set")
-			a.log.Warn("waiting for an IPv4 address on lo, for a router ID")
+			const wanting = "no router ID: lo has no global IPv4 address and router_id is not set"
+			if a.Health().Error() != wanting {
+				a.log.Warn("waiting for an IPv4 address on lo, for a router ID")
+				a.setHealth(wanting)
+			}
 		}
 	}
 }
@@ -178,24 +183,27 @@ func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (k
 // state is applied again.
 const retryAfter = time.Second
 
-// loop is the one goroutine that owns the agent's state.
-func (a *Agent) loop(ctx context.Context, group *errgroup.Group, links <-chan kernel.State, news <-chan bgp.News) error {
+// loop is the one goroutine that owns the agent's state. It ends with ctx: who
+// closes its channel of news before that is about to end ctx, and to say why.
+func (a *Agent) loop(ctx context.Context, group *errgroup.Group, links <-chan kernel.State, news <-chan bgp.News) {
 	retry := time.NewTicker(retryAfter)
 	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case state, ok := <-links:
 			if !ok {
-				return errors.New("the kernel's news have ended")
+				links = nil
+				continue
 			}
 			a.onKernel(ctx, group, state)
 		case h := <-a.heard:
 			a.onHeard(ctx, h)
 		case n, ok := <-news:
 			if !ok {
-				return errors.New("BGP's news have ended")
+				news = nil
+				continue
 			}
 			a.onBGP(ctx, n)
 		case query := <-a.queries:

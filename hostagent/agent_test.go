@@ -320,3 +320,31 @@ func TestHealth(t *testing.T) {
 		expect("")
 	})
 }
+
+// The watcher and BGP close their news on their way out, at every stop and
+// before they can say what went wrong.
+func TestNewsThatEndAreNoError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "eth*")
+		links, news := make(chan kernel.State), make(chan bgp.News)
+		close(links)
+		close(news)
+		ctx, cancel := context.WithCancel(w.ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.loop(ctx, w.group, links, news)
+		}()
+		synctest.Wait()
+		select {
+		case <-ended:
+			t.Error("the loop ended before its context")
+		default:
+		}
+		cancel()
+		<-ended
+		if _, ok := w.awaitRouterID(ctx, links); ok {
+			t.Error("a router ID from nowhere")
+		}
+	})
+}

@@ -56,10 +56,18 @@ type source struct {
 	stale bool // not all routes could be given it
 }
 
+// ownerPort is the netlink port of the FIB. It is a lock that a killed process cannot leave behind: the routes of a
+// namespace have one owner, or each start would remove those of the other. The kernel numbers sockets by process, at
+// most 4 194 304, or below 0.
+const ownerPort = firstID + Protocol
+
 // OpenFIB starts with an empty FIB: it removes the routes and objects of our protocol that an earlier run left. It needs
-// CAP_NET_ADMIN and Linux 5.3.
+// CAP_NET_ADMIN and Linux 5.3. There can be one FIB in a network namespace.
 func OpenFIB(log *slog.Logger) (*FIB, error) {
-	c, err := dial()
+	c, err := dial(ownerPort)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("another hostagent is running in this network namespace: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the kernel's routing table: %w", err)
 	}

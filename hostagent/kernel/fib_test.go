@@ -396,3 +396,16 @@ func TestOpenWithoutCapability(t *testing.T) {
 		t.Errorf("opened without a capability: %v", err)
 	}
 }
+
+func TestNamespaceHasOneFIB(t *testing.T) {
+	b := newBench(t)
+	fib := b.open()
+	b.apply(fib, via("10.0.2.2/32", leaf0))
+	if _, err := b.tryOpen(); err == nil || !strings.Contains(err.Error(), "another hostagent is running") {
+		t.Errorf("a second one: %v", err)
+	}
+	b.want("10.0.2.2 via fe80::1%up0")
+	b.apply(fib, via("10.0.2.2/32", leaf1))
+	b.want("10.0.2.2 via fe80::2%up1")
+	newBench(t).open() // another namespace
+}
