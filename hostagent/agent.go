@@ -219,26 +219,21 @@ func (a *Agent) loop(ctx context.Context, group *errgroup.Group, links <-chan ke
 func (a *Agent) onKernel(ctx context.Context, group *errgroup.Group, state kernel.State) {
 	// Losses first: what is lost must leave the routes before anything else.
 	for name, u := range a.uplinks {
-		if link, ok := state.Links[name]; !ok || !u.sameAs(link) {
+		link, ok := state.Links[name]
+		if !ok || !u.sameAs(link) {
 			a.down(ctx, u)
 		}
-		if _, ok := state.Links[name]; !ok {
+		if !ok && !u.missing {
 			a.log.Warn("uplink is gone", "link", name)
+			a.metrics.forget(name)
 			delete(a.uplinks, name)
 		}
 	}
 	a.loopback = state.Loopback
 	a.adoptLoopback(ctx)
-	for name, link := range state.Links {
-		if a.cfg.isUplink(name) {
-			a.up(ctx, group, link)
-		}
-	}
-	for _, name := range a.cfg.named() {
-		if _, ok := a.uplinks[name]; !ok {
-			a.uplinks[name] = &uplink{link: kernel.Link{Name: name}, missing: true}
-			a.log.Error("uplink does not exist", "link", name)
-		}
+	a.adoptLinks(state.Links)
+	for _, u := range a.uplinks {
+		a.up(ctx, group, u)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,10 @@ type world struct {
 	state  kernel.State
 	broken bool // the kernel refuses routes
 
+	registry *prometheus.Registry
+	prepared []string // the uplinks of each call for kernel parameters
+	log      strings.Builder
+
 	mu          sync.Mutex
 	orders      []string
 	discovering map[string]int // by link, the runs of router discovery that have not ended
@@ -41,9 +46,14 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	cfg := DefaultConfig()
 	cfg.AS, cfg.Uplinks, cfg.RouterID = 64512, uplinks, netip.MustParseAddr("10.0.1.1")
 	w := &world{ctx: ctx, group: group, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
-	w.Agent = New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	w.registry = prometheus.NewRegistry()
+	w.Agent = New(cfg, slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
 	w.fib, w.bgp = w, w
-	w.sysctls = func([]string) ([]string, error) { return nil, nil }
+	w.sysctls = func(uplinks []string) ([]string, error) {
+		slices.Sort(uplinks)
+		w.prepared = append(w.prepared, strings.Join(uplinks, " "))
+		return nil, nil
+	}
 	w.discover = func(ctx context.Context, link string, _ chan<- nd.Heard) error {
 		w.order("discover %s", link)
 		w.count(link, +1)
@@ -312,10 +322,10 @@ func TestHealth(t *testing.T) {
 		expect("no uplink has a session: ens1: interface does not exist")
 		w.link("ens1", false, 0)
 		w.link("eth0", true, 0)
-		expect("no uplink has a session: ens1: no carrier; eth0: no leaf heard")
+		expect("no uplink has a session: ens1: down or no carrier; eth0: no leaf heard")
 		w.hear(leaf1)
 		w.session(leaf1, bgp.Active)
-		expect("no uplink has a session: ens1: no carrier; eth0: Active")
+		expect("no uplink has a session: ens1: down or no carrier; eth0: Active")
 		w.session(leaf1, bgp.Established)
 		expect("")
 	})
@@ -345,6 +355,67 @@ func TestNewsThatEndAreNoError(t *testing.T) {
 		<-ended
 		if _, ok := w.awaitRouterID(ctx, links); ok {
 			t.Error("a router ID from nowhere")
+		}
+	})
+}
+
+// gauges returns the agent's gauges of links, as /metrics has them.
+func (w *world) gauges(t *testing.T) map[string]float64 {
+	t.Helper()
+	w.report()
+	families, err := w.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if m.Gauge != nil && len(m.Label) == 1 {
+				name := strings.TrimPrefix(f.GetName(), "hostagent_") + " " + m.Label[0].GetValue()
+				got[name] = m.Gauge.GetValue()
+			}
+		}
+	}
+	return got
+}
+
+func TestGaugesFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.report()
+		w.link("eth0", false, 1)
+		w.unplug("eth1")
+		want := map[string]float64{"uplink_up eth0": 0, "bgp_session_up eth0": 0, "bgp_prefixes_received eth0": 0}
+		if diff := cmp.Diff(want, w.gauges(t)); diff != "" {
+			t.Errorf("gauges (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestMissingUplinkIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "eth0", "ens1")
+		w.link("eth0", true, 0)
+		w.link("eth0", false, 1)
+		w.addresses("10.0.1.1/32")
+		if n := strings.Count(w.log.String(), "ens1"); n != 1 {
+			t.Errorf("ens1 stands in %d lines:\n%s", n, w.log.String())
+		}
+	})
+}
+
+func TestKernelParametersOfNewLinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "eth*")
+		for _, name := range []string{"eth0", "eth1"} {
+			w.state.Links[name] = kernel.Link{Name: name, Index: 2}
+		}
+		w.onKernel(w.ctx, w.group, w.state)
+		w.link("eth0", true, 0)
+		w.state.Links["eth1"] = kernel.Link{Name: "eth1", Index: 7} // made anew, unseen
+		w.onKernel(w.ctx, w.group, w.state)
+		if diff := cmp.Diff([]string{"eth0 eth1", "eth0 eth1"}, w.prepared); diff != "" {
+			t.Errorf("parameters set for (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -1,9 +1,11 @@
 package hostagent_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +21,9 @@ import (
 const leafConfig = `router bgp %d
  bgp router-id 10.255.255.%d
  no bgp ebgp-requires-policy
+ timers bgp 3 9
  neighbor swp1 interface remote-as external
+ neighbor swp1 timers connect 1
  address-family ipv4 unicast
   redistribute connected
  address-family ipv6 unicast
@@ -34,17 +38,24 @@ type server struct {
 	bin    string
 	socket string
 	cmd    *exec.Cmd
+	log    bytes.Buffer // of the daemon, to be read after its end
 }
 
-// newServer makes a server with a link to each of two FRR leaves; both
-// announce 10.9.9.9/32 and c0d1::9/128.
-func newServer(t *testing.T) *server {
+// newHost makes a server without links.
+func newHost(t *testing.T) *server {
 	s := &server{ns: netns.ForTest(t, "bms"), bin: filepath.Join(t.TempDir(), "hostagent")}
 	s.socket = filepath.Join(t.TempDir(), "hostagent.sock")
 	if out, err := exec.Command("go", "build", "-o", s.bin, "lastmile/cmd/hostagent").CombinedOutput(); err != nil {
 		t.Fatalf("building hostagent: %v: %s", err, out)
 	}
 	addresses(t, s.ns, "10.0.1.1/32", "c0d1::1/128")
+	return s
+}
+
+// newServer makes a server with a link to each of two FRR leaves; both
+// announce 10.9.9.9/32 and c0d1::9/128.
+func newServer(t *testing.T) *server {
+	s := newHost(t)
 	for i := range 2 {
 		leaf := netns.ForTest(t, fmt.Sprint("leaf", i+1))
 		for _, key := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
@@ -74,18 +85,28 @@ func addresses(t *testing.T, ns *netns.NS, all ...string) {
 	}
 }
 
-func (s *server) start(t *testing.T) {
+// start starts the daemon, whose configuration has more than the usual.
+func (s *server) start(t *testing.T, more ...string) {
 	t.Helper()
-	config := filepath.Join(t.TempDir(), "hostagent.yaml")
-	text := "as: 64512\nuplinks: [\"eth*\"]\nsocket: " + s.socket + "\n"
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.cmd = exec.Command(s.bin, "run", "--config", config)
-	s.cmd.Stderr = os.Stderr
+	s.cmd = exec.Command(s.bin, "run", "--config", s.config(t, more...))
+	s.cmd.Stderr = io.MultiWriter(os.Stderr, &s.log)
 	if err := s.ns.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// config writes the configuration file.
+func (s *server) config(t *testing.T, more ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hostagent.yaml")
+	lines := append([]string{"as: 64512", "socket: " + s.socket}, more...)
+	if len(more) == 0 {
+		lines = append(lines, `uplinks: ["eth*"]`)
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // stop asks the daemon to stop and returns how it ended.

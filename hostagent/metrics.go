@@ -46,15 +46,25 @@ func newMetrics(reg registerer) *metrics {
 	}
 }
 
+// forget ends the gauges of an uplink that is gone; counters go on if it
+// comes back.
+func (m *metrics) forget(link string) {
+	for _, gauge := range []*prometheus.GaugeVec{m.uplinkUp, m.sessionUp, m.received} {
+		gauge.DeleteLabelValues(link)
+	}
+}
+
 // report brings health and gauges up to date.
 func (a *Agent) report() {
 	a.setHealth(a.unhealthy())
+	received := map[string]int{}
+	for _, p := range a.rib.Peers() {
+		received[p.Addr.Zone()] = p.Prefixes
+	}
 	for name, u := range a.uplinks {
 		a.metrics.uplinkUp.WithLabelValues(name).Set(number(u.stop != nil))
 		a.metrics.sessionUp.WithLabelValues(name).Set(number(u.established()))
-	}
-	for _, p := range a.rib.Peers() {
-		a.metrics.received.WithLabelValues(p.Addr.Zone()).Set(float64(p.Prefixes))
+		a.metrics.received.WithLabelValues(name).Set(float64(received[name]))
 	}
 	a.metrics.routes.Set(float64(a.fib.Len()))
 	a.metrics.announced.Set(float64(len(a.announced)))

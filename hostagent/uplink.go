@@ -2,6 +2,8 @@ package hostagent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -37,7 +39,9 @@ func (u *uplink) status() string {
 	case u.missing:
 		return "interface does not exist"
 	case !u.link.Up:
-		return "no carrier"
+		return "down or no carrier"
+	case errors.Is(u.link.Problem, kernel.ErrIPv6Disabled):
+		return fmt.Sprintf("%v (net.ipv6.conf.%s.disable_ipv6)", u.link.Problem, u.link.Name)
 	case u.link.Problem != nil:
 		return u.link.Problem.Error()
 	case !u.link.LinkLocal.IsValid():
@@ -49,21 +53,46 @@ func (u *uplink) status() string {
 	}
 }
 
-// up begins discovery on a link that has come up.
-func (a *Agent) up(ctx context.Context, group *errgroup.Group, link kernel.Link) {
-	u, ok := a.uplinks[link.Name]
-	if !ok || u.missing {
-		u = &uplink{}
-		a.uplinks[link.Name] = u
+// adoptLinks notes what is known of the links that are uplinks.
+func (a *Agent) adoptLinks(links map[string]kernel.Link) {
+	fresh := false
+	for name, link := range links {
+		if !a.cfg.isUplink(name) {
+			continue
+		}
+		u, ok := a.uplinks[name]
+		if !ok || u.missing {
+			u = &uplink{}
+			a.uplinks[name] = u
+		}
+		if link.Index != u.link.Index {
+			fresh = true // a link that is made anew has the settings of a new one
+		}
+		if link.Problem != nil && link.Problem != u.link.Problem {
+			a.log.Error("uplink cannot be used", "link", name, "err", link.Problem)
+		}
+		u.link = link
+	}
+	for _, name := range a.cfg.named() {
+		if _, ok := a.uplinks[name]; !ok {
+			a.uplinks[name] = &uplink{link: kernel.Link{Name: name}, missing: true}
+			a.log.Error("uplink does not exist", "link", name)
+		}
+	}
+	if fresh {
 		a.prepare()
 	}
-	u.link = link
-	if u.stop != nil || !link.Up || !link.LinkLocal.IsValid() {
+}
+
+// up begins discovery on a link that has come up.
+func (a *Agent) up(ctx context.Context, group *errgroup.Group, u *uplink) {
+	if u.stop != nil || !u.link.Up || !u.link.LinkLocal.IsValid() {
 		return
 	}
-	a.log.Info("uplink is up", "link", link.Name, "address", link.LinkLocal)
+	name := u.link.Name
+	a.log.Info("uplink is up", "link", name, "address", u.link.LinkLocal)
 	ctx, u.stop = context.WithCancel(ctx)
-	group.Go(func() error { a.keepDiscovering(ctx, link.Name); return nil })
+	group.Go(func() error { a.keepDiscovering(ctx, name); return nil })
 }
 
 // prepare sets the kernel parameters that the uplinks need.

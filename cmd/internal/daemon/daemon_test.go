@@ -174,6 +174,15 @@ func TestServeReportsFailures(t *testing.T) {
 	if err := s.Serve(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("Serve: %v, want %v", err, broken)
 	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s.Listen = taken.Addr().String()
+	if err := s.Serve(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "(is another daemon.test running?)") {
+		t.Errorf("Serve at an address that is taken: %v", err)
+	}
 	s.Listen = "127.0.0.1:1:1"
 	if err := s.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1:1") {
 		t.Errorf("Serve at a bad address: %v, want an error naming it", err)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -82,7 +83,7 @@ func (s Service) Serve(ctx context.Context) error {
 	if s.Listen != "" {
 		l, err := net.Listen("tcp", s.Listen)
 		if err != nil {
-			return fmt.Errorf("listening for /metrics and /healthz: %w", err)
+			return fmt.Errorf("listening for /metrics and /healthz: %w%s", err, hint(err))
 		}
 		group.Go(func() error { return s.serveHTTP(ctx, l) })
 	}
@@ -103,6 +104,14 @@ func (s Service) Serve(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// hint names the likely cause of an error of listening.
+func hint(err error) string {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Sprintf(" (is another %s running?)", filepath.Base(os.Args[0]))
+	}
+	return ""
 }
 
 func (s Service) serveHTTP(ctx context.Context, l net.Listener) error {
