@@ -327,35 +327,6 @@ func TestSource(t *testing.T) {
 	}
 }
 
-func TestOpenAndCloseLeaveNothingStale(t *testing.T) {
-	b := newBench(t)
-	for _, line := range []string{ // what a killed run, or an older form of us, left
-		"nexthop add id 11 via fe80::1 dev up0 proto 199",
-		"nexthop add id 12 group 11 proto 199",
-		"route add 10.0.2.2/32 nhid 12 proto 199 metric 20",
-		"route add 10.0.3.3/32 dev up0 proto 199",
-		"route add default dev up0 proto 199 metric 7",
-		"-6 route add c0d1::3/128 dev up0 proto 199",
-		"-6 route add default dev up0 proto 199 metric 7",
-		"-6 route add c0d1::5/128 nhid 12 proto 199",
-	} {
-		b.ip(line)
-	}
-	fib, err := b.tryOpen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.want()
-	b.apply(fib, via("10.0.2.2/32", leaf0), via("::/0", leaf0, leaf1))
-	if err := fib.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b.want()
-	if left := b.objects(); len(left) != 0 {
-		t.Errorf("objects left: %v", left)
-	}
-}
-
 func TestTenThousandRoutes(t *testing.T) {
 	b := newBench(t)
 	fib := b.open()
@@ -395,17 +366,4 @@ func TestOpenWithoutCapability(t *testing.T) {
 	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
 		t.Errorf("opened without a capability: %v", err)
 	}
-}
-
-func TestNamespaceHasOneFIB(t *testing.T) {
-	b := newBench(t)
-	fib := b.open()
-	b.apply(fib, via("10.0.2.2/32", leaf0))
-	if _, err := b.tryOpen(); err == nil || !strings.Contains(err.Error(), "another hostagent is running") {
-		t.Errorf("a second one: %v", err)
-	}
-	b.want("10.0.2.2 via fe80::1%up0")
-	b.apply(fib, via("10.0.2.2/32", leaf1))
-	b.want("10.0.2.2 via fe80::2%up1")
-	newBench(t).open() // another namespace
 }
