@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -40,6 +39,11 @@ type fib interface {
 	Len() int
 }
 
+// auditor finds routes that were in the kernel and are no more.
+type auditor interface {
+	Audit() (changed bool, err error)
+}
+
 // speaker is what the agent asks of BGP.
 type speaker interface {
 	AddPeer(context.Context, netip.Addr) error
@@ -55,6 +59,7 @@ type Agent struct {
 	metrics *metrics
 
 	fib      fib
+	auditor  auditor
 	bgp      speaker
 	rib      *rib.Table
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
@@ -65,7 +70,9 @@ type Agent struct {
 	announced []netip.Prefix
 	source    [2]netip.Addr                 // of the routes: IPv4, IPv6
 	pending   map[netip.Prefix]kernel.Route // what the kernel refused
-	stale     bool                          // BGP or the kernel refused what follows from lo
+	removals  uint64                        // of addresses on lo, that we know of
+	nextAudit time.Time
+	faults    map[string]string // what has been complained of, by what was being done
 
 	heard   chan nd.Heard
 	queries chan func(context.Context)
@@ -81,6 +88,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		rib:     rib.New(rib.Config{AS: cfg.AS, AllowASIn: cfg.AllowASIn}),
 		uplinks: map[string]*uplink{},
 		pending: map[netip.Prefix]kernel.Route{},
+		faults:  map[string]string{},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
 		sysctls: kernel.Sysctls,
@@ -117,7 +125,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
-	a.fib = table
+	a.fib, a.auditor = table, table
 	defer func() { err = errors.Join(err, table.Close()) }()
 
 	watcher := kernel.NewWatcher(a.log)
@@ -164,7 +172,7 @@ func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (s
 				continue
 			}
 			if !a.cfg.RouterID.IsValid() {
-				a.cfg.RouterID, _ = sources(state.Loopback)
+				a.cfg.RouterID, _ = first(state.Loopback)
 			}
 			if a.cfg.RouterID.IsValid() {
 				a.log.Info("router ID", "router_id", a.cfg.RouterID)
@@ -178,10 +186,6 @@ func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (s
 		}
 	}
 }
-
-// retryAfter is how long after a failure of the kernel or of BGP the whole
-// state is applied again.
-const retryAfter = time.Second
 
 // loop is the one goroutine that owns the agent's state. It ends with ctx: who
 // closes its channel of news before that is about to end ctx, and to say why.
@@ -231,37 +235,51 @@ func (a *Agent) onKernel(ctx context.Context, group *errgroup.Group, state kerne
 	}
 	a.loopback = state.Loopback
 	a.adoptLoopback(ctx)
+	if a.removals != state.Removals {
+		// The address may be back, and the routes with it as their source not.
+		a.removals = state.Removals
+		a.audit()
+	}
 	a.adoptLinks(state.Links)
 	for _, u := range a.uplinks {
 		a.up(ctx, group, u)
 	}
 }
 
-// adoptLoopback announces what stands on lo, and sends from it.
+// adoptLoopback sends from what stands on lo, and announces it: with the source
+// of IPv4 routes the kernel has removed the routes, so they come first.
 func (a *Agent) adoptLoopback(ctx context.Context) {
-	if prefixes := a.cfg.announced(a.loopback); !slices.Equal(prefixes, a.announced) {
-		if err := a.bgp.Announce(ctx, prefixes); err != nil {
-			a.log.Error("announcing", "prefixes", fmt.Sprint(prefixes), "err", err)
-			a.stale = true
-		} else {
-			a.log.Info("announcing", "prefixes", fmt.Sprint(prefixes))
-			a.announced = prefixes
-			a.apply(a.rib.Originate(prefixes))
-		}
-	}
-	v4, v6 := sources(a.loopback)
-	if source := [2]netip.Addr{v4, v6}; source != a.source {
-		if err := a.fib.SetSource(v4, v6); err != nil {
-			a.log.Error("setting the source address of routes", "err", err)
-			a.stale = true
-		} else {
+	if source := a.sources(); source != a.source {
+		err := a.fib.SetSource(source[0], source[1])
+		if a.complain("setting the source address of routes", err); err == nil {
 			a.source = source
 		}
 	}
+	prefixes := a.cfg.announced(a.loopback)
+	if slices.Equal(prefixes, a.announced) {
+		return
+	}
+	err := a.bgp.Announce(ctx, prefixes)
+	if a.complain("announcing", err); err == nil {
+		a.log.Info("announcing", "prefixes", fmt.Sprint(prefixes))
+		a.announced = prefixes
+		a.apply(a.rib.Originate(prefixes))
+	}
 }
 
-// sources returns the first IPv4 and the first IPv6 address of those on lo.
-func sources(addresses []netip.Prefix) (v4, v6 netip.Addr) {
+// sources returns the source addresses of routes, IPv4 and IPv6. The router ID
+// is the one to send from as long as it stands on lo, whatever comes and goes
+// beside it: anycast addresses are not for traffic that wants an answer.
+func (a *Agent) sources() [2]netip.Addr {
+	v4, v6 := first(a.loopback)
+	if id := a.cfg.RouterID; id.IsValid() && slices.Contains(a.loopback, netip.PrefixFrom(id, id.BitLen())) {
+		v4 = id
+	}
+	return [2]netip.Addr{v4, v6}
+}
+
+// first returns the first IPv4 and the first IPv6 address.
+func first(addresses []netip.Prefix) (v4, v6 netip.Addr) {
 	for _, p := range addresses {
 		if a := p.Addr(); a.Is4() && !v4.IsValid() {
 			v4 = a
@@ -297,53 +315,17 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 	if u == nil || s.State == u.session.State {
 		return
 	}
-	was := u.established()
+	was := u.session
 	u.session = s
 	switch {
 	case u.established():
 		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
-	case was:
+	case was.State == bgp.Established:
 		a.apply(a.rib.Drop(s.Peer))
 		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
-		if u.other.IsValid() {
+		u.since = time.Now()
+		if u.other.IsValid() && u.heard.After(was.Since) { // the leaf may have been replaced
 			a.peerWith(ctx, u, u.other)
 		}
 	}
-}
-
-// apply takes changed next-hop sets to the kernel.
-func (a *Agent) apply(changes []rib.Change) {
-	routes := make([]kernel.Route, len(changes))
-	for i, c := range changes {
-		routes[i] = kernel.Route{Prefix: c.Prefix, NextHops: c.NextHops}
-	}
-	a.install(routes)
-}
-
-// install installs routes; those of a batch that fails are tried again.
-func (a *Agent) install(routes []kernel.Route) {
-	if len(routes) == 0 {
-		return
-	}
-	err := a.fib.Apply(routes)
-	if err != nil {
-		a.log.Error("installing routes", "err", err)
-		a.metrics.fibErrors.Inc()
-	}
-	for _, r := range routes {
-		if err != nil {
-			a.pending[r.Prefix] = r
-		} else {
-			delete(a.pending, r.Prefix)
-		}
-	}
-}
-
-// repair gives the orders again that have failed.
-func (a *Agent) repair(ctx context.Context) {
-	if a.stale {
-		a.stale = false
-		a.adoptLoopback(ctx)
-	}
-	a.install(slices.Collect(maps.Values(a.pending)))
 }

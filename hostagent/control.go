@@ -16,16 +16,21 @@ import (
 )
 
 // listenUnix opens the socket that `hostagent show` asks. One that a killed
-// daemon left behind is replaced; one that a living daemon answers is not.
+// daemon left behind is replaced; one that a living daemon answers is not, nor
+// is a file of another kind.
 func listenUnix(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("making the socket's directory: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if c, err := net.Dial("unix", path); err == nil {
+		c, dialErr := net.Dial("unix", path)
+		if dialErr == nil {
 			c.Close()
 			return nil, fmt.Errorf("socket %s: another hostagent is running", path)
+		}
+		if info, statErr := os.Lstat(path); statErr != nil || info.Mode().Type() != os.ModeSocket || !errors.Is(dialErr, syscall.ECONNREFUSED) {
+			return nil, fmt.Errorf("socket %s: something else is there: %w", path, dialErr)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("replacing a dead socket: %w", err)

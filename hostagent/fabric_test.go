@@ -221,6 +221,56 @@ func TestBesideFRR(t *testing.T) {
 	}
 }
 
+// source returns the address that the server sends from to 10.9.9.9.
+func (s *server) source(t *testing.T) string {
+	t.Helper()
+	var routes []struct{ PrefSrc string }
+	s.iproute(t, &routes, "-j", "route", "get", "10.9.9.9")
+	return routes[0].PrefSrc
+}
+
+func TestWhatOthersDoToItsRoutes(t *testing.T) {
+	s := newServer(t)
+	s.start(t)
+	s.awaitPaths(t, "10.9.9.9/32", 2)
+	s.awaitPaths(t, "c0d1::9/128", 2)
+	for name, commands := range map[string][]string{
+		"address off lo and on again": {"address del 10.0.1.1/32 dev lo", "address add 10.0.1.1/32 dev lo"},
+		"route removed":               {"route del 10.9.9.9/32"},
+		"next hops removed":           {"nexthop flush proto 199"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range commands {
+				if _, err := s.ns.Run(t.Context(), "ip", strings.Fields(c)...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.awaitPaths(t, "10.9.9.9/32", 2)
+			s.awaitPaths(t, "c0d1::9/128", 2)
+			if _, err := s.ns.Run(t.Context(), "ping", "-c1", "-W2", "10.9.9.9"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+
+	addresses(t, s.ns, "10.0.0.53/32") // anycast, and lower than its own
+	await(t, func() error { return hasRoute(t.Context(), s.frr[0], "10.0.0.53/32") })
+	if got := s.source(t); got != "10.0.1.1" {
+		t.Errorf("the server sends from %s", got)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	s.start(t)
+	s.awaitPaths(t, "10.9.9.9/32", 2)
+	if got := s.source(t); got != "10.0.1.1" {
+		t.Errorf("after a restart the server sends from %s", got)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // hasRoute says why FRR does not have the BGP route installed.
 func hasRoute(ctx context.Context, r *frr.Router, prefix string) error {
 	family := "ip"
