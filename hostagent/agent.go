@@ -36,12 +36,13 @@ type fib interface {
 	Apply([]kernel.Route) error
 	SetSource(v4, v6 netip.Addr) error
 	LinkLost(name string)
-	Len() int
+	LeafLost(leaf netip.Addr)
 }
 
-// auditor finds routes that were in the kernel and are no more.
+// auditor tells what is in the kernel.
 type auditor interface {
 	Audit() (changed bool, err error)
+	Len() int
 }
 
 // speaker is what the agent asks of BGP.
@@ -321,6 +322,7 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 	case u.established():
 		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
 	case was.State == bgp.Established:
+		a.fib.LeafLost(s.Peer) // at once: a large table takes a second to work through
 		a.apply(a.rib.Drop(s.Peer))
 		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
 		u.since = time.Now()

@@ -55,9 +55,9 @@ func TestLossOfASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1")
 		w.session(leaf2, bgp.Idle)
-		w.expect(t, "route 10.0.2.2/32 via")
+		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via")
 		w.announces(leaf1, 65001, "10.0.2.2/32") // late news of a session that is gone
 		w.expect(t)
 	})
@@ -82,7 +82,7 @@ func TestAnotherRouterOnTheLink(t *testing.T) {
 		w.hear(other)
 		w.expect(t) // a working session is never given up for it
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
 		w.hear(leaf1)
 		w.expect(t) // it has just been given its chance
 		time.Sleep(leafTrial)
@@ -97,7 +97,7 @@ func TestFirstRouterComesBackByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.hear(other)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
 		w.repair(w.ctx)
 		w.expect(t)
 		time.Sleep(leafTrial)
@@ -107,7 +107,7 @@ func TestFirstRouterComesBackByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.session(leaf1, bgp.Idle) // and the other one has been silent since
 		w.repair(w.ctx)
-		w.expect(t)
+		w.expect(t, "lost fe80::1%eth0")
 	})
 }
 
@@ -156,7 +156,7 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 		w.broken = true
 		w.session(leaf1, bgp.Idle)
 		w.repair(w.ctx)
-		w.expect(t)
+		w.expect(t, "lost fe80::1%eth0")
 		if n := strings.Count(w.log.String(), "no buffer space"); n != 1 {
 			t.Errorf("told %d times", n)
 		}

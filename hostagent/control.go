@@ -61,13 +61,14 @@ func serveUnix(ctx context.Context, l net.Listener, h http.Handler) error {
 // handler answers the questions of `hostagent show` in JSON.
 func (a *Agent) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /neighbors", answer(a, a.neighbors))
-	mux.Handle("GET /routes", answer(a, a.routes))
+	mux.Handle("GET /neighbors", answer(a, a.neighbors, func(n Neighbors) Neighbors { return n }))
+	mux.Handle("GET /routes", answer(a, a.entries, describeAll))
 	return mux
 }
 
-// answer runs the query in the loop, which owns what it reads.
-func answer[T any](a *Agent, query func(context.Context) (T, error)) http.Handler {
+// answer runs the query in the loop, which owns what it reads, and makes its
+// answer outside, which the loop need not wait for.
+func answer[T, A any](a *Agent, query func(context.Context) (T, error), describe func(T) A) http.Handler {
 	type result struct {
 		value T
 		err   error
@@ -92,7 +93,7 @@ func answer[T any](a *Agent, query func(context.Context) (T, error)) http.Handle
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(res.value)
+		json.NewEncoder(w).Encode(describe(res.value))
 	})
 }
 

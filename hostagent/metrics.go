@@ -68,7 +68,7 @@ func (a *Agent) report() {
 		a.metrics.sessionUp.WithLabelValues(name).Set(number(u.established()))
 		a.metrics.received.WithLabelValues(name).Set(float64(received[name]))
 	}
-	a.metrics.routes.Set(float64(a.fib.Len()))
+	a.metrics.routes.Set(float64(a.auditor.Len()))
 	a.metrics.announced.Set(float64(len(a.announced)))
 }
 

@@ -124,8 +124,9 @@ func (w *world) Audit() (changed bool, err error) {
 	return changed, nil
 }
 
-func (w *world) LinkLost(name string) { w.order("lost %s", name) }
-func (w *world) Len() int             { return 0 }
+func (w *world) LinkLost(name string)     { w.order("lost %s", name) }
+func (w *world) LeafLost(leaf netip.Addr) { w.order("lost %s", leaf) }
+func (w *world) Len() int                 { return 0 }
 func (w *world) AddPeer(_ context.Context, peer netip.Addr) error {
 	w.order("peer +%s", peer)
 	return nil

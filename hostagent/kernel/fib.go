@@ -148,6 +148,20 @@ func (f *FIB) LinkLost(name string) {
 	}
 }
 
+// LeafLost takes a next hop out of every group that has others, in one message a group. A group that has no other keeps
+// it: what is to become of its routes is Apply's to be told.
+func (f *FIB) LeafLost(leaf netip.Addr) {
+	for _, g := range f.objects.groups {
+		rest := slices.DeleteFunc(slices.Clone(g.hops), func(a netip.Addr) bool { return a == leaf })
+		if len(rest) == len(g.hops) || len(rest) == 0 {
+			continue
+		}
+		if err := f.objects.replace(g, setKey(rest), rest); err != nil {
+			f.log.Debug("next-hop group not shrunk", "peer", leaf, "err", err) // Apply will move its routes
+		}
+	}
+}
+
 // resync compares our objects with the kernel's, and reports whether any was lost.
 func (f *FIB) resync() bool {
 	gone, changed, err := f.objects.resync()

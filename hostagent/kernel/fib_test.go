@@ -148,6 +148,30 @@ func TestCarrierLoss(t *testing.T) {
 	b.want(all...)
 }
 
+func TestLeafLost(t *testing.T) {
+	b := newBench(t)
+	fib := b.open()
+	b.apply(fib, append(hostRoutes(1000, leaf0, leaf1), via("10.0.2.2/32", leaf0), via("10.0.3.3/32", leaf1))...)
+	sent := fib.Sent()
+	fib.LeafLost(leaf0)
+	if n := fib.Sent() - sent; n != 1 {
+		t.Errorf("%d messages for one group", n)
+	}
+	alone := []string{"10.0.2.2 via fe80::1%up0", "10.0.3.3 via fe80::2%up1", "20.0.0.0 via fe80::2%up1"}
+	if diff := cmp.Diff(alone, b.routes()[:3]); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	sent = fib.Sent()
+	b.apply(fib, append(hostRoutes(1000, leaf1), via("10.0.2.2/32"))...)
+	if n := fib.Sent() - sent; n > 4 { // the route, its group and its next hop
+		t.Errorf("%d messages for what was so already", n)
+	}
+	b.apply(fib, hostRoutes(1000, leaf0, leaf1)...)
+	if got := b.routes()[1]; got != "20.0.0.0 via fe80::1%up0 fe80::2%up1" {
+		t.Errorf("back with both leaves: %s", got)
+	}
+}
+
 func TestApplyWithoutNewsOfTheLoss(t *testing.T) {
 	b := newBench(t)
 	fib := b.open()
