@@ -110,6 +110,16 @@ func (a *Agent) Health() error {
 	return nil
 }
 
+// Alive returns when the loop has turned, or the context's error.
+func (a *Agent) Alive(ctx context.Context) error {
+	select {
+	case a.queries <- func(context.Context) {}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (a *Agent) setHealth(text string) { a.health.Store(&text) }
 
 // Run does the agent's work until ctx ends, and calls ready once BGP listens.

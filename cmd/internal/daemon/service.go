@@ -62,6 +62,9 @@ type Service struct {
 	Log      *slog.Logger
 	// Health says what is wrong, nil if nothing is.
 	Health func() error
+	// Alive returns once the work goes on, or the context's error. Systemd's
+	// watchdog is told only then. Nil: as long as the process lives.
+	Alive func(context.Context) error
 	// Run does the work until ctx ends, and calls ready once, when the daemon
 	// does what it is there for.
 	Run func(ctx context.Context, ready func()) error
@@ -94,7 +97,7 @@ func (s Service) Serve(ctx context.Context) error {
 			notifier.notify(s.Log, sdnotify.Ready)
 		})
 	})
-	group.Go(func() error { return notifier.watchdog(ctx, s.Log) })
+	group.Go(func() error { return notifier.watchdog(ctx, s.Log, s.Alive) })
 	group.Go(func() error {
 		<-ctx.Done()
 		notifier.notify(s.Log, sdnotify.Stopping)
@@ -159,8 +162,9 @@ func (n notifier) notify(log *slog.Logger, state string) {
 	}
 }
 
-// watchdog reports life twice in each interval that systemd asks for.
-func (n notifier) watchdog(ctx context.Context, log *slog.Logger) error {
+// watchdog reports life twice in each interval that systemd asks for, unless
+// there is none.
+func (n notifier) watchdog(ctx context.Context, log *slog.Logger, alive func(context.Context) error) error {
 	interval, err := watchdogInterval(os.Getenv("WATCHDOG_USEC"))
 	if err != nil || interval == 0 {
 		return err
@@ -172,9 +176,22 @@ func (n notifier) watchdog(ctx context.Context, log *slog.Logger) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			if err := answers(ctx, interval/2, alive); err != nil && ctx.Err() == nil {
+				log.Error("no sign of life for systemd's watchdog", "err", err)
+				continue
+			}
 			n.notify(log, "WATCHDOG=1")
 		}
 	}
+}
+
+func answers(ctx context.Context, patience time.Duration, alive func(context.Context) error) error {
+	if alive == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return alive(ctx)
 }
 
 // watchdogInterval parses WATCHDOG_USEC of sd_watchdog_enabled(3); empty means
