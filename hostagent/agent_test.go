@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"lastmile/hostagent/bgp"
 	"lastmile/hostagent/kernel"
@@ -293,4 +297,43 @@ func TestKernelParametersOfNewLinks(t *testing.T) {
 			t.Errorf("parameters set for (-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/hostagent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	descriptions := make(chan *prometheus.Desc, 100)
+	reg := collecting{Registerer: prometheus.NewRegistry(), to: descriptions}
+	New(DefaultConfig(), slog.New(slog.DiscardHandler), reg)
+	close(descriptions)
+	name := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{([^}]*)\}`)
+	count := 0
+	for d := range descriptions {
+		m := name.FindStringSubmatch(d.String())
+		if m == nil {
+			t.Fatalf("no name in %s", d)
+		}
+		want := "`" + m[1] + "{" + m[2] + "}`"
+		if want = strings.Replace(want, "{}", "", 1); !strings.Contains(string(text), want) {
+			t.Errorf("docs/hostagent.md does not explain %s", want)
+		}
+		count++
+	}
+	if count < 10 {
+		t.Errorf("%d metrics seen", count)
+	}
+}
+
+// collecting writes down what is registered.
+type collecting struct {
+	prometheus.Registerer
+	to chan *prometheus.Desc
+}
+
+func (c collecting) MustRegister(all ...prometheus.Collector) {
+	for _, one := range all {
+		one.Describe(c.to)
+	}
 }
