@@ -14,7 +14,7 @@ import (
 type Config struct {
 	// AS is the server's autonomous system number; servers may share it.
 	AS uint32 `yaml:"as"`
-	// RouterID is the BGP identifier; by default the first IPv4 address on lo.
+	// RouterID is the BGP identifier; by default the oldest IPv4 address on lo.
 	RouterID netip.Addr `yaml:"router_id"`
 	// Uplinks are the interfaces that lead to leaves: names or patterns (*, ?
 	// and [...] as in path.Match).

@@ -146,6 +146,13 @@ func (m *model) compare(t *testing.T, table *rib.Table) {
 	if !maps.EqualFunc(want, shown, slices.Equal) {
 		t.Fatalf("shown in use (-want +got):\n%s", cmp.Diff(want, shown, compare))
 	}
+	whole := make(map[netip.Prefix][]netip.Addr)
+	for _, r := range table.Routes() {
+		whole[r.Prefix] = r.NextHops
+	}
+	if !maps.EqualFunc(want, whole, slices.Equal) {
+		t.Fatalf("all routes (-want +got):\n%s", cmp.Diff(want, whole, compare))
+	}
 	for _, p := range table.Peers() {
 		if p.Prefixes != counts[p.Addr] {
 			t.Fatalf("%s counts %d prefixes, has %d", p.Addr, p.Prefixes, counts[p.Addr])

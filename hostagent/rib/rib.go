@@ -137,6 +137,18 @@ func (t *Table) Originate(prefixes []netip.Prefix) []Change {
 	return t.decide(touched)
 }
 
+// Routes returns the prefixes with the next hops they have, sorted: what all changes so far have come to.
+func (t *Table) Routes() []Change {
+	var routes []Change
+	for prefix, e := range t.entries {
+		if len(e.nextHops) > 0 {
+			routes = append(routes, Change{Prefix: prefix, NextHops: e.nextHops})
+		}
+	}
+	slices.SortFunc(routes, func(a, b Change) int { return a.Prefix.Compare(b.Prefix) })
+	return routes
+}
+
 // Peers returns the peers that have said something since their session came up, sorted by address.
 func (t *Table) Peers() []Peer {
 	peers := make([]Peer, 0, len(t.peers))

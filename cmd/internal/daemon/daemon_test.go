@@ -167,12 +167,62 @@ func TestServe(t *testing.T) {
 	expectNotice(t, systemd, "STOPPING=1")
 }
 
+func TestWatchdogIsToldOfLife(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	systemd, err := net.ListenPacket("unixgram", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer systemd.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "2000")
+	asked := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	alive := func(ctx context.Context) error {
+		select {
+		case asked <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	served := make(chan error, 1)
+	var told strings.Builder
+	s := Service{
+		Registry: NewRegistry("sample"), Log: slog.New(slog.NewTextHandler(&told, nil)), Alive: alive,
+		Run: func(ctx context.Context, _ func()) error { <-ctx.Done(); return nil },
+	}
+	go func() { served <- s.Serve(ctx) }()
+	<-asked
+	expectNotice(t, systemd, "WATCHDOG=1")
+	systemd.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // nobody asks, nobody lives
+	if n, _, err := systemd.ReadFrom(make([]byte, 100)); err == nil {
+		t.Errorf("%d bytes of life from the dead", n)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(told.String(), "no sign of life") {
+		t.Errorf("logged: %s", told.String())
+	}
+}
+
 func TestServeReportsFailures(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	broken := errors.New("port 179 is taken")
 	s := Service{Log: log, Registry: NewRegistry("sample"), Run: func(context.Context, func()) error { return broken }}
 	if err := s.Serve(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("Serve: %v, want %v", err, broken)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s.Listen = taken.Addr().String()
+	if err := s.Serve(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "(is another daemon.test running?)") {
+		t.Errorf("Serve at an address that is taken: %v", err)
 	}
 	s.Listen = "127.0.0.1:1:1"
 	if err := s.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1:1") {
