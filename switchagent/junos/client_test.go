@@ -57,9 +57,13 @@ func (d *device) Call(_ context.Context, c netconf.Call) (netconf.Reply, error) 
 	return reply, err
 }
 
-func (d *device) ID() int      { return 19313 }
-func (d *device) Err() error   { return d.dead }
-func (d *device) Close() error { return nil }
+func (d *device) ID() int    { return 19313 }
+func (d *device) Err() error { return d.dead }
+
+func (d *device) Close() error {
+	d.dead = errors.New("session was closed")
+	return nil
+}
 
 func (d *device) client() *Client { return &Client{session: d, trace: func(Trace) {}} }
 

@@ -135,8 +135,9 @@ type Change struct {
 const commitTimeout = 5 * time.Minute
 
 // Commit makes one change in the ephemeral instance: check that it is there, open, load, commit,
-// close. The error is nil if and only if the outcome is Applied. The exclusive lock on the instance that the switch gives
-// with the open is always given back, at the latest with the session.
+// close. The error is nil if and only if the outcome is Applied. The exclusive lock on the
+// instance that the switch gives with the open is always given back: an instance that cannot be
+// closed ends the session.
 func (c *Client) Commit(ctx context.Context, instance string, change Change) (Outcome, error) {
 	load, err := change.load()
 	if err != nil {
@@ -153,9 +154,11 @@ func (c *Client) Commit(ctx context.Context, instance string, change Change) (Ou
 	if errors.Is(err, ErrLost) {
 		return outcome, err
 	}
-	// An error of the close changes nothing about the commit: it was traced, and if the session
-	// is lost the next call says so.
-	c.call(ctx, netconf.Call{Body: "<close-configuration/>"})
+	// An error of the close changes nothing about the commit, but the instance would stay open and
+	// locked, with what was loaded in it. It ends with the session; the next call says so.
+	if _, closeErr := c.call(ctx, netconf.Call{Body: "<close-configuration/>"}); closeErr != nil {
+		c.session.Close()
+	}
 	return outcome, err
 }
 

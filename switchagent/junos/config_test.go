@@ -141,6 +141,23 @@ func TestCommitSends(t *testing.T) {
 	}
 }
 
+// TestInstanceThatStaysOpen: what was loaded must not be in anybody's next commit.
+func TestInstanceThatStaysOpen(t *testing.T) {
+	for _, commit := range []string{"<ok/>", refusal} {
+		d := &device{t: t, replies: map[string][]string{
+			"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
+			"commit-configuration": {commit}, "close-configuration": {refusal},
+		}}
+		outcome, err := d.client().Commit(t.Context(), "lastmile", change)
+		if want := map[string]Outcome{"<ok/>": Applied, refusal: Refused}[commit]; outcome != want || (err == nil) != (want == Applied) {
+			t.Errorf("commit answered %s: %s, %v, want %s", commit, outcome, err, want)
+		}
+		if d.dead == nil {
+			t.Errorf("commit answered %s: the session goes on with the instance open", commit)
+		}
+	}
+}
+
 func TestCommitRefusesNonsense(t *testing.T) {
 	good := Stanza{Group: "servers", Peer: addr("fe80::1%ge-0/0/1.0")}
 	for name, spoil := range map[string]func(*Stanza){
