@@ -204,17 +204,18 @@ func same(listed, peer netip.Addr) bool {
 
 // missing is what a commit of the plan should have done to the stanzas and has not.
 func (p plan) missing(stanzas []junos.Stanza) (peers []netip.Addr) {
-	there := map[netip.Addr]bool{}
+	place := func(s junos.Stanza) junos.Stanza { return junos.Stanza{Group: s.Group, Peer: s.Peer} }
+	there := map[junos.Stanza]bool{}
 	for _, s := range stanzas {
-		there[s.Peer] = true
+		there[place(s)] = true
 	}
 	for _, s := range p.add {
-		if !there[s.Peer] {
+		if !there[place(s)] {
 			peers = append(peers, s.Peer)
 		}
 	}
 	for _, s := range p.remove {
-		if there[s.Peer] {
+		if there[place(s)] {
 			peers = append(peers, s.Peer)
 		}
 	}

@@ -222,4 +222,13 @@ func TestPlanMissing(t *testing.T) {
 	if want := []netip.Addr{peer(2, 1), peer(3, 1)}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	elsewhere := stanza(peer(1, 1))
+	elsewhere.Group = "old"
+	moved := plan{add: []junos.Stanza{stanza(peer(1, 1))}, remove: []junos.Stanza{elsewhere}}
+	if got := moved.missing([]junos.Stanza{stanza(peer(1, 1))}); len(got) != 0 {
+		t.Errorf("it is in the new group only, but %v is missing", got)
+	}
+	if got := moved.missing([]junos.Stanza{elsewhere}); len(got) != 2 {
+		t.Errorf("it is in the old group only, and missing is %v", got)
+	}
 }
