@@ -191,7 +191,7 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 // routing daemon, and what it does not say is not known.
 func (g guards) mayRemove(s junos.Stanza) bool {
 	return len(g.sessions) > 0 && !slices.ContainsFunc(g.sessions, func(session junos.Session) bool {
-		return same(session.Peer, s.Peer) && session.Established()
+		return same(session.Peer, s.Peer) && !session.Down()
 	})
 }
 

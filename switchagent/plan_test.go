@@ -188,6 +188,7 @@ func TestPlanRemoves(t *testing.T) {
 		{"long ago, but one poll only", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-time.Hour), 1}}, free(down), "~fe80::1%ge-0/0/1.0"},
 		{"established", gone, long, free(up), "~fe80::1%ge-0/0/1.0"},
 		{"established, listed with its interface", gone, long, free(junos.Session{Peer: peer(1, 1), State: "Establ"}), "~fe80::1%ge-0/0/1.0"},
+		{"in a state that nobody knows", gone, long, free(junos.Session{Peer: peer(1, 1), State: "0/0/0/0"}), "~fe80::1%ge-0/0/1.0"},
 		{"another is established", gone, long, free(junos.Session{Peer: peer(1, 2), State: "Established"}), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"not listed", gone, long, free(), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"nothing listed", gone, long, guards{interfaces: free().interfaces}, "~fe80::1%ge-0/0/1.0"},

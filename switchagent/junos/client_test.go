@@ -139,9 +139,14 @@ func TestSessions(t *testing.T) {
 	}, got, err)
 	got, err = one(t, map[string]string{"get-bgp-summary-information": "<output>BGP is not running</output>"}).Sessions(t.Context())
 	check(t, []Session(nil), got, err)
-	for state, want := range map[string]bool{"Established": true, "Establ": true, "OpenConfirm": false, "": false} {
-		if (Session{State: state}).Established() != want {
-			t.Errorf("%q counts as established: %v", state, !want)
+	for _, state := range []string{"Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "active"} {
+		if !(Session{State: state}).Down() {
+			t.Errorf("%q does not count as down", state)
+		}
+	}
+	for _, state := range []string{"Established", "Establ", "", "1/2/2/0", "Idle?"} { // down only if it says so
+		if (Session{State: state}).Down() {
+			t.Errorf("%q counts as down", state)
 		}
 	}
 }
