@@ -19,6 +19,7 @@ type tables struct {
 // guards is what else must be known before anything is changed.
 type guards struct {
 	sessions   []junos.Session
+	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
 	interfaces map[string][]netip.Prefix
 }
 
@@ -181,7 +182,8 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 			return addressed
 		}
 	}
-	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) {
+	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
+		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
 		return foreign
 	}
 	return ""

@@ -138,6 +138,9 @@ func TestPlanAdds(t *testing.T) {
 		{"peer of somebody else on another port", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
 			g.sessions = append(g.sessions, junos.Session{Peer: peer(1, 2), State: "Idle"})
 		}, "+fe80::1%ge-0/0/1.0"},
+		{"peer of somebody else, bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 1))}}, func(g *guards) {
+			g.sessions, g.static = nil, []junos.Stanza{{Group: "other", Peer: netip.MustParseAddr("fe80::1")}}
+		}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
 		{"bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) { g.sessions = nil }, "+fe80::1%ge-0/0/1.0"},
 	}
 	for _, tt := range tests {

@@ -20,6 +20,10 @@ func TestStanzas(t *testing.T) {
 	if want := `<get-configuration database="ephemeral" ephemeral-instance="last-mile_1" format="xml"/>`; d.asked[0] != want {
 		t.Errorf("asked %s, want %s", d.asked[0], want)
 	}
+	_, err = d.client().StaticStanzas(t.Context())
+	if err != nil || !strings.Contains(d.asked[1], `database="committed"`) {
+		t.Errorf("static ones: asked %s, %v", d.asked[1], err)
+	}
 	for _, empty := range []string{"", "<configuration/>", "<configuration><protocols/></configuration>"} {
 		got, err := one(t, map[string]string{"get-configuration": empty}).Stanzas(t.Context(), "lastmile")
 		check(t, []Stanza(nil), got, err)
