@@ -87,29 +87,47 @@ func TestAgentOutlivesItsSession(t *testing.T) {
 
 func TestAgentLeavesTheOperatorsConfigurationAlone(t *testing.T) {
 	const operatorsOwn = "set protocols bgp group servers neighbor fe80::aa local-interface ge-0/0/2.0\n"
-	r := newRig(t, func(cfg *junos.Config) { cfg.Static += operatorsOwn })
+	// No session shows this one.
+	const deactivated = "set protocols bgp group servers neighbor fe80::bb local-interface ge-0/0/3.0\n" +
+		"deactivate protocols bgp group servers neighbor fe80::bb\n"
+	r := newRig(t, func(cfg *junos.Config) { cfg.Static += operatorsOwn + deactivated })
 	send := r.operator()
 	// The lock is held, and the candidate changed, all the time.
 	send("<lock-configuration/>",
 		`<load-configuration action="set"><configuration-set>set system host-name unfinished</configuration-set></load-configuration>`)
 	r.plug("fe80::aa", "ge-0-0-2")
+	r.plug("fe80::bb", "ge-0-0-3")
 	r.plug("fe80::1", "ge-0-0-1")
 	r.await(one)
 	r.rest()
 	r.unplug("fe80::aa", "ge-0-0-2")
+	r.unplug("fe80::bb", "ge-0-0-3")
 	r.unplug("fe80::1", "ge-0-0-1")
 	r.await()
 	r.rest()
 	r.commits(2)
 	for _, c := range r.device.History() {
-		if strings.Contains(c.Diff, "fe80::aa") {
-			t.Errorf("the operator's neighbour was changed: %s", c.Diff)
+		if strings.Contains(c.Diff, "fe80::aa") || strings.Contains(c.Diff, "fe80::bb") {
+			t.Errorf("an operator's neighbour was changed: %s", c.Diff)
 		}
 	}
 	reply := send("<commit-configuration/>", `<get-configuration database="committed" format="set"/>`)
-	for _, line := range []string{operatorsOwn, "set system host-name unfinished\n"} {
+	for _, line := range []string{operatorsOwn, deactivated, "set system host-name unfinished\n"} {
 		if !strings.Contains(reply, line) {
 			t.Errorf("the operator's %q is not committed: %s", line, reply)
 		}
+	}
+}
+
+// TestAgentNeedsItsInstance: without one the leaf would load into the shared candidate, on some
+// releases.
+func TestAgentNeedsItsInstance(t *testing.T) {
+	r := newRig(t, func(cfg *junos.Config) {
+		cfg.Static = strings.ReplaceAll(cfg.Static, "ephemeral instance lastmile", "ephemeral instance other")
+	})
+	r.plug("fe80::1", "ge-0-0-1")
+	r.eventually(func() bool { return r.device.Stats().Sessions >= 3 }, func() string { return "the agent has not dialled three times" })
+	if s := r.device.Stats(); s.Loads != 0 || s.Ephemeral != 0 || s.Commits != 0 {
+		t.Errorf("%d loads, %d and %d commits", s.Loads, s.Ephemeral, s.Commits)
 	}
 }

@@ -65,6 +65,7 @@ set protocols bgp group servers family inet unicast extended-nexthop
 // table.
 func newRig(t *testing.T, change func(*junos.Config)) *rig {
 	t.Helper()
+	t.Parallel() // rigs share nothing
 	programs := binaries(t)
 	r := &rig{t: t, ns: netns.ForTest(t, "leaf"), bgp: &sessions{states: map[string]string{}}}
 	far := netns.ForTest(t, "far")
@@ -280,7 +281,7 @@ func (r *rig) await(want ...string) {
 
 func (r *rig) eventually(holds func() bool, otherwise func() string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatal(otherwise())
 		}

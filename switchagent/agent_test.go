@@ -223,6 +223,43 @@ func TestLostCommitReplyIsLookedUp(t *testing.T) {
 	})
 }
 
+// TestRebootRightAfterACommit: that the instance is empty is no fault of the commit.
+func TestRebootRightAfterACommit(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){func(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
+		applied(f, change)
+		f.reboot()
+		f.lost = true
+		return junos.Applied, nil
+	}}
+	run(t, f, func(t *testing.T, a running) {
+		a.after(time.Minute)
+		a.want(t, 2, peer(1, 1))
+		if strings.Contains(a.log.String(), "commit failed") {
+			t.Errorf("logged:\n%s", a.log)
+		}
+	})
+}
+
+// TestLossDuringACommitBeginsTheHoldDownAnew: the leaf may be rebooting.
+func TestLossDuringACommitBeginsTheHoldDownAnew(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	run(t, f, func(t *testing.T, a running) {
+		a.after(10 * time.Second)
+		clear(f.neighbors)
+		clear(f.up)
+		a.after(50 * time.Second)
+		f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){appliedAndLost}
+		f.plug(peer(2, 2))
+		a.after(55 * time.Second)
+		a.want(t, 2, peer(1, 1), peer(2, 2))
+		a.after(10 * time.Second)
+		a.want(t, 3, peer(2, 2))
+	})
+}
+
 func TestCommitThatDoesNothing(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1))
@@ -266,6 +303,20 @@ func TestDuplicateIsLoggedOnceAndCounted(t *testing.T) {
 		}
 		if n := strings.Count(a.log.String(), "reason=duplicate"); n != 1 || !strings.Contains(a.log.String(), "link=ge-0/0/2.0 peer=fe80::1") {
 			t.Errorf("logged %d times:\n%s", n, a.log)
+		}
+	})
+}
+
+func TestOrdinaryHostsAreNoNews(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1), peer(2, 2))
+	f.neighbors[peer(1, 1)] = with(router(peer(1, 1)), func(n *junos.Neighbor) { n.Router = false })
+	f.neighbors[peer(2, 2)] = with(router(peer(2, 2)), func(n *junos.Neighbor) { n.MAC = "" })
+	run(t, f, func(t *testing.T, a running) {
+		a.after(time.Minute)
+		a.want(t, 0)
+		if strings.Contains(a.log.String(), "refused") {
+			t.Errorf("logged:\n%s", a.log)
 		}
 	})
 }

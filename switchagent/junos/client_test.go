@@ -23,11 +23,15 @@ type device struct {
 	t       testing.TB
 	replies map[string][]string
 	asked   []string // bodies of the calls
+	patient []string // names of those that may be silent for minutes
 	dead    error
 }
 
 func (d *device) Call(_ context.Context, c netconf.Call) (netconf.Reply, error) {
 	d.asked = append(d.asked, c.Body)
+	if c.Slow && c.Timeout >= time.Minute {
+		d.patient = append(d.patient, c.Name())
+	}
 	list := d.replies[c.Name()]
 	if len(list) == 0 {
 		d.t.Errorf("unexpected call %s", c.Body)

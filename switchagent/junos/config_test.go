@@ -24,7 +24,11 @@ func TestStanzas(t *testing.T) {
 	if err != nil || !strings.Contains(d.asked[1], `database="committed"`) {
 		t.Errorf("static ones: asked %s, %v", d.asked[1], err)
 	}
-	for _, empty := range []string{"", "<configuration/>", "<configuration><protocols/></configuration>"} {
+	const neither = `<neighbor><name>169.254.0.1</name></neighbor><neighbor><name>2001:db8::1</name></neighbor><neighbor><name>x</name></neighbor>`
+	for _, empty := range []string{
+		"", "<configuration/>", "<configuration><protocols/></configuration>",
+		"<configuration><protocols><bgp><group><name>servers</name>" + neither + "</group></bgp></protocols></configuration>",
+	} {
 		got, err := one(t, map[string]string{"get-configuration": empty}).Stanzas(t.Context(), "lastmile")
 		check(t, []Stanza(nil), got, err)
 	}
@@ -142,6 +146,9 @@ func TestCommitSends(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, d.asked[1:]); diff != "" {
 		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"commit-configuration"}, d.patient); diff != "" {
+		t.Errorf("waited long for (-want +got):\n%s", diff)
 	}
 }
 
