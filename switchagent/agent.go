@@ -158,6 +158,10 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 	a.absent, a.refused = p.absent, p.refused
 	a.setHealth(func(h *health) { h.polled, h.poll = now, nil })
 	a.verify(seen)
+	if p.blocked != nil {
+		a.commitBlocked(p.blocked)
+		return nil
+	}
 	if p.empty() {
 		a.commitDone()
 		return nil
@@ -242,6 +246,14 @@ func (a *Agent) commitFailed(err error) {
 	a.setHealth(func(h *health) { h.commit = err })
 }
 
+// commitBlocked notes that something waits for somebody to mend the leaf's configuration.
+func (a *Agent) commitBlocked(err error) {
+	if last := a.health.Load().commit; last == nil || last.Error() != err.Error() {
+		a.log.Warn("nothing is committed", "err", err)
+	}
+	a.setHealth(func(h *health) { h.commit = err })
+}
+
 // commitDone notes that nothing waits any more.
 func (a *Agent) commitDone() {
 	a.commitPause.reset()
@@ -256,8 +268,11 @@ func (a *Agent) logRefusals(refused map[netip.Addr]refusal) {
 			continue
 		}
 		level := slog.LevelWarn
-		if reason == unresolved || reason == notRouter {
-			level = slog.LevelDebug // as ordinary as a desktop
+		switch reason {
+		case unresolved, notRouter: // as ordinary as a desktop
+			level = slog.LevelDebug
+		case unusableGroup: // one line says it for all
+			level = slog.LevelDebug
 		}
 		a.log.Log(context.Background(), level, "neighbour refused",
 			"link", peer.Zone(), "peer", peer.WithZone(""), "reason", reason)

@@ -292,6 +292,38 @@ func TestFailedPollsAreCountedAndLoggedOnce(t *testing.T) {
 	})
 }
 
+// TestGroupThatCannotWork: nothing is committed into it, and the first poll after it was mended
+// commits.
+func TestGroupThatCannotWork(t *testing.T) {
+	f := newFakeLeaf()
+	f.noGroup = errors.New(`bgp group "servers" is not configured`)
+	run(t, f, func(t *testing.T, a running) {
+		a.after(time.Minute)
+		if err := a.Health(); err != nil {
+			t.Errorf("nobody waits, health: %v", err)
+		}
+		f.plug(peer(1, 1), peer(2, 2))
+		a.after(time.Hour)
+		a.want(t, 0)
+		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "is not configured") {
+			t.Errorf("health: %v", err)
+		}
+		if n := testutil.ToFloat64(a.metrics.refused.WithLabelValues(string(unusableGroup))); n != 2 {
+			t.Errorf("counted %v", n)
+		}
+		if n := strings.Count(a.log.String(), "is not configured"); n != 1 || strings.Contains(a.log.String(), "refused") {
+			t.Errorf("logged %d times:\n%s", n, a.log)
+		}
+		f.noGroup = nil
+		a.after(a.cfg.PollInterval + time.Second/2)
+		a.want(t, 1, peer(1, 1), peer(2, 2))
+		a.after(10 * time.Second)
+		if err := a.Health(); err != nil {
+			t.Errorf("health: %v", err)
+		}
+	})
+}
+
 func TestDuplicateIsLoggedOnceAndCounted(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1), peer(1, 2))

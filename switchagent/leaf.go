@@ -24,7 +24,7 @@ const dialTimeout = 20 * time.Second
 // device is a leaf that runs Junos.
 type device struct {
 	*junos.Client
-	instance string
+	instance, group string
 }
 
 // dialDevice opens a session and makes sure that there is an instance to work in.
@@ -39,7 +39,7 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := device{client, a.cfg.Instance}
+	d := device{client, a.cfg.Instance, a.cfg.Group}
 	facts, err := client.Facts(ctx)
 	if err == nil {
 		err = client.CheckInstance(ctx, a.cfg.Instance)
@@ -73,9 +73,11 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if g.sessions, err = d.Sessions(ctx); err != nil {
 		return guards{}, err
 	}
-	if g.static, err = d.StaticStanzas(ctx); err != nil {
+	static, err := d.Static(ctx)
+	if err != nil {
 		return guards{}, err
 	}
+	g.static, g.group = static.Stanzas, static.CheckGroup(d.group)
 	if g.interfaces, err = d.Interfaces(ctx); err != nil {
 		return guards{}, err
 	}

@@ -22,6 +22,9 @@ type fakeLeaf struct {
 	broken    error               // of every read
 	lost      bool                // the session has ended, until it is dialled anew
 	noDial    error
+	noGroup   error                                                  // of the static configuration
+	addressed map[netip.Addr]bool                                    // peers whose interface has an address
+	asked     int                                                    // how often for the guards
 	outcomes  []func(*fakeLeaf, junos.Change) (junos.Outcome, error) // of the next commits
 
 	commits []junos.Change
@@ -85,7 +88,12 @@ func (f *fakeLeaf) table() []junos.Neighbor {
 
 func (f *fakeLeaf) guards(context.Context) (guards, error) {
 	f.sync()
+	f.asked++
 	g := free()
+	g.group = f.noGroup
+	for p := range f.addressed {
+		g.interfaces[p.Zone()] = []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")}
+	}
 	for p := range f.up {
 		g.sessions = append(g.sessions, junos.Session{Peer: p, State: "Established"})
 	}

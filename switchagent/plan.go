@@ -21,6 +21,7 @@ type guards struct {
 	sessions   []junos.Session
 	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
 	interfaces map[string][]netip.Prefix
+	group      error // why no neighbour of the configured group can have a session
 }
 
 // absence is since when, and in how many consecutive good polls, a stanza had no neighbour.
@@ -40,9 +41,10 @@ const (
 	unknownInterface = refusal("interface_unknown")
 	addressed        = refusal("interface_addressed") // has an address of its own: somebody else's interface
 	foreign          = refusal("foreign_session")     // somebody else has configured this peer
+	unusableGroup    = refusal("group_unusable")      // no session can come up in the configured group
 )
 
-var allRefusals = []refusal{unresolved, notRouter, duplicate, unknownInterface, addressed, foreign}
+var allRefusals = []refusal{unresolved, notRouter, duplicate, unknownInterface, addressed, foreign, unusableGroup}
 
 // leastAbsentPolls is how many polls must have missed a neighbour before its stanza goes, however
 // short the hold-down is and however long the process was stopped between two of them.
@@ -60,6 +62,7 @@ type plan struct {
 	add, remove []junos.Stanza
 	absent      map[junos.Stanza]absence
 	refused     map[netip.Addr]refusal // link-local neighbours on interfaces that may be touched
+	blocked     error                  // why there is nothing to add or remove, although there should be
 }
 
 func (p plan) empty() bool { return len(p.add) == 0 && len(p.remove) == 0 }
@@ -153,7 +156,7 @@ func describe(n junos.Neighbor) string {
 	return fmt.Sprintf("lastmile: %s on %s", n.MAC, n.Addr.Zone())
 }
 
-// guarded is the plan without what the leaf's state forbids. Both rules are for the side of doing
+// guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
 // nothing: what is not known for sure is not touched.
 func (p plan) guarded(g guards) plan {
 	result := plan{absent: p.absent, refused: p.refused}
@@ -169,7 +172,18 @@ func (p plan) guarded(g guards) plan {
 			result.remove = append(result.remove, s)
 		}
 	}
+	if g.group != nil && !result.empty() {
+		return result.withheld(g.group)
+	}
 	return result
+}
+
+// withheld is the plan with nothing to do, for a reason that is no neighbour's.
+func (p plan) withheld(reason error) plan {
+	for _, s := range p.add {
+		p.refused[s.Peer] = unusableGroup
+	}
+	return plan{absent: p.absent, refused: p.refused, blocked: reason}
 }
 
 func (g guards) forbidAdd(peer netip.Addr) refusal {

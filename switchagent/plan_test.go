@@ -1,6 +1,7 @@
 package switchagent
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -141,6 +142,10 @@ func TestPlanAdds(t *testing.T) {
 		{"peer of somebody else, bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 1))}}, func(g *guards) {
 			g.sessions, g.static = nil, []junos.Stanza{{Group: "other", Peer: netip.MustParseAddr("fe80::1")}}
 		}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
+		{"no group", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 2))}}, func(g *guards) {
+			g.group = errors.New("bgp group is not configured")
+			g.interfaces["ge-0/0/2.0"] = []netip.Prefix{global}
+		}, "?fe80::1%ge-0/0/1.0=group_unusable ?fe80::2%ge-0/0/2.0=interface_addressed"},
 		{"bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) { g.sessions = nil }, "+fe80::1%ge-0/0/1.0"},
 	}
 	for _, tt := range tests {
@@ -205,6 +210,7 @@ func TestPlanRemoves(t *testing.T) {
 			map[junos.Stanza]absence{elsewhere: long[stanza(peer(1, 1))]}, free(up), "~fe80::1%ge-0/0/1.0"},
 		{"without local-interface", tables{stanzas: []junos.Stanza{bare}, neighbors: []junos.Neighbor{router(peer(1, 1))}},
 			map[junos.Stanza]absence{bare: long[stanza(peer(1, 1))]}, free(down), "-fe80::1 ?fe80::1%ge-0/0/1.0=duplicate ~fe80::1"},
+		{"no group", gone, long, guards{sessions: free(down).sessions, group: errors.New("bgp group is not configured")}, "~fe80::1%ge-0/0/1.0"},
 		{"addressed since", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{router(peer(1, 1))}}, long, guards{sessions: free(down).sessions}, ""},
 	}
 	for _, tt := range tests {

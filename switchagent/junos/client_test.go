@@ -297,6 +297,8 @@ func FuzzTables(f *testing.F) {
 				t.Errorf("stanza %+v", s)
 			}
 		}
+		static, _ := c.Static(t.Context())
+		static.CheckGroup("servers")
 		c.Sessions(t.Context())
 		c.Interfaces(t.Context())
 		c.Facts(t.Context())

@@ -48,26 +48,16 @@ func (s Stanza) Validate() error {
 // Stanzas reads the link-local BGP neighbours that are committed in the ephemeral instance.
 // Neighbours of other kinds and those inside routing instances are not reported.
 func (c *Client) Stanzas(ctx context.Context, instance string) ([]Stanza, error) {
-	return c.stanzas(ctx, fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(instance)))
-}
-
-// StaticStanzas reads the same of the committed static configuration, whether or not the routing
-// daemon has read it yet.
-func (c *Client) StaticStanzas(ctx context.Context) ([]Stanza, error) {
-	return c.stanzas(ctx, `<get-configuration database="committed" inherit="inherit" format="xml"><configuration><protocols>`+
-		`<bgp/></protocols></configuration></get-configuration>`)
-}
-
-func (c *Client) stanzas(ctx context.Context, body string) ([]Stanza, error) {
 	var stanzas []Stanza
-	_, err := c.call(ctx, netconf.Call{Body: body, Elements: elements{
-		"configuration": func(decode func(any) error) error {
+	_, err := c.call(ctx, netconf.Call{
+		Body: fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(instance)),
+		Elements: elements{"configuration": func(decode func(any) error) error {
 			var config bgpConfiguration
 			err := decode(&config)
 			stanzas = append(stanzas, config.stanzas()...)
 			return err
-		},
-	}})
+		}},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -75,18 +65,30 @@ func (c *Client) stanzas(ctx context.Context, body string) ([]Stanza, error) {
 }
 
 type bgpConfiguration struct {
-	Groups []struct {
-		Name      text `xml:"name"`
-		Neighbors []struct {
-			Name        text `xml:"name"`
-			Interface   text `xml:"local-interface"`
-			Description text `xml:"description"`
-		} `xml:"neighbor"`
-	} `xml:"protocols>bgp>group"`
+	Protocols struct {
+		mark
+		BGP struct {
+			mark
+			PeerAS leaf       `xml:"peer-as"`
+			Groups []bgpGroup `xml:"group"`
+		} `xml:"bgp"`
+	} `xml:"protocols"`
+}
+
+type bgpGroup struct {
+	mark
+	Name      text `xml:"name"`
+	Type      leaf `xml:"type"`
+	PeerAS    leaf `xml:"peer-as"`
+	Neighbors []struct {
+		Name        text `xml:"name"`
+		Interface   text `xml:"local-interface"`
+		Description text `xml:"description"`
+	} `xml:"neighbor"`
 }
 
 func (c bgpConfiguration) stanzas() (stanzas []Stanza) {
-	for _, group := range c.Groups {
+	for _, group := range c.Protocols.BGP.Groups {
 		for _, n := range group.Neighbors {
 			peer, ok := n.Name.addr()
 			if !ok || !peer.Is6() || !peer.IsLinkLocalUnicast() {
