@@ -35,6 +35,7 @@ type Agent struct {
 	// All below belongs to Run's goroutine.
 	absent      map[junos.Stanza]absence // consecutive good polls only
 	refused     map[netip.Addr]refusal   // of the last plan, to log changes once
+	verdicts    verdicts                 // of this session
 	applied     plan                     // what the last commit should have changed
 	commitPause backoff
 	commitAfter time.Time         // no commit before
@@ -56,6 +57,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		log:         log,
 		metrics:     newMetrics(reg),
 		commitPause: backoff{first: time.Second, most: time.Minute},
+		verdicts:    verdicts{},
 		warned:      map[string]string{},
 	}
 	a.dial = a.dialDevice
@@ -105,6 +107,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 			logged = ""
 		}
 		a.absent, a.applied = nil, plan{} // the leaf may be rebooting
+		clear(a.verdicts)
 		a.setHealth(func(h *health) { h.poll = err })
 		pause := redial.pause()
 		if err.Error() != logged {
@@ -173,21 +176,24 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 }
 
 // observe reads the tables and makes a plan of them. The guards are read only when the plan is to
-// change something, and anew each time.
+// change something that they have not just refused, and anew each time.
 func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 	seen, err := l.tables(ctx)
 	if err != nil {
 		return tables{}, plan{}, err
 	}
-	p := a.policy.plan(time.Now(), seen, a.absent)
-	if p.empty() {
+	now := time.Now()
+	p, known := a.verdicts.apply(now, a.policy.plan(now, seen, a.absent))
+	if known {
 		return seen, p, nil
 	}
 	g, err := l.guards(ctx)
 	if err != nil {
 		return tables{}, plan{}, err
 	}
-	return seen, p.guarded(g), nil
+	allowed := p.guarded(g)
+	a.verdicts.learn(now, p, allowed)
+	return seen, allowed, nil
 }
 
 // pollFailed forgets all absences: what could not be seen was not absent.

@@ -113,7 +113,7 @@ func TestGoneNeighbor(t *testing.T) {
 		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1), peer(2, 2)) // Established
 		delete(f.up, peer(1, 1))
-		a.after(3 * time.Second)
+		a.after(mostSilence + 3*time.Second)
 		a.want(t, 2, peer(2, 2))
 
 		f.up = map[netip.Addr]bool{peer(1, 1): true} // and 2 is down

@@ -90,6 +90,7 @@ func TestRandomHistories(t *testing.T) {
 	t.Logf("seed %d", seed)
 	w, policy := newWorld(seed), testPolicy()
 	var before map[junos.Stanza]absence
+	refused := verdicts{}
 	adds, removes := 0, 0
 	for range *steps {
 		for range w.rand.IntN(3) {
@@ -105,7 +106,12 @@ func TestRandomHistories(t *testing.T) {
 		if len(seen.neighbors) == 0 {
 			w.goodRun = 0 // nobody is absent from an empty table
 		}
-		p := policy.plan(w.now, seen, before).guarded(g)
+		p, known := refused.apply(w.now, policy.plan(w.now, seen, before))
+		if !known {
+			wanted := p
+			p = wanted.guarded(g)
+			refused.learn(w.now, wanted, p)
+		}
 		before = p.absent
 		w.check(t, p)
 		if w.rand.IntN(4) == 0 {

@@ -50,7 +50,7 @@ func TestCheckGroup(t *testing.T) {
 		in + `<group inactive="inactive"><name>servers</name><peer-as>64512</peer-as></group>` + out:                                                                 "deactivated: activate protocols bgp group servers",
 		`<configuration><protocols><bgp inactive="inactive">` + whole + out:                                                                                          "deactivated",
 		`<configuration><protocols inactive="inactive"><bgp>` + whole + out:                                                                                          "deactivated",
-		in + "<group><name>servers</name><type>\ninternal\n</type><peer-as>64512</peer-as></group>" + out:                                                                "type internal: set protocols bgp group servers type external",
+		in + "<group><name>servers</name><type>\ninternal\n</type><peer-as>64512</peer-as></group>" + out:                                                            "type internal: set protocols bgp group servers type external",
 		in + "<group><name>servers</name><type>external</type></group>" + out:                                                                                        "no peer-as: set protocols bgp group servers peer-as AS-",
 		in + `<group><name>servers</name><peer-as inactive="inactive">64512</peer-as></group>` + out:                                                                 "no peer-as",
 		in + "<group><name>servers</name><neighbor><name>fe80::1</name><peer-as>1</peer-as></neighbor></group>" + out:                                                "no peer-as",
