@@ -32,9 +32,12 @@ func rootCommand() *cobra.Command {
 	check := &cobra.Command{Use: "check", Short: "Check the configuration and the files it names, and do nothing else", Args: cobra.NoArgs}
 	check.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg := switchagent.DefaultConfig()
-		err := daemon.Load(path, &cfg)
-		if err == nil {
-			err = cfg.CheckFiles()
+		if err := daemon.Load(path, &cfg); err != nil {
+			return err
+		}
+		warning, err := cfg.CheckFiles()
+		if warning != "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 		}
 		if err == nil {
 			fmt.Fprintln(cmd.OutOrStdout(), path, "is good")
@@ -50,9 +53,18 @@ func runDaemon(cmd *cobra.Command, path, level string) error {
 	if err := daemon.Load(path, &cfg); err != nil {
 		return err
 	}
-	log, err := daemon.NewLogger(os.Stderr, level)
+	log, err := daemon.NewLogger(cmd.ErrOrStderr(), level)
 	if err != nil {
 		return err
+	}
+	// Files that go bad later are another matter: they are read anew for every session, and mended
+	// while the daemon runs. One that starts without has never been of use to anybody.
+	warning, err := cfg.CheckFiles()
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		log.Warn("key is not private", "warning", warning)
 	}
 	reg := daemon.NewRegistry("switchagent")
 	agent := switchagent.New(cfg, log, reg)

@@ -135,6 +135,37 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestKeyWarning: what OpenSSH refuses to use is not used without a word.
+func TestKeyWarning(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "id")
+	for mode, want := range map[os.FileMode]string{
+		0o600: "", 0o400: "", 0o700: "",
+		0o644: "mode 0644", 0o640: "mode 0640", 0o602: "mode 0602", 0o401: "mode 0401",
+	} {
+		if err := errors.Join(os.WriteFile(key, nil, 0o600), os.Chmod(key, mode)); err != nil {
+			t.Fatal(err)
+		}
+		warning := Target{Key: key}.KeyWarning()
+		if (warning == "") != (want == "") || !strings.Contains(warning, want) || want != "" && !strings.Contains(warning, "chmod 600 "+key) {
+			t.Errorf("%04o: %q, want %q in it", mode, warning, want)
+		}
+		if err := os.Remove(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if warning := (Target{Key: "/nonexistent/id"}).KeyWarning(); warning != "" {
+		t.Errorf("a missing file: %q", warning)
+	}
+	if err := errors.Join(os.WriteFile(key, nil, 0o600), os.Chmod(key, 0o440)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	if warning := (Target{Key: key}).KeyWarning(); warning != "" {
+		t.Errorf("a credential of systemd: %q", warning)
+	}
+}
+
 func encryptedKey(t *testing.T, key crypto.PrivateKey) string {
 	t.Helper()
 	block, err := ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte("secret"))
