@@ -12,6 +12,8 @@ import (
 	"lastmile/switchagent"
 )
 
+const defaultConfig = "/etc/switchagent/switchagent.yaml"
+
 func main() {
 	if err := rootCommand().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "switchagent:", err)
@@ -25,7 +27,7 @@ func rootCommand() *cobra.Command {
 		Short: "Add a BGP neighbour on a Juniper leaf for every server that appears on its ports",
 	}
 	var path, level string
-	root.PersistentFlags().StringVar(&path, "config", "/etc/switchagent.yaml", "configuration file")
+	root.PersistentFlags().StringVar(&path, "config", defaultConfig, "configuration file")
 	run := &cobra.Command{Use: "run", Short: "Run the daemon", Args: cobra.NoArgs}
 	run.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	run.RunE = func(cmd *cobra.Command, _ []string) error { return runDaemon(cmd, path, level) }
@@ -45,7 +47,22 @@ func rootCommand() *cobra.Command {
 		return err
 	}
 	root.AddCommand(run, check)
+	root.InitDefaultCompletionCmd()
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown makes a word that is no command an error at every level: cobra shows the help of a
+// command below the root instead, and ends well.
+func refuseUnknown(parent *cobra.Command) {
+	if !parent.HasSubCommands() {
+		return
+	}
+	parent.Args = cobra.NoArgs
+	parent.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	for _, child := range parent.Commands() {
+		refuseUnknown(child)
+	}
 }
 
 func runDaemon(cmd *cobra.Command, path, level string) error {

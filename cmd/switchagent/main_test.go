@@ -163,3 +163,28 @@ func TestCheckCommand(t *testing.T) {
 		})
 	}
 }
+
+// TestUnknownCommands: a script with a spelling mistake must not go on.
+func TestUnknownCommands(t *testing.T) {
+	for _, args := range [][]string{{"bogus"}, {"show", "bogus"}, {"run", "bogus"}, {"check", "bogus"}, {"completion", "bogus"}} {
+		cmd := rootCommand()
+		cmd.SetOut(io.Discard)
+		cmd.SetErr(io.Discard)
+		cmd.SetArgs(args)
+		if err := cmd.Execute(); err == nil {
+			t.Errorf("%q is no error", args)
+		}
+	}
+}
+
+// TestDefaultConfiguration: the file is where docs/switchagent.md says, beside the key.
+func TestDefaultConfiguration(t *testing.T) {
+	text, err := os.ReadFile("../../docs/switchagent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := rootCommand().PersistentFlags().Lookup("config").DefValue
+	if want := "/etc/switchagent/switchagent.yaml"; path != want || !strings.Contains(string(text), "--config "+path) {
+		t.Errorf("the default is %s, want %s, as documented", path, want)
+	}
+}
