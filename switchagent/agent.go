@@ -1,4 +1,5 @@
-// Package switchagent gives every server behind a Juniper leaf its BGP neighbour statement.
+// Package switchagent gives every server behind a Juniper leaf its stanza: a committed BGP
+// neighbor statement.
 //
 // The Agent polls the leaf's IPv6 neighbours and received router advertisements over one NETCONF
 // session, plans, and commits what is missing into an ephemeral configuration instance of its own:

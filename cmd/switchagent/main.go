@@ -1,5 +1,5 @@
-// Command switchagent gives every server behind a Juniper leaf its BGP
-// neighbour statement. See docs/switchagent.md.
+// Command switchagent gives every server behind a Juniper leaf its stanza, a
+// committed BGP neighbor statement. See docs/switchagent.md.
 package main
 
 import (

@@ -14,7 +14,7 @@ import (
 	"lastmile/switchagent/netconf"
 )
 
-// Stanza is a BGP neighbour statement for a link-local peer.
+// Stanza is a BGP neighbor statement for a link-local peer.
 type Stanza struct {
 	Group string
 	// Peer is the address with its local-interface as zone. In a stanza that was read the zone
