@@ -27,6 +27,7 @@ func TestLossOfALink(t *testing.T) {
 		w.expectDiscovery(t, "eth1")
 		w.session(leaf1, bgp.Idle) // what BGP had to say of the old session
 		w.announces(leaf1, 65001, "10.0.9.9/32")
+		w.hear(leaf1) // as said before the loss
 		w.expect(t)
 		w.link("eth0", true, 1)
 		w.hear(leaf1)
@@ -125,6 +126,7 @@ func TestManyInventedRouters(t *testing.T) {
 		if n := strings.Count(w.log.String(), "fe80::bad"); n != 1 {
 			t.Errorf("%d lines", n)
 		}
+		w.expectCount(t, "nd_other_router_advertisements_total", 1000)
 	})
 }
 
@@ -141,6 +143,15 @@ func TestAddressesOnLoopback(t *testing.T) {
 		w.expect(t, "source 10.0.0.53 c0d1::1", "announce 10.0.0.53/32 c0d1::1/128")
 		w.addresses("c0d1::1/128")
 		w.expect(t, "source invalid IP c0d1::1", "announce c0d1::1/128")
+		w.broken = true
+		w.addresses("10.0.1.1/32")
+		w.repair(w.ctx)
+		w.expect(t)
+		w.broken = false
+		w.repair(w.ctx)
+		w.expect(t, "source 10.0.1.1 invalid IP", "announce 10.0.1.1/32")
+		w.repair(w.ctx)
+		w.expect(t)
 	})
 }
 
@@ -159,11 +170,14 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 		w := bothLeaves(t)
 		w.broken = true
 		w.session(leaf1, bgp.Idle)
-		w.repair(w.ctx)
 		w.expect(t, "lost fe80::1%eth0")
-		if n := strings.Count(w.log.String(), "no buffer space"); n != 1 {
-			t.Errorf("told %d times", n)
+		for range 2 {
+			if n := strings.Count(w.log.String(), "no buffer space"); n != 1 {
+				t.Errorf("told %d times", n)
+			}
+			w.repair(w.ctx)
 		}
+		w.expectCount(t, "fib_errors_total", 3)
 		w.broken = false
 		w.repair(w.ctx)
 		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1")
@@ -182,6 +196,7 @@ func TestWhatOthersUndo(t *testing.T) {
 		time.Sleep(auditEvery)
 		w.repair(w.ctx)
 		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+		w.expectCount(t, "fib_repairs_total", 1)
 		if diff := cmp.Diff([]string{"eth0 eth1"}, w.prepared); diff != "" {
 			t.Errorf("parameters set for (-want +got):\n%s", diff)
 		}
@@ -291,6 +306,9 @@ func TestKernelParametersOfNewLinks(t *testing.T) {
 		}
 		w.onKernel(w.ctx, w.group, w.state)
 		w.link("eth0", true, 0)
+		if len(w.prepared) != 1 {
+			t.Errorf("parameters set %d times for links that are new together", len(w.prepared))
+		}
 		w.state.Links["eth1"] = kernel.Link{Name: "eth1", Index: 7} // made anew, unseen
 		w.onKernel(w.ctx, w.group, w.state)
 		if diff := cmp.Diff([]string{"eth0 eth1", "eth0 eth1"}, w.prepared); diff != "" {

@@ -18,6 +18,11 @@ func TestValidate(t *testing.T) {
 		want string // a line a problem
 	}{
 		{"good", func(*Config) {}, ""},
+		{"the lowest", func(c *Config) { c.AS, c.AllowASIn, c.HoldTime = 1, 0, 3*time.Second }, ""},
+		{"the highest", func(c *Config) { c.AS, c.AllowASIn, c.HoldTime = 4294967294, 10, 65535*time.Second }, ""},
+		{"too low", func(c *Config) { c.AllowASIn, c.HoldTime = -1, 2*time.Second }, `allowas_in: -1 is not allowed: 0 to 10
+hold_time: 2s is not allowed: whole seconds from 3s to 65535s`},
+		{"too high", func(c *Config) { c.HoldTime = 65536 * time.Second }, "hold_time: 18h12m16s is not allowed: whole seconds from 3s to 65535s"},
 		{"AS 0", func(c *Config) { c.AS = 0 }, "as: 0 is not allowed: 1 to 4294967294 without 23456 and 65535"},
 		{"AS_TRANS", func(c *Config) { c.AS = 23456 }, "as: 23456 is not allowed: 1 to 4294967294 without 23456 and 65535"},
 		{"no uplinks", func(c *Config) { c.Uplinks = nil }, `uplinks: missing; interface names or patterns are wanted, such as ["eth*"]`},

@@ -30,7 +30,7 @@ type world struct {
 	group *errgroup.Group
 	state kernel.State
 
-	broken  bool // the kernel refuses routes
+	broken  bool // the kernel and BGP refuse orders
 	damaged bool // others have removed routes
 
 	registry *prometheus.Registry
@@ -115,6 +115,9 @@ func (w *world) Apply(routes []kernel.Route) error {
 }
 
 func (w *world) SetSource(v4, v6 netip.Addr) error {
+	if w.broken {
+		return errors.New("cannot assign requested address")
+	}
 	w.order("source %s %s", v4, v6)
 	return nil
 }
@@ -137,6 +140,9 @@ func (w *world) DeletePeer(_ context.Context, peer netip.Addr) error {
 }
 func (w *world) Peers(context.Context) ([]bgp.Peer, error) { return nil, nil }
 func (w *world) Announce(_ context.Context, prefixes []netip.Prefix) error {
+	if w.broken {
+		return errors.New("no memory")
+	}
 	w.order("announce %s", strings.Trim(fmt.Sprint(prefixes), "[]"))
 	return nil
 }
@@ -221,4 +227,24 @@ func (w *world) gauges(t *testing.T) map[string]float64 {
 		}
 	}
 	return got
+}
+
+// expectCount compares a counter, over all its labels.
+func (w *world) expectCount(t *testing.T, name string, want float64) {
+	t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0.0
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if f.GetName() == "hostagent_"+name {
+				got += m.Counter.GetValue()
+			}
+		}
+	}
+	if got != want {
+		t.Errorf("%s is %v, want %v", name, got, want)
+	}
 }
