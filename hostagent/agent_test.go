@@ -59,9 +59,9 @@ func TestLossOfASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "discover eth0")
 		w.session(leaf2, bgp.Idle)
-		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via")
+		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via", "discover eth1")
 		w.announces(leaf1, 65001, "10.0.2.2/32") // late news of a session that is gone
 		w.expect(t)
 	})
@@ -70,7 +70,7 @@ func TestLossOfASession(t *testing.T) {
 func TestNewsThatChangeNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.hear(leaf1)
 		w.session(leaf1, bgp.Established)
 		w.announces(leaf1, 65001, "10.0.2.2/32")
@@ -86,7 +86,7 @@ func TestAnotherRouterOnTheLink(t *testing.T) {
 		w.hear(other)
 		w.expect(t) // a working session is never given up for it
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0", "discover eth0")
 		w.hear(leaf1)
 		w.expect(t) // it has just been given its chance
 		time.Sleep(leafTrial)
@@ -101,7 +101,7 @@ func TestFirstRouterComesBackByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.hear(other)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0", "discover eth0")
 		w.repair(w.ctx)
 		w.expect(t)
 		time.Sleep(leafTrial)
@@ -111,7 +111,7 @@ func TestFirstRouterComesBackByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.session(leaf1, bgp.Idle) // and the other one has been silent since
 		w.repair(w.ctx)
-		w.expect(t, "lost fe80::1%eth0")
+		w.expect(t, "lost fe80::1%eth0", "discover eth0")
 	})
 }
 
@@ -160,7 +160,7 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 		w.broken = true
 		w.session(leaf1, bgp.Idle)
 		w.repair(w.ctx)
-		w.expect(t, "lost fe80::1%eth0")
+		w.expect(t, "lost fe80::1%eth0", "discover eth0")
 		if n := strings.Count(w.log.String(), "no buffer space"); n != 1 {
 			t.Errorf("told %d times", n)
 		}
@@ -187,7 +187,7 @@ func TestWhatOthersUndo(t *testing.T) {
 		}
 		w.damaged = true
 		w.state.Removals++ // an address that is back already
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
 	})
 }
@@ -217,7 +217,7 @@ func TestHealth(t *testing.T) {
 				t.Errorf("health: %v, want %q", err, want)
 			}
 		}
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		expect("no uplink has a session: ens1: interface does not exist")
 		w.link("ens1", false, 0)
 		w.link("eth0", true, 0)
@@ -242,7 +242,7 @@ func TestNewsThatEndAreNoError(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			w.loop(ctx, w.group, links, news)
+			w.loop(ctx, links, news)
 		}()
 		synctest.Wait()
 		select {
@@ -289,10 +289,10 @@ func TestKernelParametersOfNewLinks(t *testing.T) {
 		for _, name := range []string{"eth0", "eth1"} {
 			w.state.Links[name] = kernel.Link{Name: name, Index: 2}
 		}
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.link("eth0", true, 0)
 		w.state.Links["eth1"] = kernel.Link{Name: "eth1", Index: 7} // made anew, unseen
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		if diff := cmp.Diff([]string{"eth0 eth1", "eth0 eth1"}, w.prepared); diff != "" {
 			t.Errorf("parameters set for (-want +got):\n%s", diff)
 		}
