@@ -200,25 +200,3 @@ func FuzzHistory(f *testing.F) {
 	f.Add([]byte{1, 0, 1, 2, 0xff, 2, 0, 1, 2, 0, 241})
 	f.Fuzz(func(t *testing.T, history []byte) { play(t, history[:min(len(history), 1000)]) })
 }
-
-// BenchmarkTable takes a table in from two leaves and loses one of them. An operation is a prefix.
-func BenchmarkTable(b *testing.B) {
-	const size, update = 100_000, 200
-	routes := make([]rib.Route, size)
-	for i := range routes {
-		addr := netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)})
-		routes[i] = rib.Route{Prefix: netip.PrefixFrom(addr, 32), Path: path(65001, 65201, 64512)}
-	}
-	for b.Loop() {
-		table := rib.New(rib.Config{AS: 64513})
-		for _, peer := range []netip.Addr{leaf1, leaf2} {
-			for chunk := range slices.Chunk(routes, update) {
-				table.Update(peer, chunk, nil)
-			}
-		}
-		if n := len(table.Drop(leaf1)); n != size {
-			b.Fatalf("%d changes", n)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/size, "ns/prefix")
-}
