@@ -1,9 +1,13 @@
 package rib
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"path"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // GracefulShutdown is the community of a path that is about to go (RFC 8326). It gives the path local preference 0,
@@ -76,4 +80,38 @@ func (r *Rule) matches(prefix netip.Prefix, p *Path) bool {
 	return (r.MaxLength == 0 || p.Length <= r.MaxLength) &&
 		(len(r.Communities) == 0 || slices.ContainsFunc(r.Communities, carried)) &&
 		(len(r.Prefixes) == 0 || slices.ContainsFunc(r.Prefixes, inRange))
+}
+
+// UnmarshalText reads a range as prefix lists write it: 10.0.0.0/8 is that prefix alone, "10.0.0.0/8 le 32" it and all inside
+// it, "10.0.0.0/8 ge 24" those of at least 24 bits, "10.0.0.0/8 ge 24 le 28" those from 24 to 28 bits.
+func (r *Range) UnmarshalText(text []byte) error {
+	words := strings.Fields(string(text))
+	if len(words)%2 == 0 {
+		return errors.New("a prefix is wanted, such as 10.0.0.0/8, and after it le or ge with a length, such as 10.0.0.0/8 ge 24 le 32")
+	}
+	prefix, err := netip.ParsePrefix(words[0])
+	if err != nil {
+		return fmt.Errorf("%q is not a prefix, such as 10.0.0.0/8", words[0])
+	}
+	if prefix != prefix.Masked() {
+		return fmt.Errorf("bits are set behind the prefix %s; %s?", prefix, prefix.Masked())
+	}
+	most := prefix.Addr().BitLen()
+	read := Range{Prefix: prefix, Min: prefix.Bits(), Max: prefix.Bits()}
+	for i := 1; i < len(words); i += 2 {
+		bits, err := strconv.Atoi(words[i+1])
+		if err != nil || bits < read.Min || bits > most {
+			return fmt.Errorf("%q is not a length from %d to %d", words[i+1], read.Min, most)
+		}
+		switch {
+		case words[i] == "ge" && i == 1:
+			read.Min, read.Max = bits, most
+		case words[i] == "le" && i == len(words)-2:
+			read.Max = bits
+		default:
+			return fmt.Errorf("%q is not allowed here: ge LENGTH, le LENGTH or ge LENGTH le LENGTH", words[i])
+		}
+	}
+	*r = read
+	return nil
 }
