@@ -40,7 +40,7 @@ func (t *Table) Leaks() error {
 	if len(t.sets) != len(prefixes) || len(t.hops) != len(users) {
 		return fmt.Errorf("%d sets, %d needed; %d next hops, %d needed", len(t.sets), len(prefixes), len(t.hops), len(users))
 	}
-	if n := len(t.paths) + len(t.changes) + len(t.v4.claims) + len(t.v6.claims); n > 0 {
+	if n := len(t.said) + len(t.paths) + len(t.changes) + len(t.v4.claims) + len(t.v6.claims); n > 0 {
 		return fmt.Errorf("%d left of the last call", n)
 	}
 	return nil

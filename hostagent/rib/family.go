@@ -8,43 +8,42 @@ import (
 // family is the part of a table with the prefixes of one address family.
 type family[K key[K]] struct {
 	entries    map[K]*set
-	peak       int              // of entries, for fit
-	originated map[K]bool       // what we announce ourselves
-	claims     []item[K, claim] // what the peer says in the present update
-	room       []item[K, claim] // for sorting them
+	peak       int            // of entries, for fit
+	originated map[K]bool     // what we announce ourselves
+	claims     []item[K, int] // what the peer says in the present update, by its place in Table.said
+	room       []item[K, int] // for sorting them
 }
-
-// claim is what a peer says of a prefix: where its path stands in Table.paths; empty for a withdrawal.
-type claim struct{ start, end uint32 }
 
 // change is a prefix whose next hops were others before.
 type change[K key[K]] = item[K, *nextHops]
 
-// move is what becomes of a prefix when a peer makes a claim. The prefixes of one update mostly make the same.
+// statement is what a peer says of the prefixes of one path in an update: the path, encoded, or nothing for a withdrawal.
+type statement struct {
+	path []byte
+	last move // the one it made last: most prefixes come from the same set
+}
+
+// move is what a statement makes of a prefix.
 type move struct {
 	from, to *set
-	claim    claim
 	gain     int // of prefixes by the peer: -1, 0, 1
 	known    bool
 }
-
-func (m *move) fits(from *set, c claim) bool { return m.known && m.from == from && m.claim == c }
 
 // settle makes the claims of the peer true, the last one of each prefix.
 func (f *family[K]) settle(t *Table, p *peer) {
 	f.room = slices.Grow(f.room[:0], len(f.claims))[:len(f.claims)]
 	claims := sorted(f.claims, f.room)
-	var m move
 	for i, c := range claims {
 		if i+1 < len(claims) && claims[i+1].key == c.key {
 			continue
 		}
-		from := f.entries[c.key]
-		if !m.fits(from, c.value) {
-			m = t.plan(p, from, c.value)
+		from, said := f.entries[c.key], &t.said[c.value]
+		if !said.last.known || said.last.from != from {
+			said.last = t.plan(p, from, said.path)
 		}
-		f.carry(t, c.key, m)
-		p.Prefixes += m.gain
+		f.carry(t, c.key, said.last)
+		p.Prefixes += said.last.gain
 	}
 	f.claims, f.room = reuse(f.claims)[:0], reuse(f.room)
 	f.entries = fit(f.entries, &f.peak)
@@ -118,9 +117,9 @@ func (f *family[K]) note(t *Table, changed []change[K]) {
 	}
 }
 
-// plan says what becomes of a prefix with a set of paths when the peer makes the claim.
-func (t *Table) plan(p *peer, from *set, c claim) move {
-	m := move{from: from, to: t.with(from, p.number, t.paths[c.start:c.end]), claim: c, known: true}
+// plan says what becomes of a prefix with this set of paths when the peer's path is the given one, or none if it is empty.
+func (t *Table) plan(p *peer, from *set, path []byte) move {
+	m := move{from: from, to: t.with(from, p.number, path), known: true}
 	if from.has(p.number) {
 		m.gain--
 	}

@@ -79,9 +79,10 @@ type Table struct {
 	peak    int             // of sets, for fit
 	hops    map[string]*nextHops
 
-	paths   []byte   // those of the present update, encoded
-	changes []Change // what the present call returns
-	room    []byte   // for making sets
+	said    []statement // in the present update; the first is the withdrawal
+	paths   []byte      // of what is said
+	changes []Change    // what the present call returns
+	room    []byte      // for making sets
 	judged  []candidate
 	reasons []Reason
 	used    []*peer
@@ -109,44 +110,46 @@ func New(config Config) *Table {
 // Nothing of the arguments is kept. The changes are valid until the next call of a method.
 func (t *Table) Update(addr netip.Addr, announced []Route, withdrawn []netip.Prefix) []Change {
 	p := t.peer(addr)
+	t.said = append(t.said, statement{})
 	for _, prefix := range withdrawn {
-		t.stage(prefix, claim{})
+		t.stage(prefix, 0)
 	}
 	var last Path
-	var written claim // where last stands
 	for i := range announced {
 		path := announced[i].Path
 		if !t.accept(p, announced[i].Prefix, &path) {
-			t.stage(announced[i].Prefix, claim{})
+			t.stage(announced[i].Prefix, 0)
 			continue
 		}
-		if written == (claim{}) || !path.equal(&last) {
+		if len(t.said) == 1 || !path.equal(&last) {
 			start := len(t.paths)
 			t.paths = appendPath(t.paths, &path)
-			last, written = path, claim{uint32(start), uint32(len(t.paths))}
+			t.said = append(t.said, statement{path: t.paths[start:]})
+			last = path
 		}
-		t.stage(announced[i].Prefix, written)
+		t.stage(announced[i].Prefix, len(t.said)-1)
 	}
 	t.v4.settle(t, p)
 	t.v6.settle(t, p)
 	return t.finish()
 }
 
-// stage notes what the present update says of a prefix.
-func (t *Table) stage(prefix netip.Prefix, c claim) {
+// stage notes what the present update says of a prefix, by its place in Table.said.
+func (t *Table) stage(prefix netip.Prefix, said int) {
 	switch prefix = prefix.Masked(); {
 	case !prefix.IsValid():
 	case prefix.Addr().Is4():
-		t.v4.claims = append(t.v4.claims, item[key4, claim]{key4Of(prefix), c})
+		t.v4.claims = append(t.v4.claims, item[key4, int]{key4Of(prefix), said})
 	default:
-		t.v6.claims = append(t.v6.claims, item[key6, claim]{key6Of(prefix), c})
+		t.v6.claims = append(t.v6.claims, item[key6, int]{key6Of(prefix), said})
 	}
 }
 
 // finish returns the changes, and gives back the memory that the table does not need any more.
 func (t *Table) finish() []Change {
 	t.sets = fit(t.sets, &t.peak)
-	t.paths = reuse(t.paths)[:0]
+	clear(t.said) // they hold sets
+	t.said, t.paths = reuse(t.said)[:0], reuse(t.paths)[:0]
 	changes := t.changes
 	t.changes = reuse(changes)[:0]
 	if len(changes) == 0 {
