@@ -87,7 +87,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		cfg:     cfg,
 		log:     log,
 		metrics: newMetrics(reg),
-		rib:     rib.New(rib.Config{AS: cfg.AS, AllowASIn: cfg.AllowASIn}),
+		rib:     rib.New(cfg.table()),
 		uplinks: map[string]*uplink{},
 		pending: map[netip.Prefix]kernel.Route{},
 		faults:  map[string]string{},

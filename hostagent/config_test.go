@@ -27,6 +27,14 @@ announce[2]: "10.0.1.1/24" is not allowed: bits are set behind the prefix; 10.0.
 announce[3]: "fe80::/64" is not allowed: a global unicast prefix is wanted`},
 		{"router ID", func(c *Config) { c.RouterID = netip.MustParseAddr("c0d1::1") }, `router_id: "c0d1::1" is not allowed: an IPv4 address is wanted, not 0.0.0.0`},
 		{"allowas_in", func(c *Config) { c.AllowASIn = 11 }, "allowas_in: 11 is not allowed: 0 to 10"},
+		{"import, good", func(c *Config) {
+			c.Import = []ImportRule{{Uplinks: []string{"eth*"}, MaxASPath: 3, Reject: true}, {LocalPref: new(uint32(0))}, {}}
+		}, ""},
+		{"import", func(c *Config) {
+			c.Import = []ImportRule{{}, {Uplinks: []string{"eth0", "lo"}, MaxASPath: -1, Reject: true, LocalPref: new(uint32(50))}}
+		}, `import[1].uplinks[1]: "lo" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted
+import[1].max_as_path: -1 is not allowed: 1 or more, or 0 for any length
+import[1].local_pref: not allowed beside reject: what is rejected has no local preference`},
 		{"hold time", func(c *Config) { c.HoldTime = 1500 * time.Millisecond }, "hold_time: 1.5s is not allowed: whole seconds from 3s to 65535s"},
 		{"socket", func(c *Config) { c.Socket = "" }, "socket: missing; the path of a unix socket is wanted"},
 	}
