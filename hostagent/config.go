@@ -58,7 +58,9 @@ const loopback = "loopback"
 func (c *Config) Validate(report func(key, problem string)) {
 	// RFC 7607: 0 is reserved. RFC 7300: so are the last of both ranges.
 	// RFC 6793: 23456 stands for numbers that do not fit.
-	if reserved := []uint32{0, 23456, 65535, 4294967295}; slices.Contains(reserved, c.AS) {
+	if c.AS == 0 {
+		report("as", "missing; 1 to 4294967294 without 23456 and 65535 is wanted")
+	} else if reserved := []uint32{23456, 65535, 4294967295}; slices.Contains(reserved, c.AS) {
 		report("as", fmt.Sprintf("%d is not allowed: 1 to 4294967294 without 23456 and 65535", c.AS))
 	}
 	if c.RouterID.IsValid() && (!c.RouterID.Is4() || c.RouterID.IsUnspecified()) {

@@ -18,7 +18,7 @@ func TestValidate(t *testing.T) {
 		want string // a line a problem
 	}{
 		{"good", func(*Config) {}, ""},
-		{"AS 0", func(c *Config) { c.AS = 0 }, "as: 0 is not allowed: 1 to 4294967294 without 23456 and 65535"},
+		{"AS 0", func(c *Config) { c.AS = 0 }, "as: missing; 1 to 4294967294 without 23456 and 65535 is wanted"},
 		{"AS_TRANS", func(c *Config) { c.AS = 23456 }, "as: 23456 is not allowed: 1 to 4294967294 without 23456 and 65535"},
 		{"no uplinks", func(c *Config) { c.Uplinks = nil }, `uplinks: missing; interface names or patterns are wanted, such as ["eth*"]`},
 		{"bad pattern", func(c *Config) { c.Uplinks = []string{"eth0", "eth["} }, `uplinks[1]: "eth[" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted`},
