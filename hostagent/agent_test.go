@@ -60,9 +60,9 @@ func TestLossOfASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "discover eth0")
 		w.session(leaf2, bgp.Idle)
-		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via")
+		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via", "discover eth1")
 		w.announces(leaf1, 65001, "10.0.2.2/32") // late news of a session that is gone
 		w.expect(t)
 	})
@@ -71,7 +71,7 @@ func TestLossOfASession(t *testing.T) {
 func TestNewsThatChangeNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.hear(leaf1)
 		w.session(leaf1, bgp.Established)
 		w.announces(leaf1, 65001, "10.0.2.2/32")
@@ -87,7 +87,7 @@ func TestAnotherRouterOnTheLink(t *testing.T) {
 		w.hear(other)
 		w.expect(t) // a working session is never given up for it
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0", "discover eth0")
 		w.hear(leaf1)
 		w.expect(t) // it has just been given its chance
 		time.Sleep(leafTrial)
@@ -102,7 +102,7 @@ func TestFirstRouterComesBackByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.hear(other)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0", "discover eth0")
 		w.repair(w.ctx)
 		w.expect(t)
 		time.Sleep(leafTrial)
@@ -112,7 +112,7 @@ func TestFirstRouterComesBackByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.session(leaf1, bgp.Idle) // and the other one has been silent since
 		w.repair(w.ctx)
-		w.expect(t, "lost fe80::1%eth0")
+		w.expect(t, "lost fe80::1%eth0", "discover eth0")
 	})
 }
 
@@ -170,7 +170,7 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 		w := bothLeaves(t)
 		w.broken = true
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0")
+		w.expect(t, "lost fe80::1%eth0", "discover eth0")
 		for range 2 {
 			if n := strings.Count(w.log.String(), "no buffer space"); n != 1 {
 				t.Errorf("told %d times", n)
@@ -202,7 +202,7 @@ func TestWhatOthersUndo(t *testing.T) {
 		}
 		w.damaged = true
 		w.state.Removals++ // an address that is back already
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
 	})
 }
@@ -232,7 +232,7 @@ func TestHealth(t *testing.T) {
 				t.Errorf("health: %v, want %q", err, want)
 			}
 		}
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		expect("no uplink has a session: ens1: interface does not exist")
 		w.link("ens1", false, 0)
 		w.link("eth0", true, 0)
@@ -257,7 +257,7 @@ func TestNewsThatEndAreNoError(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			w.loop(ctx, w.group, links, news)
+			w.loop(ctx, links, news)
 		}()
 		synctest.Wait()
 		select {
@@ -304,13 +304,13 @@ func TestKernelParametersOfNewLinks(t *testing.T) {
 		for _, name := range []string{"eth0", "eth1"} {
 			w.state.Links[name] = kernel.Link{Name: name, Index: 2}
 		}
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.link("eth0", true, 0)
 		if len(w.prepared) != 1 {
 			t.Errorf("parameters set %d times for links that are new together", len(w.prepared))
 		}
 		w.state.Links["eth1"] = kernel.Link{Name: "eth1", Index: 7} // made anew, unseen
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		if diff := cmp.Diff([]string{"eth0 eth1", "eth0 eth1"}, w.prepared); diff != "" {
 			t.Errorf("parameters set for (-want +got):\n%s", diff)
 		}

@@ -27,7 +27,6 @@ import (
 type world struct {
 	*Agent
 	ctx   context.Context
-	group *errgroup.Group
 	state kernel.State
 
 	broken  bool // the kernel and BGP refuse orders
@@ -47,9 +46,10 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	group, ctx := errgroup.WithContext(ctx)
 	cfg := DefaultConfig()
 	cfg.AS, cfg.Uplinks, cfg.RouterID = 64512, uplinks, netip.MustParseAddr("10.0.1.1")
-	w := &world{ctx: ctx, group: group, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
+	w := &world{ctx: ctx, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
 	w.registry = prometheus.NewRegistry()
 	w.Agent = New(cfg, slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
+	w.group = group
 	w.fib, w.auditor, w.bgp = w, w, w
 	w.sysctls = func(uplinks []string) ([]string, error) {
 		slices.Sort(uplinks)
@@ -153,13 +153,13 @@ func (w *world) link(name string, up bool, losses uint64) {
 	l := kernel.Link{Name: name, Index: 2, Up: up, Losses: losses}
 	l.LinkLocal = netip.MustParseAddr("fe80::a").WithZone(name)
 	w.state.Links[name] = l
-	w.onKernel(w.ctx, w.group, w.state)
+	w.onKernel(w.ctx, w.state)
 	synctest.Wait()
 }
 
 func (w *world) unplug(name string) {
 	delete(w.state.Links, name)
-	w.onKernel(w.ctx, w.group, w.state)
+	w.onKernel(w.ctx, w.state)
 }
 
 func (w *world) addresses(prefixes ...string) {
@@ -167,7 +167,7 @@ func (w *world) addresses(prefixes ...string) {
 	for _, p := range prefixes {
 		w.state.Loopback = append(w.state.Loopback, netip.MustParsePrefix(p))
 	}
-	w.onKernel(w.ctx, w.group, w.state)
+	w.onKernel(w.ctx, w.state)
 }
 
 func (w *world) hear(leaf string) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"lastmile/lab/frr"
 )
@@ -162,10 +161,4 @@ func (f *Fabric) StopHost(server string) error {
 		return fmt.Errorf("%s: no daemon of ours runs there", server)
 	}
 	return host.Stop()
-}
-
-// tail returns the last line of a text.
-func tail(text string) string {
-	text = strings.TrimSpace(text)
-	return text[strings.LastIndexByte(text, '\n')+1:]
 }

@@ -68,6 +68,9 @@ func TestFailoverVerdict(t *testing.T) {
 			want := failoverFigures{
 				Sent: 400, LostBefore: tt.before, LostOut: tt.out, LostBack: tt.back, OutSeconds: 0.02, BackSeconds: 0.5,
 			}
+			if said := strings.Contains(out.seen, "before"); said != (tt.before > 0) {
+				t.Errorf("%d probes lost before, seen: %s", tt.before, out.seen)
+			}
 			if diff := cmp.Diff(want, out.figures); diff != "" || out.holds != tt.holds {
 				t.Errorf("holds: %v, want %v; figures (-want +got):\n%s", out.holds, tt.holds, diff)
 			}

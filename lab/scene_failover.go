@@ -108,12 +108,12 @@ func (t flap) judge(probes []probe) outcome {
 	}
 	// More than a second of probes is no failover but an outage.
 	holds := g.LostBefore == 0 && g.LostOut < 100 && g.LostBack == 0
-	return outcome{
-		holds: holds,
-		seen: fmt.Sprintf("%d of %d probes lost out, %d back; short path again after %.1f s",
-			g.LostOut, g.Sent, g.LostBack, g.BackSeconds),
-		figures: g,
+	seen := fmt.Sprintf("%d of %d probes lost out, %d back; short path again after %.1f s",
+		g.LostOut, g.Sent, g.LostBack, g.BackSeconds)
+	if g.LostBefore > 0 {
+		seen += fmt.Sprintf("; %d lost before anything happened", g.LostBefore)
 	}
+	return outcome{holds: holds, seen: seen, figures: g}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +38,7 @@ type Agent struct {
 	applied     plan                     // what the last commit should have changed
 	commitPause backoff
 	commitAfter time.Time         // no commit before
-	warned      map[string]string // last warning by RPC
+	warned      map[string]string // last warnings by RPC
 }
 
 // health is what Health looks at.
@@ -92,6 +93,7 @@ func (a *Agent) setHealth(change func(*health)) {
 func (a *Agent) Run(ctx context.Context, ready func()) error {
 	ready()
 	redial := backoff{first: time.Second, most: 15 * time.Second}
+	logged := "" // a leaf that stays away is one line
 	for {
 		before := a.health.Load().polled
 		err := a.session(ctx)
@@ -100,11 +102,15 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		}
 		if a.health.Load().polled != before {
 			redial.reset()
+			logged = ""
 		}
 		a.absent, a.applied = nil, plan{} // the leaf may be rebooting
 		a.setHealth(func(h *health) { h.poll = err })
 		pause := redial.pause()
-		a.log.Warn("no session with the leaf", "err", err, "retry", pause.Round(time.Millisecond))
+		if err.Error() != logged {
+			logged = err.Error()
+			a.log.Warn("no session with the leaf", "err", err, "retry", pause.Round(time.Millisecond))
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -197,6 +203,9 @@ func (a *Agent) pollFailed(err error) {
 func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	outcome, err := l.commit(ctx, junos.Change{Add: p.add, Remove: p.remove})
 	a.metrics.committed(outcome, err, p)
+	if ctx.Err() != nil && outcome != junos.Applied {
+		return err // we were told to stop: the next run looks it up
+	}
 	if outcome != junos.Applied {
 		a.commitFailed(fmt.Errorf("commit %s: %w", outcome, err))
 		return err
@@ -259,10 +268,8 @@ func (a *Agent) logRefusals(refused map[netip.Addr]refusal) {
 func (a *Agent) traceRPC(t junos.Trace) {
 	a.metrics.rpcs.WithLabelValues(t.RPC).Observe(t.Took.Seconds())
 	a.log.Debug("rpc", "rpc", t.RPC, "took", t.Took, "err", t.Err)
-	for _, warning := range t.Warnings {
-		if a.warned[t.RPC] != warning {
-			a.warned[t.RPC] = warning
-			a.log.Info("leaf warned", "rpc", t.RPC, "warning", warning)
-		}
+	if warnings := strings.Join(t.Warnings, "; "); warnings != "" && a.warned[t.RPC] != warnings {
+		a.warned[t.RPC] = warnings
+		a.log.Info("leaf warned", "rpc", t.RPC, "warnings", warnings)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,127 +19,6 @@ import (
 
 	"lastmile/switchagent/junos"
 )
-
-// fakeLeaf is a switch whose commits take a third of a second and may go wrong.
-type fakeLeaf struct {
-	order     sync.Mutex // held by nobody for long: it orders what the test writes and the agent reads
-	neighbors map[netip.Addr]junos.Neighbor
-	stanzas   map[netip.Addr]junos.Stanza
-	deaf      bool                // its neighbour table is empty
-	up        map[netip.Addr]bool // Established
-	broken    error               // of every read
-	lost      bool                // the session has ended, until it is dialled anew
-	noDial    error
-	outcomes  []func(*fakeLeaf, junos.Change) (junos.Outcome, error) // of the next commits
-
-	commits []junos.Change
-	times   []time.Time // of the commits
-	dials   int
-	closed  int
-}
-
-var errGone = fmt.Errorf("%w: connection reset", junos.ErrLost)
-
-func newFakeLeaf() *fakeLeaf {
-	return &fakeLeaf{
-		neighbors: map[netip.Addr]junos.Neighbor{}, stanzas: map[netip.Addr]junos.Stanza{}, up: map[netip.Addr]bool{},
-	}
-}
-
-func (f *fakeLeaf) plug(peers ...netip.Addr) {
-	for _, p := range peers {
-		f.neighbors[p] = router(p)
-	}
-}
-
-func (f *fakeLeaf) reboot() {
-	clear(f.stanzas)
-	clear(f.up)
-}
-
-func (f *fakeLeaf) sync() {
-	f.order.Lock()
-	defer f.order.Unlock()
-}
-
-func (f *fakeLeaf) dial(context.Context) (leaf, error) {
-	f.sync()
-	f.dials++
-	f.lost = false
-	return f, f.noDial
-}
-
-func (f *fakeLeaf) read() error {
-	if f.lost {
-		return errGone
-	}
-	return f.broken
-}
-
-func (f *fakeLeaf) tables(context.Context) (tables, error) {
-	f.sync()
-	return tables{
-		neighbors: f.table(), stanzas: slices.Collect(maps.Values(f.stanzas)),
-	}, f.read()
-}
-
-// table is empty when all neighbours are gone, the spine with them.
-func (f *fakeLeaf) table() []junos.Neighbor {
-	if f.deaf {
-		return nil
-	}
-	return append(slices.Collect(maps.Values(f.neighbors)), spine)
-}
-
-func (f *fakeLeaf) guards(context.Context) (guards, error) {
-	f.sync()
-	g := free()
-	for p := range f.up {
-		g.sessions = append(g.sessions, junos.Session{Peer: p, State: "Established"})
-	}
-	return g, f.read()
-}
-
-func (f *fakeLeaf) commit(_ context.Context, change junos.Change) (junos.Outcome, error) {
-	time.Sleep(time.Second / 3) // in synctest's time
-	f.sync()
-	f.commits = append(f.commits, change)
-	f.times = append(f.times, time.Now())
-	do := applied
-	if len(f.outcomes) > 0 {
-		do, f.outcomes = f.outcomes[0], f.outcomes[1:]
-	}
-	return do(f, change)
-}
-
-func (f *fakeLeaf) Close() error {
-	f.closed++
-	return nil
-}
-
-func applied(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
-	for _, s := range change.Remove {
-		delete(f.stanzas, s.Peer)
-	}
-	for _, s := range change.Add {
-		f.stanzas[s.Peer] = s
-		f.up[s.Peer] = true
-	}
-	return junos.Applied, nil
-}
-
-func refused(*fakeLeaf, junos.Change) (junos.Outcome, error) {
-	return junos.Refused, fmt.Errorf("%w: locked by admin", junos.ErrLocked)
-}
-
-// appliedAndLost is a commit whose reply never came.
-func appliedAndLost(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
-	applied(f, change)
-	f.lost = true
-	return junos.Unknown, errGone
-}
-
-func confirmedOnly(*fakeLeaf, junos.Change) (junos.Outcome, error) { return junos.Applied, nil }
 
 // running is an agent on a fake leaf in synctest's time.
 type running struct {
@@ -345,6 +223,43 @@ func TestLostCommitReplyIsLookedUp(t *testing.T) {
 	})
 }
 
+// TestRebootRightAfterACommit: that the instance is empty is no fault of the commit.
+func TestRebootRightAfterACommit(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){func(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
+		applied(f, change)
+		f.reboot()
+		f.lost = true
+		return junos.Applied, nil
+	}}
+	run(t, f, func(t *testing.T, a running) {
+		a.after(time.Minute)
+		a.want(t, 2, peer(1, 1))
+		if strings.Contains(a.log.String(), "commit failed") {
+			t.Errorf("logged:\n%s", a.log)
+		}
+	})
+}
+
+// TestLossDuringACommitBeginsTheHoldDownAnew: the leaf may be rebooting.
+func TestLossDuringACommitBeginsTheHoldDownAnew(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	run(t, f, func(t *testing.T, a running) {
+		a.after(10 * time.Second)
+		clear(f.neighbors)
+		clear(f.up)
+		a.after(50 * time.Second)
+		f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){appliedAndLost}
+		f.plug(peer(2, 2))
+		a.after(55 * time.Second)
+		a.want(t, 2, peer(1, 1), peer(2, 2))
+		a.after(10 * time.Second)
+		a.want(t, 3, peer(2, 2))
+	})
+}
+
 func TestCommitThatDoesNothing(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1))
@@ -392,16 +307,65 @@ func TestDuplicateIsLoggedOnceAndCounted(t *testing.T) {
 	})
 }
 
-func TestTraceRPC(t *testing.T) {
+func TestOrdinaryHostsAreNoNews(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1), peer(2, 2))
+	f.neighbors[peer(1, 1)] = with(router(peer(1, 1)), func(n *junos.Neighbor) { n.Router = false })
+	f.neighbors[peer(2, 2)] = with(router(peer(2, 2)), func(n *junos.Neighbor) { n.MAC = "" })
+	run(t, f, func(t *testing.T, a running) {
+		a.after(time.Minute)
+		a.want(t, 0)
+		if strings.Contains(a.log.String(), "refused") {
+			t.Errorf("logged:\n%s", a.log)
+		}
+	})
+}
+
+func TestWarningsAreLoggedWhenTheyAreNew(t *testing.T) {
 	var log bytes.Buffer
 	a := New(testConfig(), slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
 	for range 3 {
-		a.traceRPC(junos.Trace{RPC: "commit-configuration", Took: 2 * time.Second, Warnings: []string{"license missing"}})
+		a.traceRPC(junos.Trace{RPC: "commit-configuration", Took: 2 * time.Second, Warnings: []string{"license missing", "old syntax"}})
 	}
-	if n := strings.Count(log.String(), "license missing"); n != 1 {
-		t.Errorf("logged %d times:\n%s", n, log.String())
+	a.traceRPC(junos.Trace{RPC: "commit-configuration", Warnings: []string{"old syntax"}})
+	for text, want := range map[string]int{"license missing": 1, "old syntax": 2} {
+		if n := strings.Count(log.String(), text); n != want {
+			t.Errorf("%s: logged %d times, want %d:\n%s", text, n, want, log.String())
+		}
 	}
 	if n := testutil.CollectAndCount(a.metrics.rpcs); n != 1 {
 		t.Errorf("%d histograms", n)
+	}
+}
+
+func TestDeadLeafIsLoggedOnce(t *testing.T) {
+	f := newFakeLeaf()
+	f.noDial = errors.New("no route to host")
+	run(t, f, func(t *testing.T, a running) {
+		a.after(10 * time.Minute)
+		f.noDial = errors.New("connection refused")
+		a.after(10 * time.Minute)
+		if n := strings.Count(a.log.String(), "no session with the leaf"); n != 2 {
+			t.Errorf("two states, logged %d times:\n%s", n, a.log)
+		}
+		f.noDial, f.closed = nil, f.dials
+		a.after(time.Minute)
+		f.noDial, f.lost = errors.New("connection refused"), true // lost, and then refused again
+		a.after(10 * time.Minute)
+		if n := strings.Count(a.log.String(), "no session with the leaf"); n != 4 {
+			t.Errorf("four states, logged %d times:\n%s", n, a.log)
+		}
+	})
+}
+
+// TestStopDuringACommit: what becomes of it is looked up by the next run; nothing has failed.
+func TestStopDuringACommit(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){appliedAndLost}
+	var log *bytes.Buffer
+	run(t, f, func(_ *testing.T, a running) { log = a.log }) // which ends while the commit is under way
+	if len(f.commits) != 1 || strings.Contains(log.String(), "commit failed") {
+		t.Errorf("%d commits; logged:\n%s", len(f.commits), log)
 	}
 }

@@ -73,6 +73,9 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if g.sessions, err = d.Sessions(ctx); err != nil {
 		return guards{}, err
 	}
+	if g.static, err = d.StaticStanzas(ctx); err != nil {
+		return guards{}, err
+	}
 	if g.interfaces, err = d.Interfaces(ctx); err != nil {
 		return guards{}, err
 	}

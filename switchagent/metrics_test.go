@@ -1,12 +1,14 @@
 package switchagent
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -96,4 +98,37 @@ switchagent_neighbors{state="unreachable"} 0
 			t.Errorf("%v, want %v", got, want)
 		}
 	}
+}
+
+// TestMetricsOfASession tells a story and reads it from the counters.
+func TestMetricsOfASession(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1), peer(2, 2))
+	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){refused}
+	run(t, f, func(t *testing.T, a running) {
+		want := func(name string, c prometheus.Collector, want float64) {
+			t.Helper()
+			if got := testutil.ToFloat64(c); got != want {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		}
+		m := a.metrics
+		a.after(10 * time.Second)
+		want("commits locked", m.commits.WithLabelValues(resultLocked), 1)
+		want("commits applied", m.commits.WithLabelValues(junos.Applied.String()), 1)
+		want("adds", m.changes.WithLabelValues("add"), 2)
+		want("session up", m.up, 1)
+		clear(f.neighbors)
+		clear(f.up)
+		a.after(70 * time.Second)
+		want("removes", m.changes.WithLabelValues("remove"), 2)
+		f.lost, f.noDial = true, errors.New("connection refused")
+		a.after(2100 * time.Millisecond) // a poll, and no dial that succeeds
+		want("session up", m.up, 0)
+		want("polls lost", m.polls.WithLabelValues(resultLost), 1)
+		f.noDial, f.closed = nil, f.dials
+		a.after(time.Minute)
+		want("session up", m.up, 1)
+		want("dials", m.dials.WithLabelValues(resultOK), 2)
+	})
 }

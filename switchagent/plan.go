@@ -19,6 +19,7 @@ type tables struct {
 // guards is what else must be known before anything is changed.
 type guards struct {
 	sessions   []junos.Session
+	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
 	interfaces map[string][]netip.Prefix
 }
 
@@ -181,7 +182,8 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 			return addressed
 		}
 	}
-	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) {
+	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
+		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
 		return foreign
 	}
 	return ""
@@ -191,7 +193,7 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 // routing daemon, and what it does not say is not known.
 func (g guards) mayRemove(s junos.Stanza) bool {
 	return len(g.sessions) > 0 && !slices.ContainsFunc(g.sessions, func(session junos.Session) bool {
-		return same(session.Peer, s.Peer) && session.Established()
+		return same(session.Peer, s.Peer) && !session.Down()
 	})
 }
 
@@ -204,17 +206,18 @@ func same(listed, peer netip.Addr) bool {
 
 // missing is what a commit of the plan should have done to the stanzas and has not.
 func (p plan) missing(stanzas []junos.Stanza) (peers []netip.Addr) {
-	there := map[netip.Addr]bool{}
+	place := func(s junos.Stanza) junos.Stanza { return junos.Stanza{Group: s.Group, Peer: s.Peer} }
+	there := map[junos.Stanza]bool{}
 	for _, s := range stanzas {
-		there[s.Peer] = true
+		there[place(s)] = true
 	}
 	for _, s := range p.add {
-		if !there[s.Peer] {
+		if !there[place(s)] {
 			peers = append(peers, s.Peer)
 		}
 	}
 	for _, s := range p.remove {
-		if there[s.Peer] {
+		if there[place(s)] {
 			peers = append(peers, s.Peer)
 		}
 	}

@@ -138,6 +138,9 @@ func TestPlanAdds(t *testing.T) {
 		{"peer of somebody else on another port", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
 			g.sessions = append(g.sessions, junos.Session{Peer: peer(1, 2), State: "Idle"})
 		}, "+fe80::1%ge-0/0/1.0"},
+		{"peer of somebody else, bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 1))}}, func(g *guards) {
+			g.sessions, g.static = nil, []junos.Stanza{{Group: "other", Peer: netip.MustParseAddr("fe80::1")}}
+		}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
 		{"bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) { g.sessions = nil }, "+fe80::1%ge-0/0/1.0"},
 	}
 	for _, tt := range tests {
@@ -188,6 +191,7 @@ func TestPlanRemoves(t *testing.T) {
 		{"long ago, but one poll only", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-time.Hour), 1}}, free(down), "~fe80::1%ge-0/0/1.0"},
 		{"established", gone, long, free(up), "~fe80::1%ge-0/0/1.0"},
 		{"established, listed with its interface", gone, long, free(junos.Session{Peer: peer(1, 1), State: "Establ"}), "~fe80::1%ge-0/0/1.0"},
+		{"in a state that nobody knows", gone, long, free(junos.Session{Peer: peer(1, 1), State: "0/0/0/0"}), "~fe80::1%ge-0/0/1.0"},
 		{"another is established", gone, long, free(junos.Session{Peer: peer(1, 2), State: "Established"}), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"not listed", gone, long, free(), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"nothing listed", gone, long, guards{interfaces: free().interfaces}, "~fe80::1%ge-0/0/1.0"},
@@ -221,5 +225,14 @@ func TestPlanMissing(t *testing.T) {
 	got := p.missing([]junos.Stanza{stanza(peer(1, 1)), stanza(peer(3, 1))})
 	if want := []netip.Addr{peer(2, 1), peer(3, 1)}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	elsewhere := stanza(peer(1, 1))
+	elsewhere.Group = "old"
+	moved := plan{add: []junos.Stanza{stanza(peer(1, 1))}, remove: []junos.Stanza{elsewhere}}
+	if got := moved.missing([]junos.Stanza{stanza(peer(1, 1))}); len(got) != 0 {
+		t.Errorf("it is in the new group only, but %v is missing", got)
+	}
+	if got := moved.missing([]junos.Stanza{elsewhere}); len(got) != 2 {
+		t.Errorf("it is in the old group only, and missing is %v", got)
 	}
 }

@@ -25,7 +25,7 @@ var (
 	leaf1  = netip.MustParseAddr("fe80::1%eth1")
 )
 
-func newNS(t *testing.T, label string) *netns.NS {
+func newNS(t testing.TB, label string) *netns.NS {
 	t.Helper()
 	ns := netns.ForTest(t, label)
 	// The addresses are ours to choose: no link-local by itself.
@@ -36,7 +36,7 @@ func newNS(t *testing.T, label string) *netns.NS {
 }
 
 // connect joins the server's interface to the leaf's.
-func connect(t *testing.T, host *netns.NS, eth string, leaf *netns.NS, swp string) {
+func connect(t testing.TB, host *netns.NS, eth string, leaf *netns.NS, swp string) {
 	t.Helper()
 	if err := netns.Veth(host, eth, leaf, swp); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func connect(t *testing.T, host *netns.NS, eth string, leaf *netns.NS, swp strin
 
 // startLeaf runs FRR in AS as, with a neighbour statement for each of
 // neighbors, announcing 10.9.0.0/24 and 2001:db8:9::/48.
-func startLeaf(t *testing.T, ns *netns.NS, as int, neighbors ...string) *frr.Router {
+func startLeaf(t testing.TB, ns *netns.NS, as int, neighbors ...string) *frr.Router {
 	t.Helper()
 	text := fmt.Sprintf(`router bgp %d
  bgp router-id 10.255.255.1
@@ -160,7 +160,7 @@ func awaitLearned(t *testing.T, r *frr.Router, family string, want ...string) {
 
 // advertise sends one router advertisement, which is what an unnumbered leaf
 // waits for.
-func advertise(t *testing.T, ns *netns.NS, link string) {
+func advertise(t testing.TB, ns *netns.NS, link string) {
 	t.Helper()
 	err := ns.Do(func() error {
 		ifi, err := net.InterfaceByName(link)

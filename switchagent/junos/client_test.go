@@ -23,11 +23,15 @@ type device struct {
 	t       testing.TB
 	replies map[string][]string
 	asked   []string // bodies of the calls
+	patient []string // names of those that may be silent for minutes
 	dead    error
 }
 
 func (d *device) Call(_ context.Context, c netconf.Call) (netconf.Reply, error) {
 	d.asked = append(d.asked, c.Body)
+	if c.Slow && c.Timeout >= time.Minute {
+		d.patient = append(d.patient, c.Name())
+	}
 	list := d.replies[c.Name()]
 	if len(list) == 0 {
 		d.t.Errorf("unexpected call %s", c.Body)
@@ -57,9 +61,13 @@ func (d *device) Call(_ context.Context, c netconf.Call) (netconf.Reply, error) 
 	return reply, err
 }
 
-func (d *device) ID() int      { return 19313 }
-func (d *device) Err() error   { return d.dead }
-func (d *device) Close() error { return nil }
+func (d *device) ID() int    { return 19313 }
+func (d *device) Err() error { return d.dead }
+
+func (d *device) Close() error {
+	d.dead = errors.New("session was closed")
+	return nil
+}
 
 func (d *device) client() *Client { return &Client{session: d, trace: func(Trace) {}} }
 
@@ -135,9 +143,14 @@ func TestSessions(t *testing.T) {
 	}, got, err)
 	got, err = one(t, map[string]string{"get-bgp-summary-information": "<output>BGP is not running</output>"}).Sessions(t.Context())
 	check(t, []Session(nil), got, err)
-	for state, want := range map[string]bool{"Established": true, "Establ": true, "OpenConfirm": false, "": false} {
-		if (Session{State: state}).Established() != want {
-			t.Errorf("%q counts as established: %v", state, !want)
+	for _, state := range []string{"Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "active"} {
+		if !(Session{State: state}).Down() {
+			t.Errorf("%q does not count as down", state)
+		}
+	}
+	for _, state := range []string{"Established", "Establ", "", "1/2/2/0", "Idle?"} { // down only if it says so
+		if (Session{State: state}).Down() {
+			t.Errorf("%q counts as down", state)
 		}
 	}
 }

@@ -48,33 +48,23 @@ func (s Stanza) Validate() error {
 // Stanzas reads the link-local BGP neighbours that are committed in the ephemeral instance.
 // Neighbours of other kinds and those inside routing instances are not reported.
 func (c *Client) Stanzas(ctx context.Context, instance string) ([]Stanza, error) {
+	return c.stanzas(ctx, fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(instance)))
+}
+
+// StaticStanzas reads the same of the committed static configuration, whether or not the routing
+// daemon has read it yet.
+func (c *Client) StaticStanzas(ctx context.Context) ([]Stanza, error) {
+	return c.stanzas(ctx, `<get-configuration database="committed" inherit="inherit" format="xml"><configuration><protocols>`+
+		`<bgp/></protocols></configuration></get-configuration>`)
+}
+
+func (c *Client) stanzas(ctx context.Context, body string) ([]Stanza, error) {
 	var stanzas []Stanza
-	body := fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(instance))
 	_, err := c.call(ctx, netconf.Call{Body: body, Elements: elements{
 		"configuration": func(decode func(any) error) error {
-			var config struct {
-				Groups []struct {
-					Name      text `xml:"name"`
-					Neighbors []struct {
-						Name        text `xml:"name"`
-						Interface   text `xml:"local-interface"`
-						Description text `xml:"description"`
-					} `xml:"neighbor"`
-				} `xml:"protocols>bgp>group"`
-			}
+			var config bgpConfiguration
 			err := decode(&config)
-			for _, group := range config.Groups {
-				for _, n := range group.Neighbors {
-					peer, ok := n.Name.addr()
-					if !ok || !peer.Is6() || !peer.IsLinkLocalUnicast() {
-						continue
-					}
-					if n.Interface != "" { // else the key may hold it, from 20.4R1 on
-						peer = peer.WithZone(n.Interface.logical())
-					}
-					stanzas = append(stanzas, Stanza{Group: string(group.Name), Peer: peer, Description: string(n.Description), Key: string(n.Name)})
-				}
-			}
+			stanzas = append(stanzas, config.stanzas()...)
 			return err
 		},
 	}})
@@ -82,6 +72,33 @@ func (c *Client) Stanzas(ctx context.Context, instance string) ([]Stanza, error)
 		return nil, err
 	}
 	return stanzas, nil
+}
+
+type bgpConfiguration struct {
+	Groups []struct {
+		Name      text `xml:"name"`
+		Neighbors []struct {
+			Name        text `xml:"name"`
+			Interface   text `xml:"local-interface"`
+			Description text `xml:"description"`
+		} `xml:"neighbor"`
+	} `xml:"protocols>bgp>group"`
+}
+
+func (c bgpConfiguration) stanzas() (stanzas []Stanza) {
+	for _, group := range c.Groups {
+		for _, n := range group.Neighbors {
+			peer, ok := n.Name.addr()
+			if !ok || !peer.Is6() || !peer.IsLinkLocalUnicast() {
+				continue
+			}
+			if n.Interface != "" { // else the key may hold it, from 20.4R1 on
+				peer = peer.WithZone(n.Interface.logical())
+			}
+			stanzas = append(stanzas, Stanza{Group: string(group.Name), Peer: peer, Description: string(n.Description), Key: string(n.Name)})
+		}
+	}
+	return stanzas
 }
 
 // CheckInstance says whether the ephemeral instance is configured. On some releases opening an
@@ -135,8 +152,9 @@ type Change struct {
 const commitTimeout = 5 * time.Minute
 
 // Commit makes one change in the ephemeral instance: check that it is there, open, load, commit,
-// close. The error is nil if and only if the outcome is Applied. The exclusive lock on the instance that the switch gives
-// with the open is always given back, at the latest with the session.
+// close. The error is nil if and only if the outcome is Applied. The exclusive lock on the
+// instance that the switch gives with the open is always given back: an instance that cannot be
+// closed ends the session.
 func (c *Client) Commit(ctx context.Context, instance string, change Change) (Outcome, error) {
 	load, err := change.load()
 	if err != nil {
@@ -153,9 +171,11 @@ func (c *Client) Commit(ctx context.Context, instance string, change Change) (Ou
 	if errors.Is(err, ErrLost) {
 		return outcome, err
 	}
-	// An error of the close changes nothing about the commit: it was traced, and if the session
-	// is lost the next call says so.
-	c.call(ctx, netconf.Call{Body: "<close-configuration/>"})
+	// An error of the close changes nothing about the commit, but the instance would stay open and
+	// locked, with what was loaded in it. It ends with the session; the next call says so.
+	if _, closeErr := c.call(ctx, netconf.Call{Body: "<close-configuration/>"}); closeErr != nil {
+		c.session.Close()
+	}
 	return outcome, err
 }
 

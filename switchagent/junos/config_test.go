@@ -20,7 +20,15 @@ func TestStanzas(t *testing.T) {
 	if want := `<get-configuration database="ephemeral" ephemeral-instance="last-mile_1" format="xml"/>`; d.asked[0] != want {
 		t.Errorf("asked %s, want %s", d.asked[0], want)
 	}
-	for _, empty := range []string{"", "<configuration/>", "<configuration><protocols/></configuration>"} {
+	_, err = d.client().StaticStanzas(t.Context())
+	if err != nil || !strings.Contains(d.asked[1], `database="committed"`) {
+		t.Errorf("static ones: asked %s, %v", d.asked[1], err)
+	}
+	const neither = `<neighbor><name>169.254.0.1</name></neighbor><neighbor><name>2001:db8::1</name></neighbor><neighbor><name>x</name></neighbor>`
+	for _, empty := range []string{
+		"", "<configuration/>", "<configuration><protocols/></configuration>",
+		"<configuration><protocols><bgp><group><name>servers</name>" + neither + "</group></bgp></protocols></configuration>",
+	} {
 		got, err := one(t, map[string]string{"get-configuration": empty}).Stanzas(t.Context(), "lastmile")
 		check(t, []Stanza(nil), got, err)
 	}
@@ -138,6 +146,26 @@ func TestCommitSends(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, d.asked[1:]); diff != "" {
 		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"commit-configuration"}, d.patient); diff != "" {
+		t.Errorf("waited long for (-want +got):\n%s", diff)
+	}
+}
+
+// TestInstanceThatStaysOpen: what was loaded must not be in anybody's next commit.
+func TestInstanceThatStaysOpen(t *testing.T) {
+	for _, commit := range []string{"<ok/>", refusal} {
+		d := &device{t: t, replies: map[string][]string{
+			"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
+			"commit-configuration": {commit}, "close-configuration": {refusal},
+		}}
+		outcome, err := d.client().Commit(t.Context(), "lastmile", change)
+		if want := map[string]Outcome{"<ok/>": Applied, refusal: Refused}[commit]; outcome != want || (err == nil) != (want == Applied) {
+			t.Errorf("commit answered %s: %s, %v, want %s", commit, outcome, err, want)
+		}
+		if d.dead == nil {
+			t.Errorf("commit answered %s: the session goes on with the instance open", commit)
+		}
 	}
 }
 

@@ -189,6 +189,10 @@ func (r *replyReader) open() (string, error) {
 	}
 }
 
+// maxDepth is far beyond Junos' tables: the decoder remembers every open element, which in 64 MB
+// of start tags is a gigabyte.
+const maxDepth = 100
+
 // walk reads from behind the start of the root element to its end.
 func (r *replyReader) walk() error {
 	for depth := 1; depth > 0; {
@@ -204,6 +208,9 @@ func (r *replyReader) walk() error {
 			}
 			if !consumed {
 				depth++
+			}
+			if depth > maxDepth {
+				return fmt.Errorf("%w: elements are nested more than %d deep", errReply, maxDepth)
 			}
 		case xml.EndElement:
 			depth--
@@ -222,7 +229,8 @@ func (r *replyReader) element(start xml.StartElement) (consumed bool, err error)
 	case "rpc-error":
 		return true, r.rpcError(start)
 	case "error", "warning":
-		if strings.Contains(start.Name.Space, "/xnm/") {
+		// A part of the namespace, or the prefix where none is declared.
+		if strings.Contains("/"+start.Name.Space+"/", "/xnm/") {
 			return true, r.xnmError(start)
 		}
 	case "ok", "commit-success", "commit-check-success", "load-success":

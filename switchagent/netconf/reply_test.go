@@ -57,6 +57,8 @@ func TestReadReply(t *testing.T) {
 		{name: "error without severity", in: fmt.Sprintf(wrapper, "<rpc-error><error-tag>lock-denied</error-tag></rpc-error>"), refused: "rpc-error lock-denied"},
 		{name: "xnm error", in: fmt.Sprintf(wrapper, `<xnm:error xmlns:xnm="http://xml.juniper.net/xnm/1.1/xnm"><source-daemon>dcd</source-daemon><edit-path>[edit x]</edit-path><message>bad</message></xnm:error>`), refused: "bad (at [edit x]) (from dcd)"},
 		{name: "xnm warning", in: fmt.Sprintf(wrapper, `<xnm:warning xmlns:xnm="http://xml.juniper.net/xnm/1.1/xnm"><message>w</message></xnm:warning><ok/>`), ok: true, warnings: "w"},
+		{name: "xnm error without declaration", in: fmt.Sprintf(wrapper, `<xnm:error><message>bad</message></xnm:error><ok/>`), refused: "bad"},
+		{name: "deep", in: fmt.Sprintf(wrapper, strings.Repeat("<a>", 1000)+strings.Repeat("</a>", 1000)), broken: true},
 		{name: "another element named error", in: fmt.Sprintf(wrapper, "<input><error>3</error></input><ok/>"), ok: true},
 		{name: "error without message-id", in: "<rpc-reply>" + nestedError + "</rpc-reply>", refused: "syntax error"},
 		{name: "no message-id", in: "<rpc-reply><ok/></rpc-reply>", broken: true},

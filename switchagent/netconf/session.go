@@ -76,8 +76,9 @@ func (s *Session) ID() int { return s.session.SessionID }
 // Err says why the session is dead; it is nil while calls can be made.
 func (s *Session) Err() error { return s.conn.failure() }
 
-// Call sends one operation and reads its reply. A *ReplyError leaves the session usable. Every
-// other error is the end of the session, and whether the operation took effect is unknown.
+// Call sends one operation and reads its reply. A *ReplyError leaves the session usable, and so
+// does a ctx that ends before anything is sent. Every other error is the end of the session, and
+// whether the operation took effect is unknown.
 func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
@@ -90,6 +91,9 @@ func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return Reply{}, fmt.Errorf("netconf %s: waiting for another call: %w", c.Name(), context.Cause(ctx))
+	}
+	if ctx.Err() != nil { // nothing was sent: the session goes on
+		return Reply{}, fmt.Errorf("netconf %s: %w", c.Name(), context.Cause(ctx))
 	}
 	if err := s.Err(); err != nil {
 		return Reply{}, fmt.Errorf("netconf %s: session is dead: %w", c.Name(), err)

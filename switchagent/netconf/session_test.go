@@ -222,6 +222,31 @@ func TestWaitingForATurnIsBounded(t *testing.T) {
 	}
 }
 
+// TestStoppedCallerSendsNothing: who was told to stop between load and commit commits nothing.
+func TestStoppedCallerSendsNothing(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	heard := make(chan string, 100)
+	s := dial(t, newServer(t, host).start(func(p *peer) {
+		p.hello(false)
+		for msg, id := p.receive(); msg != ""; msg, id = p.receive() {
+			heard <- msg
+			p.reply(id, "<ok/>")
+		}
+	}, host.PublicKey()))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // a select would choose by chance
+		if _, err := s.Call(ctx, Call{Body: "<commit-configuration/>"}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v, want %v", err, context.Canceled)
+		}
+	}
+	if _, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil {
+		t.Errorf("the session has suffered: %v", err)
+	} else if msg := <-heard; !strings.Contains(msg, "<x/>") {
+		t.Errorf("sent %s", msg)
+	}
+}
+
 func TestKeepaliveEndsADeadSession(t *testing.T) {
 	host := newSigner(t, "ed25519")
 	for _, mute := range []bool{true, false} {
