@@ -130,7 +130,8 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 			return err
 		}
 		s, err := bgp.New(bgp.Config{
-			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime, Log: a.log,
+			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
+			MaxPrefixes: bgp.DefaultMaxPrefixes, Log: a.log,
 		})
 		if err != nil {
 			return err

@@ -59,8 +59,8 @@ const (
 	mostLater    = 2 * time.Second
 	atFirst      = 10 * time.Second // since the peer was added, or a stable session fell
 	stable       = 2 * time.Second
-	// A peer with our own AS stays wrong until somebody configures it.
-	afterOwnAS = 30 * time.Second
+	// Some things stay wrong until somebody configures the peer.
+	whileWrong = 30 * time.Second
 )
 
 // pace says how long to wait before the next dial: a leaf that begins to take

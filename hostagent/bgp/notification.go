@@ -15,12 +15,19 @@ import (
 const (
 	errHeader    = 1
 	errOpen      = 2
+	errUpdate    = 3
 	errHoldTimer = 4
 	errFSM       = 5
 	errCease     = 6
 
 	subBadPeerAS = 2
 
+	subAttributeList     = 1
+	subUnrecognized      = 2
+	subOptionalAttribute = 9
+	subNetworkField      = 10
+
+	subTooManyPrefixes  = 1
 	subPeerDeconfigured = 3
 	subCollision        = 7
 )
@@ -50,6 +57,12 @@ func (n *notification) Error() string {
 	default:
 		return "notification sent: " + n.text()
 	}
+}
+
+// lasting says if the peer is likely to make us say the same again at once.
+func (n *notification) lasting() bool {
+	return n.code == errOpen && n.subcode == subBadPeerAS ||
+		n.code == errCease && n.subcode == subTooManyPrefixes
 }
 
 func notificationIn(m message) *notification {

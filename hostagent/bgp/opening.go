@@ -127,7 +127,7 @@ func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	ctx, end := context.WithCancelCause(p.ctx)
 	c := &connection{
 		peer: p.Peer, dialled: dialled, tcp: tcp, leaf: newFramer(tcp), machine: newMachineAddress(),
-		chosen: make(chan struct{}), end: end, state: OpenSent,
+		chosen: make(chan struct{}), updates: s.updates, end: end, state: OpenSent,
 	}
 	p.conns = append(p.conns, c)
 	now := time.Now()
@@ -210,9 +210,8 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 		s.enter(p, p.furthest(), now)
 	}
 	after := p.pace.ended(now, lasted)
-	var n *notification
-	if errors.As(err, &n) && n.code == errOpen && n.subcode == subBadPeerAS {
-		after = afterOwnAS
+	if n := lastWord(err); n != nil && n.lasting() {
+		after = whileWrong
 	}
 	p.dialAt = now.Add(after)
 	if p.waiting != nil && len(p.conns) == 1 {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
 // peer is what we know of one neighbour: the port on which it may reach us, and
@@ -17,7 +15,6 @@ import (
 type peer struct {
 	PeerState
 	extendedNextHop bool
-	endOfRIBFrom    []bgp.Family // families of the session whose marker has not come yet
 
 	ctx       context.Context // ends with the peer
 	end       context.CancelFunc
@@ -76,23 +73,13 @@ func (p *peer) enter(state State, now time.Time) bool {
 		return false
 	}
 	p.PeerState = PeerState{Peer: p.Peer, State: state, Since: now, Reason: p.Reason}
-	p.extendedNextHop, p.endOfRIBFrom = false, nil
+	p.extendedNextHop = false
 	if state == Established {
 		theirs := p.session().open
 		p.AS, p.RouterID = theirs.as, theirs.id
-		p.extendedNextHop, p.endOfRIBFrom = theirs.extendedNextHop, theirs.families()
+		p.extendedNextHop = theirs.extendedNextHop
 	}
 	return true
-}
-
-// endOfRIB reports if this marker was the last one missing.
-func (p *peer) endOfRIB(family bgp.Family) bool {
-	i := slices.Index(p.endOfRIBFrom, family)
-	if i < 0 {
-		return false
-	}
-	p.endOfRIBFrom = slices.Delete(p.endOfRIBFrom, i, i+1)
-	return len(p.endOfRIBFrom) == 0
 }
 
 // wake returns when the peer has something to do next, zero for never.
