@@ -52,7 +52,7 @@ func (s *Speaker) accept(p *peer, l *net.TCPListener) {
 			select {
 			case <-p.ctx.Done():
 				return
-			case <-time.After(mostAtFirst):
+			case <-time.After(refusedMost):
 			}
 			continue
 		}
@@ -80,7 +80,7 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 	}
 	if err != nil {
 		s.cfg.Log.Debug("opening a bgp session", "link", p.Peer.Zone(), "peer", p.Peer, "err", err)
-		p.dialAt = now.Add(p.pace.refused())
+		p.dialAt = now.Add(p.pace.refused(now))
 		return
 	}
 	s.enter(p, p.furthest(), now)
@@ -103,26 +103,47 @@ func (s *Speaker) notConnected(p *peer, err error) {
 	if p.session() != nil {
 		return
 	}
+	if p.waiting != nil {
+		s.choose(p, p.waiting)
+		return
+	}
 	s.cfg.Log.Debug("connecting to the peer", "link", p.Peer.Zone(), "peer", p.Peer, "err", err)
-	p.dialAt = time.Now().Add(p.pace.refused())
+	now := time.Now()
+	p.dialAt = now.Add(p.pace.refused(now))
 }
 
-// connected begins with a new connection.
+// connected takes or refuses a new connection.
 func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	if dialled {
 		p.hangUp = nil
 	}
 	session := p.session()
-	if session != nil && (dialled || session.state == Established) {
+	switch {
+	case session == nil:
+		s.begin(p, tcp, dialled)
+	case dialled || session.state == Established:
 		// RFC 4271 section 6.8: an Established connection is not given up for
-		// a new one. Nor need there be another that is ours.
-		tcp.Write(collision.message())
-		tcp.Close()
-		return
+		// a new one. Nor need there be another one of ours.
+		refuse(tcp)
+	default:
+		// Not a word before the session is Established or has ended: were the
+		// peer to hear our OPEN here now, it might give up the session for it
+		// in the moment in which we take that for Established.
+		p.unhold()
+		p.held, p.waitUntil = tcp, time.Now().Add(collisionWait)
 	}
+}
+
+func refuse(tcp *net.TCPConn) {
+	_, _ = tcp.Write(collision.message()) // it is closed anyway
+	tcp.Close()
+}
+
+// begin begins with a new connection, in place of an older one of the same
+// side: who opens another has lost the one before.
+func (s *Speaker) begin(p *peer, tcp *net.TCPConn, dialled bool) {
 	if older := p.conn(dialled); older != nil {
-		// Who opens another one has lost the one before.
-		s.giveUp(p, older, collision)
+		s.giveUp(p, older)
 	}
 	ctx, end := context.WithCancelCause(p.ctx)
 	c := &connection{
@@ -148,15 +169,17 @@ func later(a, b time.Time) time.Time {
 // opened decides about a connection on which the peer's OPEN has come.
 func (s *Speaker) opened(p *peer, c *connection, theirs open) {
 	c.open = &theirs
-	other, state := p.conn(!c.dialled), Idle
-	if other != nil {
+	state := Idle
+	if other := p.conn(!c.dialled); other != nil {
 		state = other.state
+	} else if p.hangUp != nil {
+		state = Connect
 	}
 	switch judge(c.dialled, dominates(ourOpen(s.cfg), theirs), state) {
 	case proceed:
 		s.choose(p, c)
 	case yield:
-		s.giveUp(p, c, collision)
+		s.giveUp(p, c)
 	case wait:
 		p.waiting, p.waitUntil = c, time.Now().Add(collisionWait)
 	}
@@ -171,7 +194,7 @@ func (s *Speaker) choose(p *peer, c *connection) {
 	}
 	for _, other := range slices.Clone(p.conns) {
 		if other != c {
-			s.giveUp(p, other, collision)
+			s.giveUp(p, other)
 		}
 	}
 	p.waiting = nil
@@ -183,16 +206,18 @@ func (s *Speaker) choose(p *peer, c *connection) {
 // established is the peer's first KEEPALIVE on the session.
 func (s *Speaker) established(p *peer, c *connection) {
 	c.state = Established
+	p.unhold()
 	if other := p.conn(!c.dialled); other != nil {
-		s.giveUp(p, other, collision)
+		s.giveUp(p, other)
 	}
 	s.enter(p, Established, time.Now())
 }
 
-// giveUp ends a connection; nothing more is heard of it.
-func (s *Speaker) giveUp(p *peer, c *connection, why error) {
+// giveUp ends a connection that is not wanted beside another; nothing more is
+// heard of it.
+func (s *Speaker) giveUp(p *peer, c *connection) {
 	p.remove(c)
-	c.end(why)
+	c.end(collision)
 }
 
 // ended is the end of a connection that was not given up.
@@ -203,6 +228,7 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 	if c.state == Established {
 		lasted = now.Sub(p.Since)
 	}
+	s.release(p)
 	if len(p.conns) == 0 {
 		p.Reason = reason(err)
 		s.enter(p, Idle, now)
@@ -219,11 +245,22 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 	}
 }
 
+// release begins with the connection that was held, if there is one.
+func (s *Speaker) release(p *peer) {
+	if tcp := p.held; tcp != nil {
+		p.held = nil
+		s.begin(p, tcp, false)
+	}
+}
+
 // tick does what is due.
 func (s *Speaker) tick(now time.Time) {
 	for _, p := range s.peers {
-		if p.waiting != nil && !p.waitUntil.After(now) {
-			s.choose(p, p.waiting)
+		if !p.waitUntil.After(now) {
+			if p.waiting != nil {
+				s.choose(p, p.waiting)
+			}
+			s.release(p)
 		}
 		if !p.dialAt.IsZero() && !p.dialAt.After(now) {
 			s.dial(p, now)
@@ -255,6 +292,7 @@ func (s *Speaker) open(ctx context.Context, addr netip.Addr) error {
 // close ends all that there is of a peer, with a Cease.
 func (p *peer) close() {
 	p.end()
+	p.unhold()
 	if p.listener != nil {
 		p.listener.Close()
 	}

@@ -25,9 +25,10 @@ type peer struct {
 	conns     []*connection
 	hangUp    context.CancelFunc // ends the dial in progress; nil if there is none
 	pace      pace
-	dialAt    time.Time   // zero while there is no reason to
-	waiting   *connection // has the peer's OPEN, and waits for the other's; nil if none does
-	waitUntil time.Time
+	dialAt    time.Time    // zero while there is no reason to
+	waiting   *connection  // has the peer's OPEN, and waits for the other to have it; nil if none does
+	held      *net.TCPConn // opened by the peer while the session was in OpenConfirm; nil if none is
+	waitUntil time.Time    // of either
 }
 
 // conn returns the connection that we, or the peer, have opened; nil if there
@@ -58,6 +59,14 @@ func (p *peer) remove(c *connection) {
 	}
 }
 
+// unhold refuses the connection that was held, if there is one.
+func (p *peer) unhold() {
+	if p.held != nil {
+		refuse(p.held)
+		p.held = nil
+	}
+}
+
 // furthest is the state of the connection that has got furthest.
 func (p *peer) furthest() State {
 	state := Active
@@ -85,7 +94,7 @@ func (p *peer) enter(state State, now time.Time) bool {
 // wake returns when the peer has something to do next, zero for never.
 func (p *peer) wake() time.Time {
 	at := p.dialAt
-	if p.waiting != nil && (at.IsZero() || p.waitUntil.Before(at)) {
+	if (p.waiting != nil || p.held != nil) && (at.IsZero() || p.waitUntil.Before(at)) {
 		at = p.waitUntil
 	}
 	return at
