@@ -38,22 +38,30 @@ func (n *nlri) check() bool {
 }
 
 // cutPrefix takes the first prefix off a list that has been checked. Bits
-// beyond its length are of no meaning (RFC 4271 section 4.3).
+// beyond its length are of no meaning (RFC 4271 section 4.3), even if they are
+// those of the next prefix.
 func (n *nlri) cutPrefix(b []byte) (netip.Prefix, []byte) {
-	bits := int(b[0])
-	end := 1 + (bits+7)/8
+	bits, bytes := int(b[0]), b[1:]
 	var addr netip.Addr
 	if n.family == bgp.RF_IPv4_UC {
 		var a [4]byte
-		copy(a[:], b[1:end])
+		if len(bytes) < len(a) {
+			copy(a[:], bytes)
+		} else {
+			a = [4]byte(bytes) // which is faster
+		}
 		addr = netip.AddrFrom4(a)
 	} else {
 		var a [16]byte
-		copy(a[:], b[1:end])
+		if len(bytes) < len(a) {
+			copy(a[:], bytes)
+		} else {
+			a = [16]byte(bytes)
+		}
 		addr = netip.AddrFrom16(a)
 	}
 	prefix, _ := addr.Prefix(bits) // it is neither too long nor has it a zone
-	return prefix, b[end:]
+	return prefix, bytes[(bits+7)/8:]
 }
 
 func (n *nlri) appendTo(list []netip.Prefix) []netip.Prefix {
@@ -74,7 +82,9 @@ func (n *nlri) appendRoutes(list []Route, attrs *Attributes) []Route {
 		if a := prefix.Addr(); a.IsMulticast() || a.IsLoopback() || a.Is6() && a.IsLinkLocalUnicast() {
 			continue
 		}
-		list = append(list, Route{prefix, attrs})
+		list = list[:len(list)+1]
+		r := &list[len(list)-1]
+		r.Prefix, r.Attributes = prefix, attrs
 	}
 	return list
 }

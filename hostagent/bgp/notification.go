@@ -29,6 +29,7 @@ const (
 
 	subTooManyPrefixes  = 1
 	subPeerDeconfigured = 3
+	subRejected         = 5
 	subCollision        = 7
 )
 

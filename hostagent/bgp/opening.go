@@ -119,12 +119,14 @@ func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 	session := p.session()
 	switch {
+	case time.Now().Before(p.shunned):
+		refuse(tcp, rejected)
 	case session == nil:
 		s.begin(p, tcp, dialled)
 	case dialled || session.state == Established:
 		// RFC 4271 section 6.8: an Established connection is not given up for
 		// a new one. Nor need there be another one of ours.
-		refuse(tcp)
+		refuse(tcp, collision)
 	default:
 		// Not a word before the session is Established or has ended: were the
 		// peer to hear our OPEN here now, it might give up the session for it
@@ -134,8 +136,8 @@ func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 }
 
-func refuse(tcp *net.TCPConn) {
-	_, _ = tcp.Write(collision.message()) // it is closed anyway
+func refuse(tcp *net.TCPConn, why *notification) {
+	_, _ = tcp.Write(why.message()) // it is closed anyway
 	tcp.Close()
 }
 
@@ -185,7 +187,10 @@ func (s *Speaker) opened(p *peer, c *connection, theirs open) {
 	}
 }
 
-var collision = &notification{code: errCease, subcode: subCollision}
+var (
+	rejected  = &notification{code: errCease, subcode: subRejected}
+	collision = &notification{code: errCease, subcode: subCollision}
+)
 
 // choose makes a connection the session, and gives up all else.
 func (s *Speaker) choose(p *peer, c *connection) {
@@ -238,6 +243,9 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 	after := p.pace.ended(now, lasted)
 	if n := lastWord(err); n != nil && n.lasting() {
 		after = whileWrong
+		if n.code == errCease { // to hear all the prefixes again is dear
+			p.shunned = now.Add(whileWrong)
+		}
 	}
 	p.dialAt = now.Add(after)
 	if p.waiting != nil && len(p.conns) == 1 {

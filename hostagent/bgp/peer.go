@@ -29,6 +29,7 @@ type peer struct {
 	waiting   *connection  // has the peer's OPEN, and waits for the other to have it; nil if none does
 	held      *net.TCPConn // opened by the peer while the session was in OpenConfirm; nil if none is
 	waitUntil time.Time    // of either
+	shunned   time.Time    // until then the peer's connections are refused
 }
 
 // conn returns the connection that we, or the peer, have opened; nil if there
@@ -62,7 +63,7 @@ func (p *peer) remove(c *connection) {
 // unhold refuses the connection that was held, if there is one.
 func (p *peer) unhold() {
 	if p.held != nil {
-		refuse(p.held)
+		refuse(p.held, collision)
 		p.held = nil
 	}
 }
