@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
@@ -39,7 +40,10 @@ func flagsOf(t bgp.BGPAttrType) (flags bgp.BGPAttrFlag, known bool) {
 }
 
 func nameOf(t bgp.BGPAttrType) string {
-	return strings.TrimPrefix(t.String(), "BGP_ATTR_TYPE_")
+	if name, ok := strings.CutPrefix(t.String(), "BGP_ATTR_TYPE_"); ok {
+		return name
+	}
+	return fmt.Sprintf("attribute %d", t)
 }
 
 // describe says what is wrong with an attribute.

@@ -42,7 +42,9 @@ func newTap(c *connection, theirs open, cfg Config) *tap {
 
 // take does what there is to do about an UPDATE. An error ends the session.
 func (t *tap) take(ctx context.Context, m message) error {
-	t.feed(time.Now())
+	if now := time.Now(); now.Sub(t.fed) >= feedEvery {
+		t.feed(now)
+	}
 	u, f, err := t.decode(m.body())
 	if err != nil {
 		return err
@@ -63,10 +65,8 @@ func (t *tap) take(ctx context.Context, m message) error {
 // feed tells GoBGP that the leaf is alive. That it is not to be told any more
 // is for fromGoBGP to notice.
 func (t *tap) feed(now time.Time) {
-	if now.Sub(t.fed) >= feedEvery {
-		t.fed = now
-		_, _ = t.machine.tcp.Write(keepalive)
-	}
+	t.fed = now
+	_, _ = t.machine.tcp.Write(keepalive)
 }
 
 var keepalive = newMessage(typeKeepalive)
