@@ -176,7 +176,9 @@ func launch(t testing.TB, ns *netns.NS, cfg speakerConfig) *speaker {
 		lines: make(chan line, 1<<16), since: map[netip.Addr]int{}}
 	go read(out, s.lines)
 	t.Cleanup(func() {
-		s.stop()
+		if err := s.stop(); err != nil {
+			t.Errorf("the speaker ended with %v", err)
+		}
 		if t.Failed() {
 			t.Logf("the speaker said:\n%s", s.stderr())
 		}

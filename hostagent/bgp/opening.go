@@ -48,7 +48,7 @@ func (s *Speaker) accept(p *peer, l *net.TCPListener) {
 			return
 		}
 		if err != nil {
-			s.cfg.Log.Warn("accepting a connection", "link", p.Peer.Zone(), "err", err)
+			s.cfg.Log.Warn("accepting a connection", "link", p.addr.Zone(), "err", err)
 			select {
 			case <-p.ctx.Done():
 				return
@@ -56,7 +56,7 @@ func (s *Speaker) accept(p *peer, l *net.TCPListener) {
 			}
 			continue
 		}
-		if from := tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); from.WithZone("") != p.Peer.WithZone("") {
+		if from := tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); from.WithZone("") != p.addr.WithZone("") {
 			p.strangers.Add(1)
 			tcp.SetLinger(0)
 			tcp.Close()
@@ -74,12 +74,12 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 	if p.hangUp != nil || p.conn(true) != nil || p.session() != nil {
 		return
 	}
-	at, err := locate(p.Peer)
+	at, err := locate(p.addr)
 	if err == nil && at != p.at {
 		err = s.listen(p, at)
 	}
 	if err != nil {
-		s.cfg.Log.Debug("opening a bgp session", "link", p.Peer.Zone(), "peer", p.Peer, "err", err)
+		s.cfg.Log.Debug("opening a bgp session", "link", p.addr.Zone(), "peer", p.addr, "err", err)
 		p.dialAt = now.Add(p.pace.refused(now))
 		return
 	}
@@ -88,7 +88,7 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 	p.hangUp = hangUp
 	s.running.Go(func() {
 		defer hangUp()
-		tcp, err := at.dial(ctx, p.Peer, s.cfg.HoldTime)
+		tcp, err := at.dial(ctx, p.addr, s.cfg.HoldTime)
 		switch {
 		case err != nil:
 			s.emit(p.ctx, notConnected{p, err})
@@ -107,7 +107,7 @@ func (s *Speaker) notConnected(p *peer, err error) {
 		s.choose(p, p.waiting)
 		return
 	}
-	s.cfg.Log.Debug("connecting to the peer", "link", p.Peer.Zone(), "peer", p.Peer, "err", err)
+	s.cfg.Log.Debug("connecting to the peer", "link", p.addr.Zone(), "peer", p.addr, "err", err)
 	now := time.Now()
 	p.dialAt = now.Add(p.pace.refused(now))
 }
@@ -147,7 +147,7 @@ func (s *Speaker) begin(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 	ctx, end := context.WithCancelCause(p.ctx)
 	c := &connection{
-		peer: p.Peer, dialled: dialled, tcp: tcp, leaf: newFramer(tcp), machine: newMachineAddress(),
+		peer: p.addr, dialled: dialled, tcp: tcp, leaf: newFramer(tcp), machine: newMachineAddress(),
 		chosen: make(chan struct{}), end: end, state: OpenSent,
 	}
 	p.conns = append(p.conns, c)
@@ -277,6 +277,7 @@ func (s *Speaker) open(ctx context.Context, addr netip.Addr) error {
 	}
 	now := time.Now()
 	p := &peer{
+		addr:      addr,
 		PeerState: PeerState{Peer: addr, State: Idle, Since: now},
 		pace:      pace{since: now},
 		dialAt:    now.Add(jitter(grace)),

@@ -170,13 +170,13 @@ func (s *Speaker) schedule(timer *time.Timer) {
 func (s *Speaker) handle(event any) {
 	switch ev := event.(type) {
 	case connected:
-		if s.peers[ev.Peer] == ev.peer {
+		if s.peers[ev.addr] == ev.peer {
 			s.connected(ev.peer, ev.tcp, ev.dialled)
 		} else {
 			ev.tcp.Close()
 		}
 	case notConnected:
-		if s.peers[ev.Peer] == ev.peer {
+		if s.peers[ev.addr] == ev.peer {
 			s.notConnected(ev.peer, ev.err)
 		}
 	case opened:
@@ -193,12 +193,12 @@ func (s *Speaker) handle(event any) {
 		}
 	case routes:
 		if p := s.peerOf(ev.machine); p != nil {
-			ev.Peer = p.Peer
+			ev.Peer = p.addr
 			s.tell(ev.Update)
 		}
 	case endOfRIB:
 		if p := s.peerOf(ev.machine); p != nil && p.endOfRIB(ev.family) {
-			s.tell(Update{Peer: p.Peer, EndOfRIB: true})
+			s.tell(Update{Peer: p.addr, EndOfRIB: true})
 		}
 	}
 }
@@ -230,7 +230,7 @@ func (s *Speaker) enter(p *peer, state State, now time.Time) {
 	if !p.enter(state, now) {
 		return
 	}
-	log := s.cfg.Log.With("link", p.Peer.Zone(), "peer", p.Peer)
+	log := s.cfg.Log.With("link", p.addr.Zone(), "peer", p.addr)
 	switch {
 	case state == Established:
 		log.Info("bgp session established", "as", p.AS, "router_id", p.RouterID)
