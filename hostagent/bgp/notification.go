@@ -75,6 +75,12 @@ func lastWord(err error) *notification {
 	return nil
 }
 
+// badPeerAS says if we have refused the peer for its AS.
+func badPeerAS(err error) bool {
+	var n *notification
+	return errors.As(err, &n) && n.code == errOpen && n.subcode == subBadPeerAS
+}
+
 // reason says in words why a connection ended with err.
 func reason(err error) string {
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {

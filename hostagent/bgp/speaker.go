@@ -166,6 +166,21 @@ func (s *Speaker) schedule(timer *time.Timer) {
 	}
 }
 
+// tick does what is due.
+func (s *Speaker) tick(now time.Time) {
+	for _, p := range s.peers {
+		if !p.waitUntil.After(now) {
+			if p.waiting != nil {
+				s.choose(p, p.waiting)
+			}
+			s.release(p)
+		}
+		if !p.dialAt.IsZero() && !p.dialAt.After(now) {
+			s.dial(p, now)
+		}
+	}
+}
+
 // handle acts on an event. Some come late, of what is no more.
 func (s *Speaker) handle(event any) {
 	switch ev := event.(type) {
@@ -239,8 +254,6 @@ func (s *Speaker) enter(p *peer, state State, now time.Time) {
 		}
 	case was == Established:
 		log.Info("bgp session ended", "reason", p.Reason)
-	case state == Idle:
-		log.Debug("bgp session not opened", "reason", p.Reason)
 	}
 	s.tell(p.PeerState)
 }
