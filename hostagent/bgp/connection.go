@@ -57,6 +57,7 @@ type emitter func(ctx context.Context, event any) bool
 // ctx may be a *notification to end with.
 func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emitter) {
 	defer c.tcp.Close()
+	c.tcp.SetReadDeadline(time.Now().Add(cfg.HoldTime)) // for the OPEN
 	ctx, fail := context.WithCancelCause(running)
 	stop := context.AfterFunc(ctx, func() {
 		c.tcp.SetReadDeadline(time.Unix(1, 0))
@@ -86,7 +87,6 @@ func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open,
 	if err := c.write(ours); err != nil {
 		return open{}, err
 	}
-	c.tcp.SetReadDeadline(time.Now().Add(cfg.HoldTime))
 	m, err := c.leaf.next()
 	if err != nil {
 		return open{}, orHoldTimer(err)

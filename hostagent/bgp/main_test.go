@@ -179,7 +179,9 @@ func launch(t testing.TB, ns *netns.NS, cfg speakerConfig) *speaker {
 		lines: make(chan line, 1<<16), since: map[netip.Addr]int{}}
 	go read(out, s.lines)
 	t.Cleanup(func() {
-		s.stop()
+		if err := s.stop(); err != nil {
+			t.Errorf("the speaker ended with %v", err)
+		}
 		if t.Failed() {
 			t.Logf("the speaker said:\n%s", s.stderr())
 		}
@@ -300,16 +302,27 @@ func (s *speaker) awaitWithdrawn(peer netip.Addr, prefix string) {
 // order sends a request and returns the answer.
 func (s *speaker) order(r request) line {
 	s.t.Helper()
+	answer := s.ask(r)
+	if answer.Error != "" {
+		s.t.Fatalf("%+v: %s", r, answer.Error)
+	}
+	return answer
+}
+
+// refused sends a request and returns the error that it gets.
+func (s *speaker) refused(r request) string {
+	s.t.Helper()
+	return s.ask(r).Error
+}
+
+func (s *speaker) ask(r request) line {
+	s.t.Helper()
 	if err := s.in.Encode(r); err != nil {
 		s.t.Fatal(err)
 	}
 	for {
-		answer := s.next("an answer")
-		if answer.Error != "" {
-			s.t.Fatalf("%+v: %s", r, answer.Error)
-		}
-		if answer.Answer {
-			return answer
+		if l := s.next("an answer"); l.Answer {
+			return l
 		}
 	}
 }

@@ -60,12 +60,6 @@ func (n *notification) Error() string {
 	}
 }
 
-// lasting says if the peer is likely to make us say the same again at once.
-func (n *notification) lasting() bool {
-	return n.code == errOpen && n.subcode == subBadPeerAS ||
-		n.code == errCease && n.subcode == subTooManyPrefixes
-}
-
 func notificationIn(m message) *notification {
 	return &notification{code: m.body()[0], subcode: m.body()[1], data: bytes.Clone(m.body()[2:])}
 }
@@ -87,6 +81,12 @@ func lastWord(err error) *notification {
 		return &notification{code: errCease, subcode: subPeerDeconfigured}
 	}
 	return nil
+}
+
+// weSaid says if a connection has ended with this NOTIFICATION of ours.
+func weSaid(err error, code, subcode uint8) bool {
+	var n *notification
+	return errors.As(err, &n) && n.code == code && n.subcode == subcode
 }
 
 // reason says in words why a connection ended with err.

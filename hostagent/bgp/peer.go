@@ -13,6 +13,8 @@ import (
 // at most one connection that it has opened and one that we have. The first to
 // get beyond OpenSent becomes the session. Owned by Run.
 type peer struct {
+	addr netip.Addr // link-local, with the link as its zone
+
 	PeerState
 	extendedNextHop bool
 
@@ -82,7 +84,7 @@ func (p *peer) enter(state State, now time.Time) bool {
 	if state == p.State {
 		return false
 	}
-	p.PeerState = PeerState{Peer: p.Peer, State: state, Since: now, Reason: p.Reason}
+	p.PeerState = PeerState{Peer: p.addr, State: state, Since: now, Reason: p.Reason}
 	p.extendedNextHop = false
 	if state == Established {
 		theirs := p.session().open

@@ -182,17 +182,32 @@ func (s *Speaker) schedule(timer *time.Timer) {
 	}
 }
 
+// tick does what is due.
+func (s *Speaker) tick(now time.Time) {
+	for _, p := range s.peers {
+		if !p.waitUntil.After(now) {
+			if p.waiting != nil {
+				s.choose(p, p.waiting)
+			}
+			s.release(p)
+		}
+		if !p.dialAt.IsZero() && !p.dialAt.After(now) {
+			s.dial(p, now)
+		}
+	}
+}
+
 // handle acts on an event. Some come late, of what is no more.
 func (s *Speaker) handle(event any) {
 	switch ev := event.(type) {
 	case connected:
-		if s.peers[ev.Peer] == ev.peer {
+		if s.peers[ev.addr] == ev.peer {
 			s.connected(ev.peer, ev.tcp, ev.dialled)
 		} else {
 			ev.tcp.Close()
 		}
 	case notConnected:
-		if s.peers[ev.Peer] == ev.peer {
+		if s.peers[ev.addr] == ev.peer {
 			s.notConnected(ev.peer, ev.err)
 		}
 	case opened:
@@ -236,7 +251,7 @@ func (s *Speaker) enter(p *peer, state State, now time.Time) {
 	if !p.enter(state, now) {
 		return
 	}
-	log := s.cfg.Log.With("link", p.Peer.Zone(), "peer", p.Peer)
+	log := s.cfg.Log.With("link", p.addr.Zone(), "peer", p.addr)
 	switch {
 	case state == Established:
 		log.Info("bgp session established", "as", p.AS, "router_id", p.RouterID)
@@ -245,8 +260,6 @@ func (s *Speaker) enter(p *peer, state State, now time.Time) {
 		}
 	case was == Established:
 		log.Info("bgp session ended", "reason", p.Reason)
-	case state == Idle:
-		log.Debug("bgp session not opened", "reason", p.Reason)
 	}
 	s.tell(p.PeerState)
 }

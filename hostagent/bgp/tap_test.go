@@ -19,7 +19,7 @@ func newLoop(t testing.TB) (*Speaker, *connection) {
 		t.Fatal(err)
 	}
 	c := &connection{peer: leaf, state: Established, updates: s.updates}
-	s.peers[leaf] = &peer{PeerState: PeerState{Peer: leaf, State: Established}, conns: []*connection{c}}
+	s.peers[leaf] = &peer{addr: leaf, PeerState: PeerState{Peer: leaf, State: Established}, conns: []*connection{c}}
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	go s.loop(ctx)
