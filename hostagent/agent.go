@@ -154,7 +154,8 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 			return nil
 		}
 		s, err := bgp.New(bgp.Config{
-			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime, Log: a.log,
+			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
+			MaxPrefixes: bgp.DefaultMaxPrefixes, Log: a.log,
 		})
 		if err != nil {
 			return err
@@ -320,6 +321,7 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 		for i, r := range n.Announced {
 			routes[i] = rib.Route{Prefix: r.Prefix, Path: rib.Path{
 				ASPath: r.ASPath, Length: r.Length, Origin: r.Origin, MED: r.MED, LocalPref: r.LocalPref,
+				Communities: r.Communities,
 			}}
 		}
 		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -65,6 +66,19 @@ func TestLossOfASession(t *testing.T) {
 		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via", "discover eth1")
 		w.announces(leaf1, 65001, "10.0.2.2/32") // late news of a session that is gone
 		w.expect(t)
+	})
+}
+
+func TestLeafInGracefulShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.onBGP(w.ctx, bgp.Update{Peer: netip.MustParseAddr(leaf1), Announced: []bgp.Route{{
+			Prefix: netip.MustParsePrefix("10.0.2.2/32"),
+			Attributes: &bgp.Attributes{
+				ASPath: []uint32{65001}, Length: 1, LocalPref: 100, Communities: []uint32{0xffff0000},
+			},
+		}}})
+		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1")
 	})
 }
 

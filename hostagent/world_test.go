@@ -183,7 +183,8 @@ func (w *world) announces(leaf string, as uint32, prefixes ...string) {
 	u := bgp.Update{Peer: netip.MustParseAddr(leaf)}
 	for _, p := range prefixes {
 		u.Announced = append(u.Announced, bgp.Route{
-			Prefix: netip.MustParsePrefix(p), ASPath: []uint32{as}, Length: 1, LocalPref: 100,
+			Prefix:     netip.MustParsePrefix(p),
+			Attributes: &bgp.Attributes{ASPath: []uint32{as}, Length: 1, LocalPref: 100},
 		})
 	}
 	w.onBGP(w.ctx, u)
