@@ -43,7 +43,7 @@ func TestWhoComesBackIsAskedForAnew(t *testing.T) {
 	f.addressed = map[netip.Addr]bool{peer(1, 1): true}
 	f.plug(peer(1, 1))
 	run(t, f, func(t *testing.T, a running) {
-		a.after(time.Hour)
+		a.after(time.Hour + mostSilence/3) // it is not asked for in the next seconds
 		f.addressed = nil
 		clear(f.neighbors)
 		a.after(a.cfg.PollInterval)
@@ -59,7 +59,7 @@ func TestNewSessionAsksAnew(t *testing.T) {
 	f.addressed = map[netip.Addr]bool{peer(1, 1): true}
 	f.plug(peer(1, 1))
 	run(t, f, func(t *testing.T, a running) {
-		a.after(time.Hour)
+		a.after(time.Hour + mostSilence/3) // it is not asked for in the next seconds
 		f.addressed, f.lost = nil, true
 		a.after(a.cfg.PollInterval + 2*time.Second) // a poll that fails, a pause
 		a.want(t, 1, peer(1, 1))
