@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
 // goodbye is how long the last of what we write may take.
@@ -194,10 +196,10 @@ func (c *connection) fromGoBGP(machine *machine) error {
 	}
 }
 
-// refresh asks the leaf for all routes of the session's families (RFC 2918). An
-// error is one that the session ends with.
-func (c *connection) refresh() {
-	for _, family := range c.open.families() {
+// refresh asks the leaf for all routes of the families (RFC 2918). An error is
+// one that the session ends with.
+func (c *connection) refresh(families []bgp.Family) {
+	for _, family := range families {
 		_ = c.write(newMessage(typeRouteRefresh, 0, byte(family.Afi()), 0, family.Safi()))
 	}
 }

@@ -2,6 +2,7 @@ package bgp_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -134,6 +135,49 @@ func TestMalformedUpdatesTheSessionDoesNotSurvive(t *testing.T) {
 		if down := s.awaitState(leaf0, bgp.Idle); down.Reason != test.reason {
 			t.Errorf("%s: ended because: %s", name, down.Reason)
 		}
+	}
+}
+
+// Wherever an UPDATE breaks off, what comes after it is heard, in the same
+// session or in the next.
+func TestUpdatesCutOffAtEveryByte(t *testing.T) {
+	s, _, leaf := newPort(t)
+	s.add(leaf0)
+	attributes := origin + as65001 + nextHop + reach + "\xc0\x08\x04\xff\xff\x00\x00"
+	whole := rawUpdate(attributes, survivor)[19:]
+	var updates [][]byte
+	for end := 4; end <= len(whole); end++ { // 4 bytes make the shortest UPDATE
+		updates = append(updates, rawMessage(string(whole[:end])))
+	}
+	for end := range len(attributes) {
+		updates = append(updates, rawUpdate(attributes[:end], survivor))
+	}
+	var w *wire
+	sessions := 0
+	for i, update := range updates {
+		if w == nil {
+			w = leaf.session(s, hello(65001, "10.0.0.9"))
+			sessions++
+		}
+		marker := fmt.Sprintf("10.3.%d.0/24", i)
+		say(t, w, update)
+		// An error means that the session has ended, which is told anyway.
+		_, _ = w.Write(rawUpdate(origin+as65001+nextHop, "\x18\x0a\x03"+string([]byte{byte(i)})))
+		l, _ := s.await("the marker or the end of the session", s.since[leaf0], func(l line) bool {
+			return l.State != nil && l.State.State == bgp.Idle || l.Update != nil &&
+				slices.ContainsFunc(l.Update.Announced, func(r bgp.Route) bool { return r.Prefix.String() == marker })
+		})
+		if l.State != nil {
+			s.awaitState(leaf0, bgp.Idle)
+			w.Close()
+			w = nil
+		}
+	}
+	// The first lot ends the session but for the prefix at the end, the second
+	// only within MP_REACH_NLRI.
+	t.Logf("%d UPDATEs took %d sessions", len(updates), sessions)
+	if sessions < len(attributes) || sessions > len(attributes)+len(reach)+len(survivor)+4 {
+		t.Errorf("%d UPDATEs took %d sessions", len(updates), sessions)
 	}
 }
 

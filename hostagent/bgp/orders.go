@@ -74,7 +74,8 @@ func (s *Speaker) Refresh(ctx context.Context, addr netip.Addr) error {
 		if !c.open.routeRefresh {
 			return fmt.Errorf("refreshing peer %s: it does not understand ROUTE-REFRESH", addr)
 		}
-		s.running.Go(func() { c.refresh() }) // which may have to wait for the peer
+		families := c.open.families()
+		s.running.Go(func() { c.refresh(families) }) // which may have to wait for the peer
 		return nil
 	})
 }

@@ -25,9 +25,9 @@ type tap struct {
 	machine   *machine
 	announced *prefixSet // what the leaf announces now
 
-	fed    time.Time // when the machine last was
-	logged time.Time // when an error in an UPDATE last was
-	warned bool      // that the limit is near
+	hungry *time.Ticker // when the machine is
+	logged time.Time    // when an error in an UPDATE last was
+	warned bool         // that the limit is near
 }
 
 // update is an Update on its way to Run's goroutine.
@@ -37,13 +37,16 @@ type update struct {
 }
 
 func newTap(c *connection, theirs open, cfg Config) *tap {
-	return &tap{connection: c, decoder: newDecoder(theirs), cfg: cfg, theirs: theirs, announced: newPrefixSet()}
+	return &tap{connection: c, decoder: newDecoder(theirs), cfg: cfg, theirs: theirs,
+		announced: newPrefixSet(), hungry: time.NewTicker(feedEvery)}
 }
 
 // take does what there is to do about an UPDATE. An error ends the session.
 func (t *tap) take(ctx context.Context, m message) error {
-	if now := time.Now(); now.Sub(t.fed) >= feedEvery {
-		t.feed(now)
+	select {
+	case <-t.hungry.C:
+		t.feed()
+	default:
 	}
 	u, f, err := t.decode(m.body())
 	if err != nil {
@@ -64,8 +67,7 @@ func (t *tap) take(ctx context.Context, m message) error {
 
 // feed tells GoBGP that the leaf is alive. That it is not to be told any more
 // is for fromGoBGP to notice.
-func (t *tap) feed(now time.Time) {
-	t.fed = now
+func (t *tap) feed() {
 	_, _ = t.machine.tcp.Write(keepalive)
 }
 
@@ -74,19 +76,12 @@ var keepalive = newMessage(typeKeepalive)
 // deliver hands an Update to Run's goroutine as soon as that takes any. What
 // the leaf sends meanwhile stays unread, its KEEPALIVEs too.
 func (t *tap) deliver(ctx context.Context, u Update) error {
-	select {
-	case t.updates <- update{t.connection, u}:
-		return nil
-	default:
-	}
-	hungry := time.NewTicker(feedEvery)
-	defer hungry.Stop()
 	for {
 		select {
 		case t.updates <- update{t.connection, u}:
 			return nil
-		case now := <-hungry.C:
-			t.feed(now)
+		case <-t.hungry.C:
+			t.feed()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -108,7 +103,7 @@ func (t *tap) countPrefixes(u Update) error {
 	case size > most:
 		return &notification{code: errCease, subcode: subTooManyPrefixes,
 			why: fmt.Sprintf("more than %d prefixes received", most)}
-	case size > most/5*4 && !t.warned:
+	case size*5 > most*4 && !t.warned:
 		t.warned = true
 		t.cfg.Log.Warn("peer announces almost as many prefixes as it may",
 			"link", t.peer.Zone(), "peer", t.peer, "prefixes", size, "limit", most)

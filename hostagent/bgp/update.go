@@ -43,9 +43,9 @@ type fault struct {
 	why    string
 }
 
-// decode reads the body of an UPDATE message (RFC 4271 section 4.3). Of the
-// errors in it that the session survives it returns the gravest. An error
-// is a *notification: that one the session does not survive.
+// decode reads the body of an UPDATE message (RFC 4271 section 4.3). The fault
+// is the gravest of the errors in it that the session survives; the error, a
+// *notification, is one that it does not.
 //
 // The result shares no memory with body. Its Peer is not filled in.
 func (d *decoder) decode(body []byte) (Update, fault, error) {
