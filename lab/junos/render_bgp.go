@@ -254,6 +254,7 @@ func (n *neighborRenderer) session() {
 	}
 	if bfd := p.find("bfd-liveness-detection"); bfd != nil {
 		n.add("bfd", bfdTimers(bfd)...)
+		n.settings[len(n.settings)-1].undo = "no " + n.name + " bfd" // FRR refuses it with the times
 	}
 }
 
