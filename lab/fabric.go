@@ -91,8 +91,9 @@ func Up(ctx context.Context, cfg Config) (*Fabric, error) {
 	return f, nil
 }
 
-// Open returns the running fabric name, to look into it. Its daemons were
-// started by another process: it cannot stop them one by one.
+// Open returns the running fabric name, to look into it and to Stop and Start
+// parts of it. Its daemons are another process's children: StopHost cannot stop
+// them.
 func Open(name string) (*Fabric, error) {
 	if err := checkName(name); err != nil {
 		return nil, err

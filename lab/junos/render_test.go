@@ -94,6 +94,7 @@ func TestRenderChanges(t *testing.T) {
 		},
 		"loops":     {"set routing-options autonomous-system loops 2", bgp + family + "neighbor fe80::1 allowas-in 2\n" + out + out},
 		"multipath": {"set protocols bgp group servers multipath multiple-as", bgp + family + "no maximum-paths 1\n" + out + out + bgp + "address-family ipv6 unicast\nno maximum-paths 1\n" + out + out + bgp + "bgp bestpath as-path multipath-relax\n" + out},
+		"no id":     {"delete routing-options router-id", bgp + "no bgp router-id\n" + out},
 		"bfd":       {"set protocols bgp group servers bfd-liveness-detection minimum-interval 1000", bgp + "neighbor fe80::1 bfd 3 1000 1000\n" + out},
 		"advertisements": {
 			"set protocols router-advertisement interface irb.2 max-advertisement-interval 30 default-lifetime 0",
