@@ -66,6 +66,7 @@ type Agent struct {
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
 	sysctls  func(uplinks []string) (changed []string, err error)
 
+	group     *errgroup.Group // of router discovery, and all that Run starts
 	uplinks   map[string]*uplink
 	loopback  []netip.Prefix // the global addresses on lo
 	announced []netip.Prefix
@@ -86,7 +87,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		cfg:     cfg,
 		log:     log,
 		metrics: newMetrics(reg),
-		rib:     rib.New(rib.Config{AS: cfg.AS, AllowASIn: cfg.AllowASIn}),
+		rib:     rib.New(cfg.table()),
 		uplinks: map[string]*uplink{},
 		pending: map[netip.Prefix]kernel.Route{},
 		faults:  map[string]string{},
@@ -126,6 +127,9 @@ func (a *Agent) setHealth(text string) { a.health.Store(&text) }
 // On return the kernel is as it was: the routes are gone and the leaves have
 // been told.
 func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
+	if err := nd.Check(); err != nil {
+		return err
+	}
 	control, err := listenUnix(a.cfg.Socket)
 	if err != nil {
 		return err
@@ -141,6 +145,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)
+	a.group = group
 	group.Go(func() error { return watcher.Run(ctx) })
 	group.Go(func() error { return serveUnix(ctx, control, a.handler()) })
 	group.Go(func() error {
@@ -149,7 +154,8 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 			return nil
 		}
 		s, err := bgp.New(bgp.Config{
-			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime, Log: a.log,
+			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
+			MaxPrefixes: bgp.DefaultMaxPrefixes, Log: a.log,
 		})
 		if err != nil {
 			return err
@@ -163,8 +169,8 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		case <-listening:
 		}
 		ready()
-		a.onKernel(ctx, group, state)
-		a.loop(ctx, group, watcher.News(), s.News())
+		a.onKernel(ctx, state)
+		a.loop(ctx, watcher.News(), s.News())
 		return nil
 	})
 	return group.Wait()
@@ -200,7 +206,7 @@ func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (s
 
 // loop is the one goroutine that owns the agent's state. It ends with ctx: who
 // closes its channel of news before that is about to end ctx, and to say why.
-func (a *Agent) loop(ctx context.Context, group *errgroup.Group, links <-chan kernel.State, news <-chan bgp.News) {
+func (a *Agent) loop(ctx context.Context, links <-chan kernel.State, news <-chan bgp.News) {
 	retry := time.NewTicker(retryAfter)
 	defer retry.Stop()
 	for {
@@ -212,7 +218,7 @@ func (a *Agent) loop(ctx context.Context, group *errgroup.Group, links <-chan ke
 				links = nil
 				continue
 			}
-			a.onKernel(ctx, group, state)
+			a.onKernel(ctx, state)
 		case h := <-a.heard:
 			a.onHeard(ctx, h)
 		case n, ok := <-news:
@@ -231,7 +237,7 @@ func (a *Agent) loop(ctx context.Context, group *errgroup.Group, links <-chan ke
 }
 
 // onKernel follows the links and the addresses on lo.
-func (a *Agent) onKernel(ctx context.Context, group *errgroup.Group, state kernel.State) {
+func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 	// Losses first: what is lost must leave the routes before anything else.
 	for name, u := range a.uplinks {
 		link, ok := state.Links[name]
@@ -253,7 +259,7 @@ func (a *Agent) onKernel(ctx context.Context, group *errgroup.Group, state kerne
 	}
 	a.adoptLinks(state.Links)
 	for _, u := range a.uplinks {
-		a.up(ctx, group, u)
+		a.up(ctx, u)
 	}
 }
 
@@ -315,6 +321,7 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 		for i, r := range n.Announced {
 			routes[i] = rib.Route{Prefix: r.Prefix, Path: rib.Path{
 				ASPath: r.ASPath, Length: r.Length, Origin: r.Origin, MED: r.MED, LocalPref: r.LocalPref,
+				Communities: r.Communities,
 			}}
 		}
 		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))
@@ -336,8 +343,11 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 		a.apply(a.rib.Drop(s.Peer))
 		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
 		u.since = time.Now()
-		if u.other.IsValid() && u.heard.After(was.Since) { // the leaf may have been replaced
+		// The leaf may have been replaced, by one that has been heard already or
+		// that would not advertise itself for half a minute.
+		if u.other.IsValid() && u.heard.After(was.Since) {
 			a.peerWith(ctx, u, u.other)
 		}
+		a.solicit(ctx, u)
 	}
 }

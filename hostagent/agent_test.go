@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -27,6 +28,7 @@ func TestLossOfALink(t *testing.T) {
 		w.expectDiscovery(t, "eth1")
 		w.session(leaf1, bgp.Idle) // what BGP had to say of the old session
 		w.announces(leaf1, 65001, "10.0.9.9/32")
+		w.hear(leaf1) // as said before the loss
 		w.expect(t)
 		w.link("eth0", true, 1)
 		w.hear(leaf1)
@@ -59,18 +61,31 @@ func TestLossOfASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "discover eth0")
 		w.session(leaf2, bgp.Idle)
-		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via")
+		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via", "discover eth1")
 		w.announces(leaf1, 65001, "10.0.2.2/32") // late news of a session that is gone
 		w.expect(t)
+	})
+}
+
+func TestLeafInGracefulShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.onBGP(w.ctx, bgp.Update{Peer: netip.MustParseAddr(leaf1), Announced: []bgp.Route{{
+			Prefix: netip.MustParsePrefix("10.0.2.2/32"),
+			Attributes: &bgp.Attributes{
+				ASPath: []uint32{65001}, Length: 1, LocalPref: 100, Communities: []uint32{0xffff0000},
+			},
+		}}})
+		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1")
 	})
 }
 
 func TestNewsThatChangeNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.hear(leaf1)
 		w.session(leaf1, bgp.Established)
 		w.announces(leaf1, 65001, "10.0.2.2/32")
@@ -86,7 +101,7 @@ func TestAnotherRouterOnTheLink(t *testing.T) {
 		w.hear(other)
 		w.expect(t) // a working session is never given up for it
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0", "discover eth0")
 		w.hear(leaf1)
 		w.expect(t) // it has just been given its chance
 		time.Sleep(leafTrial)
@@ -101,7 +116,7 @@ func TestFirstRouterComesBackByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.hear(other)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0", "discover eth0")
 		w.repair(w.ctx)
 		w.expect(t)
 		time.Sleep(leafTrial)
@@ -111,7 +126,7 @@ func TestFirstRouterComesBackByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.session(leaf1, bgp.Idle) // and the other one has been silent since
 		w.repair(w.ctx)
-		w.expect(t, "lost fe80::1%eth0")
+		w.expect(t, "lost fe80::1%eth0", "discover eth0")
 	})
 }
 
@@ -125,6 +140,7 @@ func TestManyInventedRouters(t *testing.T) {
 		if n := strings.Count(w.log.String(), "fe80::bad"); n != 1 {
 			t.Errorf("%d lines", n)
 		}
+		w.expectCount(t, "nd_other_router_advertisements_total", 1000)
 	})
 }
 
@@ -141,6 +157,15 @@ func TestAddressesOnLoopback(t *testing.T) {
 		w.expect(t, "source 10.0.0.53 c0d1::1", "announce 10.0.0.53/32 c0d1::1/128")
 		w.addresses("c0d1::1/128")
 		w.expect(t, "source invalid IP c0d1::1", "announce c0d1::1/128")
+		w.broken = true
+		w.addresses("10.0.1.1/32")
+		w.repair(w.ctx)
+		w.expect(t)
+		w.broken = false
+		w.repair(w.ctx)
+		w.expect(t, "source 10.0.1.1 invalid IP", "announce 10.0.1.1/32")
+		w.repair(w.ctx)
+		w.expect(t)
 	})
 }
 
@@ -159,11 +184,14 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 		w := bothLeaves(t)
 		w.broken = true
 		w.session(leaf1, bgp.Idle)
-		w.repair(w.ctx)
-		w.expect(t, "lost fe80::1%eth0")
-		if n := strings.Count(w.log.String(), "no buffer space"); n != 1 {
-			t.Errorf("told %d times", n)
+		w.expect(t, "lost fe80::1%eth0", "discover eth0")
+		for range 2 {
+			if n := strings.Count(w.log.String(), "no buffer space"); n != 1 {
+				t.Errorf("told %d times", n)
+			}
+			w.repair(w.ctx)
 		}
+		w.expectCount(t, "fib_errors_total", 3)
 		w.broken = false
 		w.repair(w.ctx)
 		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1")
@@ -182,12 +210,13 @@ func TestWhatOthersUndo(t *testing.T) {
 		time.Sleep(auditEvery)
 		w.repair(w.ctx)
 		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+		w.expectCount(t, "fib_repairs_total", 1)
 		if diff := cmp.Diff([]string{"eth0 eth1"}, w.prepared); diff != "" {
 			t.Errorf("parameters set for (-want +got):\n%s", diff)
 		}
 		w.damaged = true
 		w.state.Removals++ // an address that is back already
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
 	})
 }
@@ -217,7 +246,7 @@ func TestHealth(t *testing.T) {
 				t.Errorf("health: %v, want %q", err, want)
 			}
 		}
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		expect("no uplink has a session: ens1: interface does not exist")
 		w.link("ens1", false, 0)
 		w.link("eth0", true, 0)
@@ -242,7 +271,7 @@ func TestNewsThatEndAreNoError(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			w.loop(ctx, w.group, links, news)
+			w.loop(ctx, links, news)
 		}()
 		synctest.Wait()
 		select {
@@ -289,10 +318,13 @@ func TestKernelParametersOfNewLinks(t *testing.T) {
 		for _, name := range []string{"eth0", "eth1"} {
 			w.state.Links[name] = kernel.Link{Name: name, Index: 2}
 		}
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.link("eth0", true, 0)
+		if len(w.prepared) != 1 {
+			t.Errorf("parameters set %d times for links that are new together", len(w.prepared))
+		}
 		w.state.Links["eth1"] = kernel.Link{Name: "eth1", Index: 7} // made anew, unseen
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		if diff := cmp.Diff([]string{"eth0 eth1", "eth0 eth1"}, w.prepared); diff != "" {
 			t.Errorf("parameters set for (-want +got):\n%s", diff)
 		}

@@ -59,7 +59,7 @@ func TestPortIsTaken(t *testing.T) {
 
 func TestCapabilityIsMissing(t *testing.T) {
 	s := newHost(t)
-	for capability, without := range map[string]string{"CAP_NET_ADMIN": "-net_admin", "CAP_NET_BIND_SERVICE": "-net_bind_service"} {
+	for capability, without := range map[string]string{"CAP_NET_ADMIN": "-net_admin", "CAP_NET_RAW": "-net_raw", "CAP_NET_BIND_SERVICE": "-net_bind_service"} {
 		text := s.refused(t, "setpriv", "--bounding-set", without, s.bin, "run", "--config", s.config(t))
 		expectWords(t, text, capability)
 	}

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"lastmile/hostagent/bgp"
 	"lastmile/hostagent/kernel"
 	"lastmile/hostagent/nd"
@@ -86,14 +84,23 @@ func (a *Agent) adoptLinks(links map[string]kernel.Link) {
 }
 
 // up begins discovery on a link that has come up.
-func (a *Agent) up(ctx context.Context, group *errgroup.Group, u *uplink) {
+func (a *Agent) up(ctx context.Context, u *uplink) {
 	if u.stop != nil || !u.link.Up || !u.link.LinkLocal.IsValid() {
 		return
 	}
-	name := u.link.Name
-	a.log.Info("uplink is up", "link", name, "address", u.link.LinkLocal)
+	a.log.Info("uplink is up", "link", u.link.Name, "address", u.link.LinkLocal)
+	a.solicit(ctx, u)
+}
+
+// solicit begins discovery, anew if it is running: routers are solicited, and
+// told of us, at once.
+func (a *Agent) solicit(ctx context.Context, u *uplink) {
+	if u.stop != nil {
+		u.stop()
+	}
 	ctx, u.stop = context.WithCancel(ctx)
-	group.Go(func() error { a.keepDiscovering(ctx, name); return nil })
+	name := u.link.Name
+	a.group.Go(func() error { a.keepDiscovering(ctx, name); return nil })
 }
 
 // prepare sets the kernel parameters that the uplinks need.

@@ -27,10 +27,9 @@ import (
 type world struct {
 	*Agent
 	ctx   context.Context
-	group *errgroup.Group
 	state kernel.State
 
-	broken  bool // the kernel refuses routes
+	broken  bool // the kernel and BGP refuse orders
 	damaged bool // others have removed routes
 
 	registry *prometheus.Registry
@@ -47,9 +46,10 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	group, ctx := errgroup.WithContext(ctx)
 	cfg := DefaultConfig()
 	cfg.AS, cfg.Uplinks, cfg.RouterID = 64512, uplinks, netip.MustParseAddr("10.0.1.1")
-	w := &world{ctx: ctx, group: group, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
+	w := &world{ctx: ctx, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
 	w.registry = prometheus.NewRegistry()
 	w.Agent = New(cfg, slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
+	w.group = group
 	w.fib, w.auditor, w.bgp = w, w, w
 	w.sysctls = func(uplinks []string) ([]string, error) {
 		slices.Sort(uplinks)
@@ -115,6 +115,9 @@ func (w *world) Apply(routes []kernel.Route) error {
 }
 
 func (w *world) SetSource(v4, v6 netip.Addr) error {
+	if w.broken {
+		return errors.New("cannot assign requested address")
+	}
 	w.order("source %s %s", v4, v6)
 	return nil
 }
@@ -137,6 +140,9 @@ func (w *world) DeletePeer(_ context.Context, peer netip.Addr) error {
 }
 func (w *world) Peers(context.Context) ([]bgp.Peer, error) { return nil, nil }
 func (w *world) Announce(_ context.Context, prefixes []netip.Prefix) error {
+	if w.broken {
+		return errors.New("no memory")
+	}
 	w.order("announce %s", strings.Trim(fmt.Sprint(prefixes), "[]"))
 	return nil
 }
@@ -147,13 +153,13 @@ func (w *world) link(name string, up bool, losses uint64) {
 	l := kernel.Link{Name: name, Index: 2, Up: up, Losses: losses}
 	l.LinkLocal = netip.MustParseAddr("fe80::a").WithZone(name)
 	w.state.Links[name] = l
-	w.onKernel(w.ctx, w.group, w.state)
+	w.onKernel(w.ctx, w.state)
 	synctest.Wait()
 }
 
 func (w *world) unplug(name string) {
 	delete(w.state.Links, name)
-	w.onKernel(w.ctx, w.group, w.state)
+	w.onKernel(w.ctx, w.state)
 }
 
 func (w *world) addresses(prefixes ...string) {
@@ -161,7 +167,7 @@ func (w *world) addresses(prefixes ...string) {
 	for _, p := range prefixes {
 		w.state.Loopback = append(w.state.Loopback, netip.MustParsePrefix(p))
 	}
-	w.onKernel(w.ctx, w.group, w.state)
+	w.onKernel(w.ctx, w.state)
 }
 
 func (w *world) hear(leaf string) {
@@ -177,7 +183,8 @@ func (w *world) announces(leaf string, as uint32, prefixes ...string) {
 	u := bgp.Update{Peer: netip.MustParseAddr(leaf)}
 	for _, p := range prefixes {
 		u.Announced = append(u.Announced, bgp.Route{
-			Prefix: netip.MustParsePrefix(p), ASPath: []uint32{as}, Length: 1, LocalPref: 100,
+			Prefix:     netip.MustParsePrefix(p),
+			Attributes: &bgp.Attributes{ASPath: []uint32{as}, Length: 1, LocalPref: 100},
 		})
 	}
 	w.onBGP(w.ctx, u)
@@ -221,4 +228,24 @@ func (w *world) gauges(t *testing.T) map[string]float64 {
 		}
 	}
 	return got
+}
+
+// expectCount compares a counter, over all its labels.
+func (w *world) expectCount(t *testing.T, name string, want float64) {
+	t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0.0
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if f.GetName() == "hostagent_"+name {
+				got += m.Counter.GetValue()
+			}
+		}
+	}
+	if got != want {
+		t.Errorf("%s is %v, want %v", name, got, want)
+	}
 }

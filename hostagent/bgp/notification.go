@@ -15,13 +15,21 @@ import (
 const (
 	errHeader    = 1
 	errOpen      = 2
+	errUpdate    = 3
 	errHoldTimer = 4
 	errFSM       = 5
 	errCease     = 6
 
 	subBadPeerAS = 2
 
+	subAttributeList     = 1
+	subUnrecognized      = 2
+	subOptionalAttribute = 9
+	subNetworkField      = 10
+
+	subTooManyPrefixes  = 1
 	subPeerDeconfigured = 3
+	subRejected         = 5
 	subCollision        = 7
 )
 
@@ -73,6 +81,12 @@ func lastWord(err error) *notification {
 		return &notification{code: errCease, subcode: subPeerDeconfigured}
 	}
 	return nil
+}
+
+// weSaid says if a connection has ended with this NOTIFICATION of ours.
+func weSaid(err error, code, subcode uint8) bool {
+	var n *notification
+	return errors.As(err, &n) && n.code == code && n.subcode == subcode
 }
 
 // reason says in words why a connection ended with err.

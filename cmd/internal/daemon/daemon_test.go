@@ -53,7 +53,8 @@ f.yaml:4:1: colour: unknown key; allowed: as, interval, links, name, prefixes, s
 f.yaml:7:11: links[0].weight: "200" is not allowed: a whole number of at most 8 bits is wanted
 f.yaml:8:3: links[0].hight: unknown key; allowed: name, weight
 f.yaml:9:3: links[1]: "eth1" is not a mapping; allowed keys: name, weight
-f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted`,
+f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted
+f.yaml: name: missing; any text is allowed`,
 	}, {
 		name: "what Validate reports has its place too",
 		text: "links:\n- name: eth0\n- name: lo\n",
@@ -68,8 +69,8 @@ f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted`,
 		want: "f.yaml:1:7: name: a single value is wanted, not a list or mapping",
 	}, {
 		name: "a value where a list is wanted",
-		text: "prefixes: 10.0.0.0/8\n",
-		want: `f.yaml:1:11: prefixes: "10.0.0.0/8" is not a list; write [10.0.0.0/8]`,
+		text: "name: a\nprefixes: 10.0.0.0/8\n",
+		want: `f.yaml:2:11: prefixes: "10.0.0.0/8" is not a list; write [10.0.0.0/8]`,
 	}, {
 		name: "a key given twice",
 		text: "name: a\nname: b\n",
@@ -81,7 +82,7 @@ f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted`,
 	}, {
 		name: "two documents",
 		text: "name: a\n---\nname: b\n",
-		want: "f.yaml:3:5: a second YAML document; only one is allowed",
+		want: "f.yaml:3:5: a second YAML document; only one is allowed\nf.yaml: name: missing; any text is allowed",
 	}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
