@@ -80,4 +80,7 @@ func TestServerPorts(t *testing.T) {
 	if got, want := talk.serverPorts(leaf), "ge-0/0/1.0, ge-0/0/2.0"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	if got := (Topology{}).serverPorts(leaf); got != "none" {
+		t.Errorf("without servers: %q", got)
+	}
 }

@@ -70,6 +70,9 @@ func (t Topology) serverPorts(leaf Node) string {
 	for _, p := range t.PortsTo(leaf.Name, Server) {
 		names = append(names, junosName(p.Interface)+".0")
 	}
+	if len(names) == 0 {
+		return "none" // a list must not be empty
+	}
 	return strings.Join(names, ", ")
 }
 
