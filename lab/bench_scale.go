@@ -67,7 +67,8 @@ func Scale(ctx context.Context, cfg Config) (report ScaleReport, err error) {
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	whole := ctx
+	defer func() { err = errors.Join(interrupted(whole, err), f.Close()) }()
 	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errTooLong)
 	defer cancel()
 	// The leaf's ports first: without carrier nothing happens on them yet.

@@ -65,7 +65,10 @@ func (f *Fabric) startFRR(ctx context.Context, n Node) error {
 	if err != nil {
 		return err
 	}
-	r, err := frr.Start(ctx, frr.Config{NS: f.spaces[n.Name], Dir: f.nodeDir(n.Name), Zebra: zebra, BGP: bgp})
+	r, err := frr.Start(ctx, frr.Config{
+		NS: f.spaces[n.Name], Dir: f.nodeDir(n.Name), Zebra: zebra, BGP: bgp,
+		BFD: n.Kind == LeafJunos, // for what is committed there
+	})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 
 type failoverFigures struct {
 	Sent        int     `json:"probesSent"`
-	LostBefore  int     `json:"lostBefore"`
+	LostBefore  int     `json:"lostBefore"` // more than 100 ms before the link goes
 	LostOut     int     `json:"lostOnTheWayOut"`
 	LostBack    int     `json:"lostOnTheWayBack"`
 	OutSeconds  float64 `json:"outSeconds"`  // link down to short path gone from the kernel
@@ -96,12 +96,17 @@ func (f *Fabric) flap(ctx context.Context, server, leaf string) (flap, error) {
 	return t, sleep(ctx, 2*time.Second)
 }
 
+// underway is for how long before the link goes a probe counts as lost on the
+// way out: it, or its answer, may have been on that link.
+const underway = 100 * time.Millisecond
+
 // judge tells what the probes saw of the flap.
 func (t flap) judge(probes []probe) outcome {
+	out := t.down.Add(-underway)
 	g := failoverFigures{
 		Sent:        len(probes),
-		LostBefore:  lost(probes, t.start, t.down),
-		LostOut:     lost(probes, t.down, t.up),
+		LostBefore:  lost(probes, t.start, out),
+		LostOut:     lost(probes, out, t.up),
 		LostBack:    lost(probes, t.up, time.Time{}),
 		OutSeconds:  t.moved.Sub(t.down).Seconds(),
 		BackSeconds: t.returned.Sub(t.up).Seconds(),

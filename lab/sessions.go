@@ -198,7 +198,8 @@ func hasSession(sessions []Session, p Port) bool {
 	})
 }
 
-// awake reports whether a node's daemons run; only servers sleep.
+// awake reports whether a node's daemons shall run; only servers sleep, and
+// those of an opened fabric do not.
 func (f *Fabric) awake(n Node) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -52,10 +52,26 @@ func (f *Fabric) Status(ctx context.Context) (Status, error) {
 		}
 		s.Nodes = append(s.Nodes, node)
 	}
-	if err := f.Converged(ctx); err != nil {
-		s.Missing = err.Error()
-	}
+	s.Missing = f.missing(ctx, s.Nodes)
 	return s, nil
+}
+
+// missing says what keeps the fabric from being converged: all daemons that do
+// not run or, if they all do, the first session or route that is not there.
+func (f *Fabric) missing(ctx context.Context, nodes []NodeStatus) string {
+	var dead []string
+	for i, n := range f.nodes() {
+		for _, name := range n.dead(nodes[i].Processes) {
+			dead = append(dead, fmt.Sprintf("%s: %s does not run", n.Name, name))
+		}
+	}
+	if len(dead) > 0 {
+		return strings.Join(dead, "; ")
+	}
+	if err := f.Converged(ctx); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func (f *Fabric) nodeStatus(ctx context.Context, n Node) (NodeStatus, error) {
@@ -64,7 +80,7 @@ func (f *Fabric) nodeStatus(ctx context.Context, n Node) (NodeStatus, error) {
 	if s.Processes, err = processes(f.spaces[n.Name]); err != nil {
 		return s, err
 	}
-	if n.Kind == Spine || n.IsLeaf() {
+	if (n.Kind == Spine || n.IsLeaf()) && !slices.Contains(n.dead(s.Processes), "bgpd") {
 		if s.Sessions, err = f.Sessions(ctx, n.Name); err != nil {
 			return s, err
 		}
@@ -126,7 +142,7 @@ func (s Status) WriteText(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	verdict := "converged: every session is up, every server reaches every other over all its links"
+	verdict := "converged: every daemon runs, every session is up, every server reaches every other over all its links"
 	if s.Missing != "" {
 		verdict = "not converged: " + s.Missing
 	}
