@@ -7,9 +7,13 @@
 // nothing about routes: what was received is handed on before any policy, with
 // our own AS in the path or without, and is never passed on to another peer.
 //
-// GoBGP speaks the protocol; this is the only package that imports it, and
-// none of its types appear outside. docs/decisions/gobgp-v4.md says why this
-// version, what is worked around, and how long sessions take to come up.
+// The connections are made here: a peer has a port on its link that only it may
+// reach, is dialled, and of several connections one becomes the session
+// (opening.go, deciding.go). A connection carries the session's messages between
+// the peer and GoBGP (connection.go, machine.go), which has the timers and our
+// announcements. This is the only package that imports GoBGP, and none of its
+// types appear outside. docs/decisions/gobgp-v4.md says why it is done so, and
+// how long sessions take to come up.
 //
 // Received UPDATEs are decoded here and do not reach GoBGP. One with an error in
 // it is treated as a withdrawal wherever RFC 7606 allows it, and does not end
