@@ -161,7 +161,7 @@ func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 }
 
 func refuse(tcp *net.TCPConn) {
-	_, _ = tcp.Write(collision.message()) // it is closed anyway
+	_, _ = tcp.Write(collision().message()) // it is closed anyway
 	tcp.Close()
 }
 
