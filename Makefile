@@ -16,13 +16,15 @@ demo: setup build
 	bin/lab demo
 
 # Tests take the parts of the kernel that they need for themselves, in network
-# namespaces, so packages can run side by side.
+# namespaces, so packages can run side by side. Results are never taken from the
+# cache: it knows nothing of FRR and the kernel.
 test: setup
-	$(GO) test $(TESTFLAGS) ./...
+	$(GO) test -count=1 $(TESTFLAGS) ./...
 
 # The quick gate before a commit: no root, no network namespaces.
 check:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted >&2; exit 1; }
+	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test ./cmd

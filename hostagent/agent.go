@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -37,6 +36,12 @@ type fib interface {
 	Apply([]kernel.Route) error
 	SetSource(v4, v6 netip.Addr) error
 	LinkLost(name string)
+	LeafLost(leaf netip.Addr)
+}
+
+// auditor tells what is in the kernel.
+type auditor interface {
+	Audit() (changed bool, err error)
 	Len() int
 }
 
@@ -55,17 +60,21 @@ type Agent struct {
 	metrics *metrics
 
 	fib      fib
+	auditor  auditor
 	bgp      speaker
 	rib      *rib.Table
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
-	sysctls  func(link string) (changed []string, err error)
+	sysctls  func(uplinks []string) (changed []string, err error)
 
+	group     *errgroup.Group // of router discovery, and all that Run starts
 	uplinks   map[string]*uplink
 	loopback  []netip.Prefix // the global addresses on lo
 	announced []netip.Prefix
 	source    [2]netip.Addr                 // of the routes: IPv4, IPv6
 	pending   map[netip.Prefix]kernel.Route // what the kernel refused
-	stale     bool                          // BGP or the kernel refused what follows from lo
+	removals  uint64                        // of addresses on lo, that we know of
+	nextAudit time.Time
+	faults    map[string]string // what has been complained of, by what was being done
 
 	heard   chan nd.Heard
 	queries chan func(context.Context)
@@ -78,17 +87,18 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		cfg:     cfg,
 		log:     log,
 		metrics: newMetrics(reg),
-		rib:     rib.New(rib.Config{AS: cfg.AS, AllowASIn: cfg.AllowASIn}),
+		rib:     rib.New(cfg.table()),
 		uplinks: map[string]*uplink{},
 		pending: map[netip.Prefix]kernel.Route{},
+		faults:  map[string]string{},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
+		sysctls: kernel.Sysctls,
 	}
 	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
 		return nd.New(nd.Config{Link: link, Log: log, Metrics: discovery}).Run(ctx, news)
 	}
-	a.sysctls = func(link string) ([]string, error) { return kernel.Sysctls([]string{link}) }
 	a.setHealth("starting")
 	return a
 }
@@ -101,36 +111,51 @@ func (a *Agent) Health() error {
 	return nil
 }
 
+// Alive returns when the loop has turned, or the context's error.
+func (a *Agent) Alive(ctx context.Context) error {
+	select {
+	case a.queries <- func(context.Context) {}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (a *Agent) setHealth(text string) { a.health.Store(&text) }
 
 // Run does the agent's work until ctx ends, and calls ready once BGP listens.
 // On return the kernel is as it was: the routes are gone and the leaves have
 // been told.
 func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
-	table, err := kernel.OpenFIB(a.log)
-	if err != nil {
+	if err := nd.Check(); err != nil {
 		return err
 	}
-	a.fib = table
-	defer func() { err = errors.Join(err, table.Close()) }()
-
 	control, err := listenUnix(a.cfg.Socket)
 	if err != nil {
 		return err
 	}
 	defer control.Close()
 
+	table, err := kernel.OpenFIB(a.log)
+	if err != nil {
+		return err
+	}
+	a.fib, a.auditor = table, table
+	defer func() { err = errors.Join(err, table.Close()) }()
+
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)
+	a.group = group
 	group.Go(func() error { return watcher.Run(ctx) })
 	group.Go(func() error { return serveUnix(ctx, control, a.handler()) })
 	group.Go(func() error {
-		state, err := a.awaitRouterID(ctx, watcher.News())
-		if err != nil {
-			return err
+		state, ok := a.awaitRouterID(ctx, watcher.News())
+		if !ok {
+			return nil
 		}
 		s, err := bgp.New(bgp.Config{
-			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime, Log: a.log,
+			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
+			MaxPrefixes: bgp.DefaultMaxPrefixes, Log: a.log,
 		})
 		if err != nil {
 			return err
@@ -144,58 +169,62 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		case <-listening:
 		}
 		ready()
-		a.onKernel(ctx, group, state)
-		return a.loop(ctx, group, watcher.News(), s.News())
+		a.onKernel(ctx, state)
+		a.loop(ctx, watcher.News(), s.News())
+		return nil
 	})
 	return group.Wait()
 }
 
 // awaitRouterID waits for the first news of the kernel that give the agent a
-// router ID, if the configuration gives none.
-func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (kernel.State, error) {
+// router ID, if the configuration gives none; false if ctx ends before.
+func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (state kernel.State, ok bool) {
 	for {
 		select {
 		case <-ctx.Done():
-			return kernel.State{}, ctx.Err()
-		case state, ok := <-links:
+			return kernel.State{}, false
+		case state, ok = <-links:
 			if !ok {
-				return kernel.State{}, errors.New("the kernel's news have ended")
+				links = nil // see loop
+				continue
 			}
 			if !a.cfg.RouterID.IsValid() {
-				a.cfg.RouterID, _ = sources(state.Loopback)
+				a.cfg.RouterID, _ = first(state.Loopback)
 			}
 			if a.cfg.RouterID.IsValid() {
 				a.log.Info("router ID", "router_id", a.cfg.RouterID)
-				return state, nil
+				return state, true
 			}
-			a.setHealth("no router ID: lo has no global IPv4 address and router_id is not set")
-			a.log.Warn("waiting for an IPv4 address on lo, for a router ID")
+			const wanting = "no router ID: lo has no global IPv4 address and router_id is not set"
+			if a.Health().Error() != wanting {
+				a.log.Warn("waiting for an IPv4 address on lo, for a router ID")
+				a.setHealth(wanting)
+			}
 		}
 	}
 }
 
-// retryAfter is how long after a failure of the kernel or of BGP the whole
-// state is applied again.
-const retryAfter = time.Second
-
-// loop is the one goroutine that owns the agent's state.
-func (a *Agent) loop(ctx context.Context, group *errgroup.Group, links <-chan kernel.State, news <-chan bgp.News) error {
+// loop is the one goroutine that owns the agent's state. It ends with ctx: who
+// closes its channel of news before that is about to end ctx, and to say why.
+func (a *Agent) loop(ctx context.Context, links <-chan kernel.State, news <-chan bgp.News) {
 	retry := time.NewTicker(retryAfter)
 	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case state, ok := <-links:
 			if !ok {
-				return errors.New("the kernel's news have ended")
+				links = nil
+				continue
 			}
-			a.onKernel(ctx, group, state)
+			a.onKernel(ctx, state)
 		case h := <-a.heard:
 			a.onHeard(ctx, h)
 		case n, ok := <-news:
 			if !ok {
-				return errors.New("BGP's news have ended")
+				news = nil
+				continue
 			}
 			a.onBGP(ctx, n)
 		case query := <-a.queries:
@@ -208,57 +237,66 @@ func (a *Agent) loop(ctx context.Context, group *errgroup.Group, links <-chan ke
 }
 
 // onKernel follows the links and the addresses on lo.
-func (a *Agent) onKernel(ctx context.Context, group *errgroup.Group, state kernel.State) {
+func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 	// Losses first: what is lost must leave the routes before anything else.
 	for name, u := range a.uplinks {
-		if link, ok := state.Links[name]; !ok || !u.sameAs(link) {
+		link, ok := state.Links[name]
+		if !ok || !u.sameAs(link) {
 			a.down(ctx, u)
 		}
-		if _, ok := state.Links[name]; !ok {
+		if !ok && !u.missing {
 			a.log.Warn("uplink is gone", "link", name)
+			a.metrics.forget(name)
 			delete(a.uplinks, name)
 		}
 	}
 	a.loopback = state.Loopback
 	a.adoptLoopback(ctx)
-	for name, link := range state.Links {
-		if a.cfg.isUplink(name) {
-			a.up(ctx, group, link)
-		}
+	if a.removals != state.Removals {
+		// The address may be back, and the routes with it as their source not.
+		a.removals = state.Removals
+		a.audit()
 	}
-	for _, name := range a.cfg.named() {
-		if _, ok := a.uplinks[name]; !ok {
-			a.uplinks[name] = &uplink{link: kernel.Link{Name: name}, missing: true}
-			a.log.Error("uplink does not exist", "link", name)
-		}
+	a.adoptLinks(state.Links)
+	for _, u := range a.uplinks {
+		a.up(ctx, u)
 	}
 }
 
-// adoptLoopback announces what stands on lo, and sends from it.
+// adoptLoopback sends from what stands on lo, and announces it: with the source
+// of IPv4 routes the kernel has removed the routes, so they come first.
 func (a *Agent) adoptLoopback(ctx context.Context) {
-	if prefixes := a.cfg.announced(a.loopback); !slices.Equal(prefixes, a.announced) {
-		if err := a.bgp.Announce(ctx, prefixes); err != nil {
-			a.log.Error("announcing", "prefixes", fmt.Sprint(prefixes), "err", err)
-			a.stale = true
-		} else {
-			a.log.Info("announcing", "prefixes", fmt.Sprint(prefixes))
-			a.announced = prefixes
-			a.apply(a.rib.Originate(prefixes))
-		}
-	}
-	v4, v6 := sources(a.loopback)
-	if source := [2]netip.Addr{v4, v6}; source != a.source {
-		if err := a.fib.SetSource(v4, v6); err != nil {
-			a.log.Error("setting the source address of routes", "err", err)
-			a.stale = true
-		} else {
+	if source := a.sources(); source != a.source {
+		err := a.fib.SetSource(source[0], source[1])
+		if a.complain("setting the source address of routes", err); err == nil {
 			a.source = source
 		}
 	}
+	prefixes := a.cfg.announced(a.loopback)
+	if slices.Equal(prefixes, a.announced) {
+		return
+	}
+	err := a.bgp.Announce(ctx, prefixes)
+	if a.complain("announcing", err); err == nil {
+		a.log.Info("announcing", "prefixes", fmt.Sprint(prefixes))
+		a.announced = prefixes
+		a.apply(a.rib.Originate(prefixes))
+	}
 }
 
-// sources returns the first IPv4 and the first IPv6 address of those on lo.
-func sources(addresses []netip.Prefix) (v4, v6 netip.Addr) {
+// sources returns the source addresses of routes, IPv4 and IPv6. The router ID
+// is the one to send from as long as it stands on lo, whatever comes and goes
+// beside it: anycast addresses are not for traffic that wants an answer.
+func (a *Agent) sources() [2]netip.Addr {
+	v4, v6 := first(a.loopback)
+	if id := a.cfg.RouterID; id.IsValid() && slices.Contains(a.loopback, netip.PrefixFrom(id, id.BitLen())) {
+		v4 = id
+	}
+	return [2]netip.Addr{v4, v6}
+}
+
+// first returns the first IPv4 and the first IPv6 address.
+func first(addresses []netip.Prefix) (v4, v6 netip.Addr) {
 	for _, p := range addresses {
 		if a := p.Addr(); a.Is4() && !v4.IsValid() {
 			v4 = a
@@ -283,6 +321,7 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 		for i, r := range n.Announced {
 			routes[i] = rib.Route{Prefix: r.Prefix, Path: rib.Path{
 				ASPath: r.ASPath, Length: r.Length, Origin: r.Origin, MED: r.MED, LocalPref: r.LocalPref,
+				Communities: r.Communities,
 			}}
 		}
 		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))
@@ -294,53 +333,21 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 	if u == nil || s.State == u.session.State {
 		return
 	}
-	was := u.established()
+	was := u.session
 	u.session = s
 	switch {
 	case u.established():
 		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
-	case was:
+	case was.State == bgp.Established:
+		a.fib.LeafLost(s.Peer) // at once: a large table takes a second to work through
 		a.apply(a.rib.Drop(s.Peer))
 		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
-		if u.other.IsValid() {
+		u.since = time.Now()
+		// The leaf may have been replaced, by one that has been heard already or
+		// that would not advertise itself for half a minute.
+		if u.other.IsValid() && u.heard.After(was.Since) {
 			a.peerWith(ctx, u, u.other)
 		}
+		a.solicit(ctx, u)
 	}
-}
-
-// apply takes changed next-hop sets to the kernel.
-func (a *Agent) apply(changes []rib.Change) {
-	routes := make([]kernel.Route, len(changes))
-	for i, c := range changes {
-		routes[i] = kernel.Route{Prefix: c.Prefix, NextHops: c.NextHops}
-	}
-	a.install(routes)
-}
-
-// install installs routes; those of a batch that fails are tried again.
-func (a *Agent) install(routes []kernel.Route) {
-	if len(routes) == 0 {
-		return
-	}
-	err := a.fib.Apply(routes)
-	if err != nil {
-		a.log.Error("installing routes", "err", err)
-		a.metrics.fibErrors.Inc()
-	}
-	for _, r := range routes {
-		if err != nil {
-			a.pending[r.Prefix] = r
-		} else {
-			delete(a.pending, r.Prefix)
-		}
-	}
-}
-
-// repair gives the orders again that have failed.
-func (a *Agent) repair(ctx context.Context) {
-	if a.stale {
-		a.stale = false
-		a.adoptLoopback(ctx)
-	}
-	a.install(slices.Collect(maps.Values(a.pending)))
 }

@@ -6,184 +6,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
+	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"lastmile/hostagent/bgp"
 	"lastmile/hostagent/kernel"
-	"lastmile/hostagent/nd"
 )
-
-// world stands for the kernel and the leaves: it writes down every order that
-// the agent gives, a line each.
-type world struct {
-	*Agent
-	ctx    context.Context
-	group  *errgroup.Group
-	state  kernel.State
-	broken bool // the kernel refuses routes
-
-	mu          sync.Mutex
-	orders      []string
-	discovering map[string]int // by link, the runs of router discovery that have not ended
-}
-
-func newWorld(t *testing.T, uplinks ...string) *world {
-	ctx, cancel := context.WithCancel(t.Context())
-	group, ctx := errgroup.WithContext(ctx)
-	cfg := DefaultConfig()
-	cfg.AS, cfg.Uplinks, cfg.RouterID = 64512, uplinks, netip.MustParseAddr("10.0.1.1")
-	w := &world{ctx: ctx, group: group, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
-	w.Agent = New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	w.fib, w.bgp = w, w
-	w.sysctls = func(string) ([]string, error) { return nil, nil }
-	w.discover = func(ctx context.Context, link string, _ chan<- nd.Heard) error {
-		w.order("discover %s", link)
-		w.count(link, +1)
-		<-ctx.Done()
-		w.count(link, -1)
-		return nil
-	}
-	t.Cleanup(func() { cancel(); group.Wait() })
-	return w
-}
-
-func (w *world) order(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.orders = append(w.orders, strings.TrimRight(fmt.Sprintf(format, args...), " "))
-}
-
-func (w *world) count(link string, n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.discovering[link] += n; w.discovering[link] == 0 {
-		delete(w.discovering, link)
-	}
-}
-
-// expectDiscovery compares the links on which router discovery runs, once each.
-func (w *world) expectDiscovery(t *testing.T, want ...string) {
-	t.Helper()
-	synctest.Wait()
-	counts := map[string]int{}
-	for _, link := range want {
-		counts[link] = 1
-	}
-	if diff := cmp.Diff(counts, w.discovering); diff != "" {
-		t.Errorf("router discovery by link (-want +got):\n%s", diff)
-	}
-}
-
-// expect compares the orders since the last call.
-func (w *world) expect(t *testing.T, want ...string) {
-	t.Helper()
-	synctest.Wait()
-	if diff := cmp.Diff(want, w.orders); diff != "" {
-		t.Errorf("orders (-want +got):\n%s", diff)
-	}
-	w.orders = nil
-}
-
-func (w *world) Apply(routes []kernel.Route) error {
-	if w.broken {
-		return errors.New("no buffer space available")
-	}
-	for _, r := range routes {
-		w.order("route %s via %s", r.Prefix, strings.Trim(fmt.Sprint(r.NextHops), "[]"))
-	}
-	return nil
-}
-
-func (w *world) SetSource(v4, v6 netip.Addr) error {
-	w.order("source %s %s", v4, v6)
-	return nil
-}
-
-func (w *world) LinkLost(name string) { w.order("lost %s", name) }
-func (w *world) Len() int             { return 0 }
-func (w *world) AddPeer(_ context.Context, peer netip.Addr) error {
-	w.order("peer +%s", peer)
-	return nil
-}
-func (w *world) DeletePeer(_ context.Context, peer netip.Addr) error {
-	w.order("peer -%s", peer)
-	return nil
-}
-func (w *world) Peers(context.Context) ([]bgp.Peer, error) { return nil, nil }
-func (w *world) Announce(_ context.Context, prefixes []netip.Prefix) error {
-	w.order("announce %s", strings.Trim(fmt.Sprint(prefixes), "[]"))
-	return nil
-}
-
-// The events of the outside world.
-
-func (w *world) link(name string, up bool, losses uint64) {
-	l := kernel.Link{Name: name, Index: 2, Up: up, Losses: losses}
-	l.LinkLocal = netip.MustParseAddr("fe80::a").WithZone(name)
-	w.state.Links[name] = l
-	w.onKernel(w.ctx, w.group, w.state)
-	synctest.Wait()
-}
-
-func (w *world) unplug(name string) {
-	delete(w.state.Links, name)
-	w.onKernel(w.ctx, w.group, w.state)
-}
-
-func (w *world) addresses(prefixes ...string) {
-	w.state.Loopback = nil
-	for _, p := range prefixes {
-		w.state.Loopback = append(w.state.Loopback, netip.MustParsePrefix(p))
-	}
-	w.onKernel(w.ctx, w.group, w.state)
-}
-
-func (w *world) hear(leaf string) {
-	a := netip.MustParseAddr(leaf)
-	w.onHeard(w.ctx, nd.Heard{Link: a.Zone(), Router: a, At: time.Now()})
-}
-
-func (w *world) session(leaf string, s bgp.State) {
-	w.onBGP(w.ctx, bgp.PeerState{Peer: netip.MustParseAddr(leaf), State: s, Since: time.Now()})
-}
-
-func (w *world) announces(leaf string, as uint32, prefixes ...string) {
-	u := bgp.Update{Peer: netip.MustParseAddr(leaf)}
-	for _, p := range prefixes {
-		u.Announced = append(u.Announced, bgp.Route{
-			Prefix: netip.MustParsePrefix(p), ASPath: []uint32{as}, Length: 1, LocalPref: 100,
-		})
-	}
-	w.onBGP(w.ctx, u)
-}
-
-const leaf1, leaf2, other = "fe80::1%eth0", "fe80::2%eth1", "fe80::bad%eth0"
-
-// bothLeaves brings a server up with a route over both its uplinks.
-func bothLeaves(t *testing.T) *world {
-	w := newWorld(t, "eth*")
-	w.link("eth0", true, 0)
-	w.link("eth1", true, 0)
-	for i, leaf := range []string{leaf1, leaf2} {
-		w.hear(leaf)
-		w.session(leaf, bgp.Established)
-		w.announces(leaf, uint32(65001+i), "10.0.2.2/32")
-	}
-	w.expect(t,
-		"discover eth0", "discover eth1",
-		"peer +fe80::1%eth0", "route 10.0.2.2/32 via fe80::1%eth0",
-		"peer +fe80::2%eth1", "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1",
-	)
-	return w
-}
 
 func TestLossOfALink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -193,6 +28,7 @@ func TestLossOfALink(t *testing.T) {
 		w.expectDiscovery(t, "eth1")
 		w.session(leaf1, bgp.Idle) // what BGP had to say of the old session
 		w.announces(leaf1, 65001, "10.0.9.9/32")
+		w.hear(leaf1) // as said before the loss
 		w.expect(t)
 		w.link("eth0", true, 1)
 		w.hear(leaf1)
@@ -225,18 +61,31 @@ func TestLossOfASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "discover eth0")
 		w.session(leaf2, bgp.Idle)
-		w.expect(t, "route 10.0.2.2/32 via")
+		w.expect(t, "lost fe80::2%eth1", "route 10.0.2.2/32 via", "discover eth1")
 		w.announces(leaf1, 65001, "10.0.2.2/32") // late news of a session that is gone
 		w.expect(t)
+	})
+}
+
+func TestLeafInGracefulShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.onBGP(w.ctx, bgp.Update{Peer: netip.MustParseAddr(leaf1), Announced: []bgp.Route{{
+			Prefix: netip.MustParsePrefix("10.0.2.2/32"),
+			Attributes: &bgp.Attributes{
+				ASPath: []uint32{65001}, Length: 1, LocalPref: 100, Communities: []uint32{0xffff0000},
+			},
+		}}})
+		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1")
 	})
 }
 
 func TestNewsThatChangeNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		w.hear(leaf1)
 		w.session(leaf1, bgp.Established)
 		w.announces(leaf1, 65001, "10.0.2.2/32")
@@ -252,7 +101,7 @@ func TestAnotherRouterOnTheLink(t *testing.T) {
 		w.hear(other)
 		w.expect(t) // a working session is never given up for it
 		w.session(leaf1, bgp.Idle)
-		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0")
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0", "discover eth0")
 		w.hear(leaf1)
 		w.expect(t) // it has just been given its chance
 		time.Sleep(leafTrial)
@@ -261,15 +110,62 @@ func TestAnotherRouterOnTheLink(t *testing.T) {
 	})
 }
 
+func TestFirstRouterComesBackByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		time.Sleep(time.Minute)
+		w.hear(other)
+		w.session(leaf1, bgp.Idle)
+		w.expect(t, "lost fe80::1%eth0", "route 10.0.2.2/32 via fe80::2%eth1", "peer -fe80::1%eth0", "peer +fe80::bad%eth0", "discover eth0")
+		w.repair(w.ctx)
+		w.expect(t)
+		time.Sleep(leafTrial)
+		w.repair(w.ctx) // minutes may pass until leaf1 advertises again
+		w.expect(t, "peer -fe80::bad%eth0", "peer +fe80::1%eth0")
+		w.session(leaf1, bgp.Established)
+		time.Sleep(time.Minute)
+		w.session(leaf1, bgp.Idle) // and the other one has been silent since
+		w.repair(w.ctx)
+		w.expect(t, "lost fe80::1%eth0", "discover eth0")
+	})
+}
+
+func TestManyInventedRouters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		for i := range 1000 {
+			w.hear(fmt.Sprintf("fe80::bad:%x%%eth0", i))
+		}
+		w.expect(t)
+		if n := strings.Count(w.log.String(), "fe80::bad"); n != 1 {
+			t.Errorf("%d lines", n)
+		}
+		w.expectCount(t, "nd_other_router_advertisements_total", 1000)
+	})
+}
+
 func TestAddressesOnLoopback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "eth*")
 		w.addresses("10.0.1.1/32", "c0d1::1/128")
-		w.expect(t, "announce 10.0.1.1/32 c0d1::1/128", "source 10.0.1.1 c0d1::1")
+		w.expect(t, "source 10.0.1.1 c0d1::1", "announce 10.0.1.1/32 c0d1::1/128")
 		w.addresses("10.0.1.1/32", "192.168.0.250/32", "c0d1::1/128")
 		w.expect(t, "announce 10.0.1.1/32 192.168.0.250/32 c0d1::1/128")
+		w.addresses("10.0.0.53/32", "10.0.1.1/32", "c0d1::1/128")
+		w.expect(t, "announce 10.0.0.53/32 10.0.1.1/32 c0d1::1/128") // the router ID stays the source
+		w.addresses("10.0.0.53/32", "c0d1::1/128")
+		w.expect(t, "source 10.0.0.53 c0d1::1", "announce 10.0.0.53/32 c0d1::1/128")
 		w.addresses("c0d1::1/128")
-		w.expect(t, "announce c0d1::1/128", "source invalid IP c0d1::1")
+		w.expect(t, "source invalid IP c0d1::1", "announce c0d1::1/128")
+		w.broken = true
+		w.addresses("10.0.1.1/32")
+		w.repair(w.ctx)
+		w.expect(t)
+		w.broken = false
+		w.repair(w.ctx)
+		w.expect(t, "source 10.0.1.1 invalid IP", "announce 10.0.1.1/32")
+		w.repair(w.ctx)
+		w.expect(t)
 	})
 }
 
@@ -277,7 +173,7 @@ func TestAnnouncedPrefixesAreNotRouted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bothLeaves(t)
 		w.addresses("10.0.1.1/32", "10.0.2.2/32") // an anycast address that the other server has too
-		w.expect(t, "announce 10.0.1.1/32 10.0.2.2/32", "route 10.0.2.2/32 via", "source 10.0.1.1 invalid IP")
+		w.expect(t, "source 10.0.1.1 invalid IP", "announce 10.0.1.1/32 10.0.2.2/32", "route 10.0.2.2/32 via")
 		w.addresses("10.0.1.1/32")
 		w.expect(t, "announce 10.0.1.1/32", "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
 	})
@@ -288,14 +184,56 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 		w := bothLeaves(t)
 		w.broken = true
 		w.session(leaf1, bgp.Idle)
-		w.repair(w.ctx)
-		w.expect(t)
+		w.expect(t, "lost fe80::1%eth0", "discover eth0")
+		for range 2 {
+			if n := strings.Count(w.log.String(), "no buffer space"); n != 1 {
+				t.Errorf("told %d times", n)
+			}
+			w.repair(w.ctx)
+		}
+		w.expectCount(t, "fib_errors_total", 3)
 		w.broken = false
 		w.repair(w.ctx)
 		w.expect(t, "route 10.0.2.2/32 via fe80::2%eth1")
 		w.repair(w.ctx)
 		w.expect(t)
 	})
+}
+
+func TestWhatOthersUndo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.repair(w.ctx)
+		w.damaged, w.prepared = true, nil
+		w.repair(w.ctx) // too early
+		w.expect(t)
+		time.Sleep(auditEvery)
+		w.repair(w.ctx)
+		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+		w.expectCount(t, "fib_repairs_total", 1)
+		if diff := cmp.Diff([]string{"eth0 eth1"}, w.prepared); diff != "" {
+			t.Errorf("parameters set for (-want +got):\n%s", diff)
+		}
+		w.damaged = true
+		w.state.Removals++ // an address that is back already
+		w.onKernel(w.ctx, w.state)
+		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+	})
+}
+
+func TestErrorsOfManyRoutesAreBrief(t *testing.T) {
+	var many []error
+	for i := range 100_000 {
+		many = append(many, fmt.Errorf("route %d: no", i))
+	}
+	for want, err := range map[string]error{
+		"": nil, "route 0: no": many[0], "route 0: no\nroute 1: no": errors.Join(many[:2]...),
+		"route 0: no; route 1: no; route 2: no; and 99997 more": errors.Join(many...),
+	} {
+		if got := brief(err); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
 
 func TestHealth(t *testing.T) {
@@ -308,15 +246,126 @@ func TestHealth(t *testing.T) {
 				t.Errorf("health: %v, want %q", err, want)
 			}
 		}
-		w.onKernel(w.ctx, w.group, w.state)
+		w.onKernel(w.ctx, w.state)
 		expect("no uplink has a session: ens1: interface does not exist")
 		w.link("ens1", false, 0)
 		w.link("eth0", true, 0)
-		expect("no uplink has a session: ens1: no carrier; eth0: no leaf heard")
+		expect("no uplink has a session: ens1: down or no carrier; eth0: no leaf heard")
 		w.hear(leaf1)
 		w.session(leaf1, bgp.Active)
-		expect("no uplink has a session: ens1: no carrier; eth0: Active")
+		expect("no uplink has a session: ens1: down or no carrier; eth0: Active")
 		w.session(leaf1, bgp.Established)
 		expect("")
 	})
+}
+
+// The watcher and BGP close their news on their way out, at every stop and
+// before they can say what went wrong.
+func TestNewsThatEndAreNoError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "eth*")
+		links, news := make(chan kernel.State), make(chan bgp.News)
+		close(links)
+		close(news)
+		ctx, cancel := context.WithCancel(w.ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.loop(ctx, links, news)
+		}()
+		synctest.Wait()
+		select {
+		case <-ended:
+			t.Error("the loop ended before its context")
+		default:
+		}
+		cancel()
+		<-ended
+		if _, ok := w.awaitRouterID(ctx, links); ok {
+			t.Error("a router ID from nowhere")
+		}
+	})
+}
+
+func TestGaugesFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.report()
+		w.link("eth0", false, 1)
+		w.unplug("eth1")
+		want := map[string]float64{"uplink_up eth0": 0, "bgp_session_up eth0": 0, "bgp_prefixes_received eth0": 0}
+		if diff := cmp.Diff(want, w.gauges(t)); diff != "" {
+			t.Errorf("gauges (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestMissingUplinkIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "eth0", "ens1")
+		w.link("eth0", true, 0)
+		w.link("eth0", false, 1)
+		w.addresses("10.0.1.1/32")
+		if n := strings.Count(w.log.String(), "ens1"); n != 1 {
+			t.Errorf("ens1 stands in %d lines:\n%s", n, w.log.String())
+		}
+	})
+}
+
+func TestKernelParametersOfNewLinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "eth*")
+		for _, name := range []string{"eth0", "eth1"} {
+			w.state.Links[name] = kernel.Link{Name: name, Index: 2}
+		}
+		w.onKernel(w.ctx, w.state)
+		w.link("eth0", true, 0)
+		if len(w.prepared) != 1 {
+			t.Errorf("parameters set %d times for links that are new together", len(w.prepared))
+		}
+		w.state.Links["eth1"] = kernel.Link{Name: "eth1", Index: 7} // made anew, unseen
+		w.onKernel(w.ctx, w.state)
+		if diff := cmp.Diff([]string{"eth0 eth1", "eth0 eth1"}, w.prepared); diff != "" {
+			t.Errorf("parameters set for (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/hostagent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	descriptions := make(chan *prometheus.Desc, 100)
+	reg := collecting{Registerer: prometheus.NewRegistry(), to: descriptions}
+	New(DefaultConfig(), slog.New(slog.DiscardHandler), reg)
+	close(descriptions)
+	name := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{([^}]*)\}`)
+	count := 0
+	for d := range descriptions {
+		m := name.FindStringSubmatch(d.String())
+		if m == nil {
+			t.Fatalf("no name in %s", d)
+		}
+		want := "`" + m[1] + "{" + m[2] + "}`"
+		if want = strings.Replace(want, "{}", "", 1); !strings.Contains(string(text), want) {
+			t.Errorf("docs/hostagent.md does not explain %s", want)
+		}
+		count++
+	}
+	if count < 10 {
+		t.Errorf("%d metrics seen", count)
+	}
+}
+
+// collecting writes down what is registered.
+type collecting struct {
+	prometheus.Registerer
+	to chan *prometheus.Desc
+}
+
+func (c collecting) MustRegister(all ...prometheus.Collector) {
+	for _, one := range all {
+		one.Describe(c.to)
+	}
 }

@@ -14,7 +14,7 @@ import (
 type Config struct {
 	// AS is the server's autonomous system number; servers may share it.
 	AS uint32 `yaml:"as"`
-	// RouterID is the BGP identifier; by default the first IPv4 address on lo.
+	// RouterID is the BGP identifier; by default the oldest IPv4 address on lo.
 	RouterID netip.Addr `yaml:"router_id"`
 	// Uplinks are the interfaces that lead to leaves: names or patterns (*, ?
 	// and [...] as in path.Match).
@@ -25,6 +25,13 @@ type Config struct {
 	// AllowASIn is how often AS may stand in the path of a route that is
 	// accepted: 1 where servers share an AS.
 	AllowASIn int `yaml:"allowas_in"`
+	// AlwaysCompareMED compares the MED of paths from different neighbour ASes
+	// too, not only of those from the same.
+	AlwaysCompareMED bool `yaml:"always_compare_med"`
+	// Import says which announcements of the leaves are accepted: the first
+	// rule that matches one decides, what none matches is rejected. Without
+	// rules everything is accepted.
+	Import []ImportRule `yaml:"import"`
 	// HoldTime is the BGP hold time that is offered (RFC 4271 4.2).
 	HoldTime time.Duration `yaml:"hold_time"`
 	// Listen is the TCP address of /metrics and /healthz; empty for none.
@@ -51,7 +58,9 @@ const loopback = "loopback"
 func (c *Config) Validate(report func(key, problem string)) {
 	// RFC 7607: 0 is reserved. RFC 7300: so are the last of both ranges.
 	// RFC 6793: 23456 stands for numbers that do not fit.
-	if reserved := []uint32{0, 23456, 65535, 4294967295}; slices.Contains(reserved, c.AS) {
+	if c.AS == 0 {
+		report("as", "missing; 1 to 4294967294 without 23456 and 65535 is wanted")
+	} else if reserved := []uint32{23456, 65535, 4294967295}; slices.Contains(reserved, c.AS) {
 		report("as", fmt.Sprintf("%d is not allowed: 1 to 4294967294 without 23456 and 65535", c.AS))
 	}
 	if c.RouterID.IsValid() && (!c.RouterID.Is4() || c.RouterID.IsUnspecified()) {
@@ -60,11 +69,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 	if len(c.Uplinks) == 0 {
 		report("uplinks", `missing; interface names or patterns are wanted, such as ["eth*"]`)
 	}
-	for i, p := range c.Uplinks {
-		if _, err := path.Match(p, ""); err != nil || p == "" || p == "lo" {
-			report(fmt.Sprintf("uplinks[%d]", i), fmt.Sprintf("%q is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted", p))
-		}
-	}
+	validateLinks("uplinks", c.Uplinks, report)
 	for i, s := range c.Announce {
 		if problem := announceProblem(s); problem != "" {
 			report(fmt.Sprintf("announce[%d]", i), problem)
@@ -73,11 +78,23 @@ func (c *Config) Validate(report func(key, problem string)) {
 	if c.AllowASIn < 0 || c.AllowASIn > 10 {
 		report("allowas_in", fmt.Sprintf("%d is not allowed: 0 to 10", c.AllowASIn))
 	}
+	for i, r := range c.Import {
+		r.validate(fmt.Sprintf("import[%d]", i), report)
+	}
 	if c.HoldTime < 3*time.Second || c.HoldTime > 65535*time.Second || c.HoldTime%time.Second != 0 {
 		report("hold_time", fmt.Sprintf("%v is not allowed: whole seconds from 3s to 65535s", c.HoldTime))
 	}
 	if c.Socket == "" {
 		report("socket", "missing; the path of a unix socket is wanted")
+	}
+}
+
+// validateLinks reports what cannot be an interface or a pattern of several.
+func validateLinks(key string, links []string, report func(key, problem string)) {
+	for i, p := range links {
+		if _, err := path.Match(p, ""); err != nil || p == "" || p == "lo" {
+			report(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted", p))
+		}
 	}
 }
 

@@ -18,7 +18,12 @@ func TestValidate(t *testing.T) {
 		want string // a line a problem
 	}{
 		{"good", func(*Config) {}, ""},
-		{"AS 0", func(c *Config) { c.AS = 0 }, "as: 0 is not allowed: 1 to 4294967294 without 23456 and 65535"},
+		{"the lowest", func(c *Config) { c.AS, c.AllowASIn, c.HoldTime = 1, 0, 3*time.Second }, ""},
+		{"the highest", func(c *Config) { c.AS, c.AllowASIn, c.HoldTime = 4294967294, 10, 65535*time.Second }, ""},
+		{"too low", func(c *Config) { c.AllowASIn, c.HoldTime = -1, 2*time.Second }, `allowas_in: -1 is not allowed: 0 to 10
+hold_time: 2s is not allowed: whole seconds from 3s to 65535s`},
+		{"too high", func(c *Config) { c.HoldTime = 65536 * time.Second }, "hold_time: 18h12m16s is not allowed: whole seconds from 3s to 65535s"},
+		{"AS 0", func(c *Config) { c.AS = 0 }, "as: missing; 1 to 4294967294 without 23456 and 65535 is wanted"},
 		{"AS_TRANS", func(c *Config) { c.AS = 23456 }, "as: 23456 is not allowed: 1 to 4294967294 without 23456 and 65535"},
 		{"no uplinks", func(c *Config) { c.Uplinks = nil }, `uplinks: missing; interface names or patterns are wanted, such as ["eth*"]`},
 		{"bad pattern", func(c *Config) { c.Uplinks = []string{"eth0", "eth["} }, `uplinks[1]: "eth[" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted`},
@@ -27,6 +32,14 @@ announce[2]: "10.0.1.1/24" is not allowed: bits are set behind the prefix; 10.0.
 announce[3]: "fe80::/64" is not allowed: a global unicast prefix is wanted`},
 		{"router ID", func(c *Config) { c.RouterID = netip.MustParseAddr("c0d1::1") }, `router_id: "c0d1::1" is not allowed: an IPv4 address is wanted, not 0.0.0.0`},
 		{"allowas_in", func(c *Config) { c.AllowASIn = 11 }, "allowas_in: 11 is not allowed: 0 to 10"},
+		{"import, good", func(c *Config) {
+			c.Import = []ImportRule{{Uplinks: []string{"eth*"}, MaxASPath: 3, Reject: true}, {LocalPref: new(uint32(0))}, {}}
+		}, ""},
+		{"import", func(c *Config) {
+			c.Import = []ImportRule{{}, {Uplinks: []string{"eth0", "lo"}, MaxASPath: -1, Reject: true, LocalPref: new(uint32(50))}}
+		}, `import[1].uplinks[1]: "lo" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted
+import[1].max_as_path: -1 is not allowed: 1 or more, or 0 for any length
+import[1].local_pref: not allowed beside reject: what is rejected has no local preference`},
 		{"hold time", func(c *Config) { c.HoldTime = 1500 * time.Millisecond }, "hold_time: 1.5s is not allowed: whole seconds from 3s to 65535s"},
 		{"socket", func(c *Config) { c.Socket = "" }, "socket: missing; the path of a unix socket is wanted"},
 	}

@@ -16,16 +16,21 @@ import (
 )
 
 // listenUnix opens the socket that `hostagent show` asks. One that a killed
-// daemon left behind is replaced; one that a living daemon answers is not.
+// daemon left behind is replaced; one that a living daemon answers is not, nor
+// is a file of another kind.
 func listenUnix(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("making the socket's directory: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if c, err := net.Dial("unix", path); err == nil {
+		c, dialErr := net.Dial("unix", path)
+		if dialErr == nil {
 			c.Close()
 			return nil, fmt.Errorf("socket %s: another hostagent is running", path)
+		}
+		if info, statErr := os.Lstat(path); statErr != nil || info.Mode().Type() != os.ModeSocket || !errors.Is(dialErr, syscall.ECONNREFUSED) {
+			return nil, fmt.Errorf("socket %s: something else is there: %w", path, dialErr)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("replacing a dead socket: %w", err)
@@ -56,13 +61,14 @@ func serveUnix(ctx context.Context, l net.Listener, h http.Handler) error {
 // handler answers the questions of `hostagent show` in JSON.
 func (a *Agent) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /neighbors", answer(a, a.neighbors))
-	mux.Handle("GET /routes", answer(a, a.routes))
+	mux.Handle("GET /neighbors", answer(a, a.neighbors, func(n Neighbors) Neighbors { return n }))
+	mux.Handle("GET /routes", answer(a, a.entries, describeAll))
 	return mux
 }
 
-// answer runs the query in the loop, which owns what it reads.
-func answer[T any](a *Agent, query func(context.Context) (T, error)) http.Handler {
+// answer runs the query in the loop, which owns what it reads, and makes its
+// answer outside, which the loop need not wait for.
+func answer[T, A any](a *Agent, query func(context.Context) (T, error), describe func(T) A) http.Handler {
 	type result struct {
 		value T
 		err   error
@@ -87,7 +93,7 @@ func answer[T any](a *Agent, query func(context.Context) (T, error)) http.Handle
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(res.value)
+		json.NewEncoder(w).Encode(describe(res.value))
 	})
 }
 

@@ -1,9 +1,11 @@
 package hostagent_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +21,9 @@ import (
 const leafConfig = `router bgp %d
  bgp router-id 10.255.255.%d
  no bgp ebgp-requires-policy
+ timers bgp 3 9
  neighbor swp1 interface remote-as external
+ neighbor swp1 timers connect 1
  address-family ipv4 unicast
   redistribute connected
  address-family ipv6 unicast
@@ -34,17 +38,25 @@ type server struct {
 	bin    string
 	socket string
 	cmd    *exec.Cmd
+	log    bytes.Buffer // of the daemon, to be read after its end
 }
 
-// newServer makes a server with a link to each of two FRR leaves; both
-// announce 10.9.9.9/32 and c0d1::9/128.
-func newServer(t *testing.T) *server {
+// newHost makes a server without links, for a test that mostly waits.
+func newHost(t *testing.T) *server {
+	t.Parallel()
 	s := &server{ns: netns.ForTest(t, "bms"), bin: filepath.Join(t.TempDir(), "hostagent")}
 	s.socket = filepath.Join(t.TempDir(), "hostagent.sock")
 	if out, err := exec.Command("go", "build", "-o", s.bin, "lastmile/cmd/hostagent").CombinedOutput(); err != nil {
 		t.Fatalf("building hostagent: %v: %s", err, out)
 	}
 	addresses(t, s.ns, "10.0.1.1/32", "c0d1::1/128")
+	return s
+}
+
+// newServer makes a server with a link to each of two FRR leaves; both
+// announce 10.9.9.9/32 and c0d1::9/128.
+func newServer(t *testing.T) *server {
+	s := newHost(t)
 	for i := range 2 {
 		leaf := netns.ForTest(t, fmt.Sprint("leaf", i+1))
 		for _, key := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
@@ -74,18 +86,28 @@ func addresses(t *testing.T, ns *netns.NS, all ...string) {
 	}
 }
 
-func (s *server) start(t *testing.T) {
+// start starts the daemon, whose configuration has more than the usual.
+func (s *server) start(t *testing.T, more ...string) {
 	t.Helper()
-	config := filepath.Join(t.TempDir(), "hostagent.yaml")
-	text := "as: 64512\nuplinks: [\"eth*\"]\nsocket: " + s.socket + "\n"
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.cmd = exec.Command(s.bin, "run", "--config", config)
-	s.cmd.Stderr = os.Stderr
+	s.cmd = exec.Command(s.bin, "run", "--config", s.config(t, more...))
+	s.cmd.Stderr = io.MultiWriter(os.Stderr, &s.log)
 	if err := s.ns.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// config writes the configuration file.
+func (s *server) config(t *testing.T, more ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hostagent.yaml")
+	lines := append([]string{"as: 64512", "socket: " + s.socket}, more...)
+	if len(more) == 0 {
+		lines = append(lines, `uplinks: ["eth*"]`)
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // stop asks the daemon to stop and returns how it ended.
@@ -121,9 +143,17 @@ func (s *server) paths(t *testing.T, prefix string) int {
 	if len(routes) == 0 {
 		return 0
 	}
-	var hops []struct{ Group []struct{ ID int } }
-	s.iproute(t, &hops, "-j", "nexthop", "show", "id", fmt.Sprint(routes[0].NHID))
-	return len(hops[0].Group)
+	var objects []struct {
+		ID    int
+		Group []struct{ ID int }
+	}
+	s.iproute(t, &objects, "-j", "nexthop", "show")
+	for _, o := range objects {
+		if o.ID == routes[0].NHID {
+			return len(o.Group)
+		}
+	}
+	return 0 // the group went with the route, meanwhile
 }
 
 func (s *server) iproute(t *testing.T, into any, args ...string) {
@@ -132,7 +162,7 @@ func (s *server) iproute(t *testing.T, into any, args ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(out, into); err != nil {
+	if err := json.Unmarshal(out, into); err != nil && len(out) > 0 {
 		t.Fatalf("ip %v: %v: %s", args, err, out)
 	}
 }
@@ -197,6 +227,55 @@ func TestBesideFRR(t *testing.T) {
 		if out, err := s.ns.Run(t.Context(), "ip", args...); err != nil || len(out) > 0 {
 			t.Errorf("after the stop, ip %v: %s (%v)", args, out, err)
 		}
+	}
+}
+
+// source returns the address that the server sends from to 10.9.9.9.
+func (s *server) source(t *testing.T) string {
+	t.Helper()
+	var routes []struct{ PrefSrc string }
+	s.iproute(t, &routes, "-j", "route", "get", "10.9.9.9")
+	return routes[0].PrefSrc
+}
+
+func TestWhatOthersDoToItsRoutes(t *testing.T) {
+	s := newServer(t)
+	s.start(t)
+	s.awaitPaths(t, "10.9.9.9/32", 2)
+	s.awaitPaths(t, "c0d1::9/128", 2)
+	for name, commands := range map[string][]string{
+		"address off lo and on again": {"address del 10.0.1.1/32 dev lo", "address add 10.0.1.1/32 dev lo"},
+		"next hops removed":           {"nexthop flush proto 199"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range commands {
+				if _, err := s.ns.Run(t.Context(), "ip", strings.Fields(c)...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.awaitPaths(t, "10.9.9.9/32", 2)
+			s.awaitPaths(t, "c0d1::9/128", 2)
+			if _, err := s.ns.Run(t.Context(), "ping", "-c1", "-W2", "10.9.9.9"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+
+	addresses(t, s.ns, "10.0.0.53/32") // anycast, and lower than its own
+	await(t, func() error { return hasRoute(t.Context(), s.frr[0], "10.0.0.53/32") })
+	if got := s.source(t); got != "10.0.1.1" {
+		t.Errorf("the server sends from %s", got)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	s.start(t)
+	s.awaitPaths(t, "10.9.9.9/32", 2)
+	if got := s.source(t); got != "10.0.1.1" {
+		t.Errorf("after a restart the server sends from %s", got)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

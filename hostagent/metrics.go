@@ -21,6 +21,7 @@ type metrics struct {
 	transitions  *prometheus.CounterVec
 	otherRouters *prometheus.CounterVec
 	fibErrors    prometheus.Counter
+	repairs      prometheus.Counter
 }
 
 func newMetrics(reg registerer) *metrics {
@@ -43,20 +44,31 @@ func newMetrics(reg registerer) *metrics {
 		transitions:  counter("bgp_session_transitions_total", "Sessions that came up or went down.", "link", "to"),
 		otherRouters: counter("nd_other_router_advertisements_total", "Advertisements of a router other than the one peered with.", "link"),
 		fibErrors:    counter("fib_errors_total", "Batches of routes that the kernel refused in part or whole; they are tried again.").WithLabelValues(),
+		repairs:      counter("fib_repairs_total", "Audits that found routes or next hops missing in the kernel.").WithLabelValues(),
+	}
+}
+
+// forget ends the gauges of an uplink that is gone; counters go on if it
+// comes back.
+func (m *metrics) forget(link string) {
+	for _, gauge := range []*prometheus.GaugeVec{m.uplinkUp, m.sessionUp, m.received} {
+		gauge.DeleteLabelValues(link)
 	}
 }
 
 // report brings health and gauges up to date.
 func (a *Agent) report() {
 	a.setHealth(a.unhealthy())
+	received := map[string]int{}
+	for _, p := range a.rib.Peers() {
+		received[p.Addr.Zone()] = p.Prefixes
+	}
 	for name, u := range a.uplinks {
 		a.metrics.uplinkUp.WithLabelValues(name).Set(number(u.stop != nil))
 		a.metrics.sessionUp.WithLabelValues(name).Set(number(u.established()))
+		a.metrics.received.WithLabelValues(name).Set(float64(received[name]))
 	}
-	for _, p := range a.rib.Peers() {
-		a.metrics.received.WithLabelValues(p.Addr.Zone()).Set(float64(p.Prefixes))
-	}
-	a.metrics.routes.Set(float64(a.fib.Len()))
+	a.metrics.routes.Set(float64(a.auditor.Len()))
 	a.metrics.announced.Set(float64(len(a.announced)))
 }
 

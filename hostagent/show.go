@@ -109,14 +109,16 @@ type Path struct {
 	Why       string `json:"reason,omitempty"` // why it does not carry traffic
 }
 
-func (a *Agent) routes(context.Context) (Routes, error) {
-	out := Routes{Routes: map[netip.Prefix][]Path{}}
-	for _, e := range a.rib.Entries() {
+func (a *Agent) entries(context.Context) ([]rib.Entry, error) { return a.rib.Entries(), nil }
+
+func describeAll(entries []rib.Entry) Routes {
+	out := Routes{Routes: make(map[netip.Prefix][]Path, len(entries))}
+	for _, e := range entries {
 		for _, p := range e.Paths {
 			out.Routes[e.Prefix] = append(out.Routes[e.Prefix], describe(p))
 		}
 	}
-	return out, nil
+	return out
 }
 
 func describe(p rib.EntryPath) Path {

@@ -2,10 +2,10 @@ package hostagent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"lastmile/hostagent/bgp"
 	"lastmile/hostagent/kernel"
@@ -18,9 +18,10 @@ type uplink struct {
 	missing bool               // named in the configuration, and not there
 	stop    context.CancelFunc // ends router discovery; nil while the link is down
 	leaf    netip.Addr         // the leaf that we peer with; zero until one is heard
-	other   netip.Addr         // another router that was heard last; zero for none
+	other   netip.Addr         // another router on the link, heard or tried last; zero for none
+	heard   time.Time          // when other was
 	session bgp.PeerState      // the session with leaf
-	since   time.Time          // when leaf was adopted
+	since   time.Time          // when leaf was adopted, or lost its session
 }
 
 func (u *uplink) established() bool { return u.session.State == bgp.Established }
@@ -37,7 +38,9 @@ func (u *uplink) status() string {
 	case u.missing:
 		return "interface does not exist"
 	case !u.link.Up:
-		return "no carrier"
+		return "down or no carrier"
+	case errors.Is(u.link.Problem, kernel.ErrIPv6Disabled):
+		return fmt.Sprintf("%v (net.ipv6.conf.%s.disable_ipv6)", u.link.Problem, u.link.Name)
 	case u.link.Problem != nil:
 		return u.link.Problem.Error()
 	case !u.link.LinkLocal.IsValid():
@@ -49,42 +52,89 @@ func (u *uplink) status() string {
 	}
 }
 
-// up begins discovery on a link that has come up.
-func (a *Agent) up(ctx context.Context, group *errgroup.Group, link kernel.Link) {
-	u, ok := a.uplinks[link.Name]
-	if !ok || u.missing {
-		u = &uplink{}
-		a.uplinks[link.Name] = u
-		a.prepare(link.Name)
+// adoptLinks notes what is known of the links that are uplinks.
+func (a *Agent) adoptLinks(links map[string]kernel.Link) {
+	fresh := false
+	for name, link := range links {
+		if !a.cfg.isUplink(name) {
+			continue
+		}
+		u, ok := a.uplinks[name]
+		if !ok || u.missing {
+			u = &uplink{}
+			a.uplinks[name] = u
+		}
+		if link.Index != u.link.Index {
+			fresh = true // a link that is made anew has the settings of a new one
+		}
+		if link.Problem != nil && link.Problem != u.link.Problem {
+			a.log.Error("uplink cannot be used", "link", name, "err", link.Problem)
+		}
+		u.link = link
 	}
-	u.link = link
-	if u.stop != nil || !link.Up || !link.LinkLocal.IsValid() {
-		return
+	for _, name := range a.cfg.named() {
+		if _, ok := a.uplinks[name]; !ok {
+			a.uplinks[name] = &uplink{link: kernel.Link{Name: name}, missing: true}
+			a.log.Error("uplink does not exist", "link", name)
+		}
 	}
-	a.log.Info("uplink is up", "link", link.Name, "address", link.LinkLocal)
-	ctx, u.stop = context.WithCancel(ctx)
-	group.Go(func() error { a.keepDiscovering(ctx, link.Name); return nil })
+	if fresh {
+		a.prepare()
+	}
 }
 
-// prepare sets the kernel parameters that an uplink needs.
-func (a *Agent) prepare(link string) {
-	changed, err := a.sysctls(link)
+// up begins discovery on a link that has come up.
+func (a *Agent) up(ctx context.Context, u *uplink) {
+	if u.stop != nil || !u.link.Up || !u.link.LinkLocal.IsValid() {
+		return
+	}
+	a.log.Info("uplink is up", "link", u.link.Name, "address", u.link.LinkLocal)
+	a.solicit(ctx, u)
+}
+
+// solicit begins discovery, anew if it is running: routers are solicited, and
+// told of us, at once.
+func (a *Agent) solicit(ctx context.Context, u *uplink) {
+	if u.stop != nil {
+		u.stop()
+	}
+	ctx, u.stop = context.WithCancel(ctx)
+	name := u.link.Name
+	a.group.Go(func() error { a.keepDiscovering(ctx, name); return nil })
+}
+
+// prepare sets the kernel parameters that the uplinks need.
+func (a *Agent) prepare() {
+	changed, err := a.sysctls(a.present())
 	for _, c := range changed {
 		a.log.Info("kernel parameter set", "change", c)
 	}
-	if err != nil {
-		a.log.Error("setting kernel parameters", "link", link, "err", err)
+	a.complain("setting kernel parameters", err)
+}
+
+// present returns the names of the uplinks that exist.
+func (a *Agent) present() []string {
+	var names []string
+	for name, u := range a.uplinks {
+		if !u.missing {
+			names = append(names, name)
+		}
 	}
+	return names
 }
 
 // keepDiscovering runs router discovery on a link until ctx ends.
 func (a *Agent) keepDiscovering(ctx context.Context, link string) {
+	var last string
 	for ctx.Err() == nil {
 		err := a.discover(ctx, link, a.heard)
 		if ctx.Err() != nil {
 			return
 		}
-		a.log.Error("router discovery ended", "link", link, "err", err)
+		if text := fmt.Sprint(err); text != last {
+			a.log.Error("router discovery ended, trying again", "link", link, "err", err)
+			last = text
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryAfter):
@@ -120,28 +170,34 @@ func (a *Agent) onHeard(ctx context.Context, h nd.Heard) {
 	if !ok || u.stop == nil || h.Router == u.leaf {
 		return
 	}
-	if u.leaf.IsValid() {
-		if h.Router != u.other {
-			a.log.Warn("another router on the uplink", "link", h.Link, "peer", u.leaf, "router", h.Router)
-		}
-		a.metrics.otherRouters.WithLabelValues(h.Link).Inc()
-		u.other = h.Router
-		if u.established() || h.At.Sub(u.since) < leafTrial {
-			return
-		}
+	if !u.leaf.IsValid() {
+		a.peerWith(ctx, u, h.Router)
+		return
 	}
-	a.peerWith(ctx, u, h.Router)
+	// One line is enough, however many routers somebody invents.
+	if !u.other.IsValid() {
+		a.log.Warn("another router on the uplink", "link", h.Link, "peer", u.leaf, "router", h.Router)
+	}
+	a.metrics.otherRouters.WithLabelValues(h.Link).Inc()
+	u.other, u.heard = h.Router, h.At
+	a.tryOther(ctx, u)
 }
 
-// peerWith makes leaf the uplink's BGP peer, in place of another if there is
-// one.
+// tryOther gives the other router on the link its trial when the leaf has had
+// its own.
+func (a *Agent) tryOther(ctx context.Context, u *uplink) {
+	if u.other.IsValid() && !u.established() && time.Since(u.since) >= leafTrial {
+		a.peerWith(ctx, u, u.other)
+	}
+}
+
+// peerWith makes leaf the uplink's BGP peer. One that was before is the other
+// router from then on: it may be minutes until it advertises again.
 func (a *Agent) peerWith(ctx context.Context, u *uplink, leaf netip.Addr) {
+	u.other = u.leaf
 	if u.leaf.IsValid() {
 		a.apply(a.rib.Drop(u.leaf))
 		a.dropPeer(ctx, u)
-	}
-	if u.other == leaf {
-		u.other = netip.Addr{}
 	}
 	if err := a.bgp.AddPeer(ctx, leaf); err != nil {
 		// The leaf's next advertisement tries again.

@@ -45,7 +45,7 @@ func Bringup(ctx context.Context, cfg Config, runs int) (report BringupReport, e
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = errors.Join(interrupted(ctx, err), f.Close()) }()
 	if err := f.AwaitConverged(ctx); err != nil {
 		return report, err
 	}

@@ -46,7 +46,9 @@ func Crowd(name string, servers int) (Topology, error) {
 			{Name: "leaf1", Kind: LeafJunos, AS: 65001, Loopbacks: prefixes("10.255.255.1/32")},
 			{Name: "crowd", Kind: Server, Daemon: HostFRR, AS: 64512, Loopbacks: prefixes("10.0.1.1/32")},
 		},
-		Links: []Link{{A: addressed("leaf1", "et-0-0-0", "fc00:1::1/64"), B: addressed("spine1", "swp1", "fc00:1::201/64")}},
+		Links: []Link{{
+			A: addressed("leaf1", "et-0-0-0", "fc00:1::1/64"), B: addressed("spine1", "swp1", "fc00:1::201/64"),
+		}},
 	}
 	for i := range servers {
 		t.Links = append(t.Links, Link{
@@ -65,7 +67,8 @@ func Scale(ctx context.Context, cfg Config) (report ScaleReport, err error) {
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	whole := ctx
+	defer func() { err = errors.Join(interrupted(whole, err), f.Close()) }()
 	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errTooLong)
 	defer cancel()
 	// The leaf's ports first: without carrier nothing happens on them yet.

@@ -72,3 +72,15 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }
+
+// TestServerPorts: the switchagent sees the links to servers and no other.
+func TestServerPorts(t *testing.T) {
+	talk := Talk()
+	leaf, _ := talk.Node("leaf1")
+	if got, want := talk.serverPorts(leaf), "ge-0/0/1.0, ge-0/0/2.0"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := (Topology{}).serverPorts(leaf); got != "none" {
+		t.Errorf("without servers: %q", got)
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"lastmile/lab/frr"
 )
@@ -66,7 +65,10 @@ func (f *Fabric) startFRR(ctx context.Context, n Node) error {
 	if err != nil {
 		return err
 	}
-	r, err := frr.Start(ctx, frr.Config{NS: f.spaces[n.Name], Dir: f.nodeDir(n.Name), Zebra: zebra, BGP: bgp})
+	r, err := frr.Start(ctx, frr.Config{
+		NS: f.spaces[n.Name], Dir: f.nodeDir(n.Name), Zebra: zebra, BGP: bgp,
+		BFD: n.Kind == LeafJunos, // for what is committed there
+	})
 	if err != nil {
 		return err
 	}
@@ -162,10 +164,4 @@ func (f *Fabric) StopHost(server string) error {
 		return fmt.Errorf("%s: no daemon of ours runs there", server)
 	}
 	return host.Stop()
-}
-
-// tail returns the last line of a text.
-func tail(text string) string {
-	text = strings.TrimSpace(text)
-	return text[strings.LastIndexByte(text, '\n')+1:]
 }

@@ -58,9 +58,13 @@ type manifest struct {
 
 const manifestFile = "fabric.json"
 
+// keptFile is in the directory of a fabric that was kept: it is no leftover.
+const keptFile = "kept"
+
 // Up brings a fabric up and returns as soon as all its daemons run; see
-// [Fabric.AwaitConverged] for the routes. What an earlier fabric of the same
-// name left behind is removed first. Whatever happens to this process before
+// [Fabric.AwaitConverged] for the routes. What a killed run of the same name
+// left behind is removed first; a fabric that was kept and runs is an error.
+// Whatever happens to this process before
 // [Fabric.Keep] or [Fabric.Close], the fabric is taken down.
 func Up(ctx context.Context, cfg Config) (*Fabric, error) {
 	if err := cfg.Topology.Validate(); err != nil {
@@ -81,13 +85,15 @@ func Up(ctx context.Context, cfg Config) (*Fabric, error) {
 		return nil, err
 	}
 	if err := f.bringUp(ctx, cfg.Asleep); err != nil {
-		return nil, errors.Join(fmt.Errorf("bringing up fabric %s: %w", cfg.Topology.Name, err), f.Close())
+		err = interrupted(ctx, fmt.Errorf("bringing up fabric %s: %w", cfg.Topology.Name, err))
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// Open returns the running fabric name, to look into it. Its daemons were
-// started by another process: it cannot stop them one by one.
+// Open returns the running fabric name, to look into it and to Stop and Start
+// parts of it. Its daemons are another process's children: StopHost cannot stop
+// them.
 func Open(name string) (*Fabric, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -114,11 +120,7 @@ func Open(name string) (*Fabric, error) {
 		if f.runsFRR(n) {
 			f.routers[n.Name] = frr.Open(f.nodeDir(n.Name))
 		}
-		running, err := processes(f.spaces[n.Name])
-		if err != nil {
-			return nil, err
-		}
-		if n.Kind == Server && len(running) > 0 {
+		if n.Kind == Server { // it shall run, whether it does or not
 			f.hosts[n.Name] = foreign{}
 		}
 	}
@@ -177,7 +179,52 @@ func (f *Fabric) each(ctx context.Context, fn func(context.Context, Node) error,
 }
 
 // Keep lets the fabric run on after this process has ended.
-func (f *Fabric) Keep() error { return f.guard.dismiss() }
+func (f *Fabric) Keep() error {
+	if err := os.WriteFile(filepath.Join(f.dir, keptFile), nil, 0o644); err != nil {
+		return err
+	}
+	return f.guard.dismiss()
+}
+
+// checkFree returns an error if a fabric was kept under the name and any
+// process of it lives.
+func checkFree(name string) error {
+	if _, err := os.Stat(filepath.Join(StateRoot, name, keptFile)); errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	spaces, err := netns.List(name + "-")
+	if err != nil {
+		return err
+	}
+	for _, s := range spaces {
+		ns, err := netns.Open(s)
+		if err != nil {
+			return err
+		}
+		pids, err := ns.Pids()
+		if err := errors.Join(err, ns.Close()); err != nil {
+			return err
+		}
+		if len(pids) > 0 {
+			return fmt.Errorf("fabric %s is up; `lab down --name %s` first", name, name)
+		}
+	}
+	return nil
+}
+
+// ErrInterrupted is the error of what was ended by its context, whatever that
+// made fail.
+var ErrInterrupted = errors.New("interrupted")
+
+// interrupted is err, or ErrInterrupted if ctx has ended.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return err
+}
 
 // Close takes the fabric down. Like Keep, it is for who brought it up.
 func (f *Fabric) Close() error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,13 +126,19 @@ func TestNothingIsLeft(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			name := fabricName("end")
-			cmd := startLab(t, b, "up", "--frr", "--name", name)
+			cmd, said := labCommand(t, b, "up", "--frr", "--name", name)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
 			awaitState(t, name, func(spaces []string, dir bool) bool { return dir && len(spaces) == 6 })
 			if err := tt.end(cmd); err != nil {
 				t.Fatal(err)
 			}
 			if err := cmd.Wait(); err == nil {
 				t.Error("the lab ended as if nothing had happened")
+			}
+			if text := said.String(); tt.name != "killed" && text != "lab: interrupted\n" {
+				t.Errorf("interrupted, it says %q", text)
 			}
 			awaitState(t, name, func(spaces []string, dir bool) bool { return !dir && len(spaces) == 0 })
 		})
@@ -179,11 +186,19 @@ func TestDownRefusesNames(t *testing.T) {
 	}
 }
 
+// labCommand is a lab to be run, and what it will say of errors.
+func labCommand(t *testing.T, b lab.Binaries, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	var said bytes.Buffer
+	cmd := exec.Command(b.Lab, args...)
+	cmd.Stdout, cmd.Stderr = t.Output(), io.MultiWriter(&said, t.Output())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, &said
+}
+
 func startLab(t *testing.T, b lab.Binaries, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(b.Lab, args...)
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd, _ := labCommand(t, b, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,9 @@ func TestFailoverVerdict(t *testing.T) {
 	}{
 		{"nothing lost", 0, 0, 0, 0, 0, true},
 		{"some on the way out", 1000, 1050, 0, 5, 0, true},
-		{"a probe before", 990, 1050, 1, 5, 0, false},
+		{"one that was under way", 990, 1050, 0, 6, 0, true},
+		{"all that were under way", 900, 1000, 0, 10, 0, true},
+		{"a probe before", 890, 900, 1, 0, 0, false},
 		{"all of the way out", 1000, 2000, 0, 100, 0, false},
 		{"one on the way back", 3000, 3010, 0, 0, 1, false},
 	}
@@ -67,6 +69,9 @@ func TestFailoverVerdict(t *testing.T) {
 			out := f.judge(probes)
 			want := failoverFigures{
 				Sent: 400, LostBefore: tt.before, LostOut: tt.out, LostBack: tt.back, OutSeconds: 0.02, BackSeconds: 0.5,
+			}
+			if said := strings.Contains(out.seen, "before"); said != (tt.before > 0) {
+				t.Errorf("%d probes lost before, seen: %s", tt.before, out.seen)
 			}
 			if diff := cmp.Diff(want, out.figures); diff != "" || out.holds != tt.holds {
 				t.Errorf("holds: %v, want %v; figures (-want +got):\n%s", out.holds, tt.holds, diff)

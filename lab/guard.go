@@ -38,6 +38,10 @@ func newGuard(ctx context.Context, name, binary string) (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Before there is a janitor, which would take it down.
+	if err := checkFree(name); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	g := &guard{lock: lock}
 	if err := g.startJanitor(name, binary); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the janitor: %w", err), lock.Close())

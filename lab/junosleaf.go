@@ -80,18 +80,25 @@ func (f *Fabric) startJunos(ctx context.Context, n Node) error {
 	if err != nil {
 		return err
 	}
-	if err := f.runJunos(ctx, n, userKey); err != nil {
+	if err := f.writeJunos(n, userKey); err != nil {
+		return err
+	}
+	if err := f.runJunos(ctx, n); err != nil {
 		return err
 	}
 	return f.startSwitchAgent(ctx, n, hostKey)
 }
 
-func (f *Fabric) runJunos(ctx context.Context, n Node, userKey ssh.PublicKey) error {
+// netconf is where a simulated Junos listens.
+func netconf() netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParsePrefix(managementLeaf).Addr(), netconfPort)
+}
+
+func (f *Fabric) writeJunos(n Node, userKey ssh.PublicKey) error {
 	dir := f.nodeDir(n.Name)
-	listen := netip.AddrPortFrom(netip.MustParsePrefix(managementLeaf).Addr(), netconfPort)
 	text, err := json.MarshalIndent(junosLeaf{
 		Namespace: f.space(n.Name), Router: dir, HostName: n.Name,
-		Listen: listen, HostKey: filepath.Join(dir, hostKeyFile),
+		Listen: netconf(), HostKey: filepath.Join(dir, hostKeyFile),
 		User: agentUser, AuthorizedKey: string(ssh.MarshalAuthorizedKey(userKey)),
 		Interfaces: f.Topology.junosInterfaces(n), Static: f.Topology.junosStatic(n),
 		CommitTime: staticCommit, EphemeralCommitTime: ephemeralCommit,
@@ -99,17 +106,19 @@ func (f *Fabric) runJunos(ctx context.Context, n Node, userKey ssh.PublicKey) er
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, junosFile)
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		return err
-	}
-	cmd := exec.Command(f.binaries.Lab, "junos", "--config", path)
+	return os.WriteFile(filepath.Join(dir, junosFile), text, 0o644)
+}
+
+// runJunos starts the simulated Junos that the leaf's file describes.
+func (f *Fabric) runJunos(ctx context.Context, n Node) error {
+	dir := f.nodeDir(n.Name)
+	cmd := exec.Command(f.binaries.Lab, "junos", "--config", filepath.Join(dir, junosFile))
 	cmd.Args[0] = "junos"
 	p, err := startProcess(f.spaces[n.Name], "junos", dir, cmd)
 	if err != nil {
 		return err
 	}
-	return p.awaitReady(ctx, f.listens(n.Name, listen))
+	return p.awaitReady(ctx, f.listens(n.Name, netconf()))
 }
 
 // listens returns a check whether something listens at an address, as seen
@@ -144,6 +153,9 @@ func RunJunos(ctx context.Context, path string) error {
 	device, err := junos.New(cfg)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := (router{frr.Open(leaf.Router)}).reset(ctx); err != nil {
+		return err
 	}
 	var listener net.Listener
 	err = cfg.NS.Do(func() (err error) {
@@ -192,6 +204,26 @@ func (r router) Show(ctx context.Context, command string) ([]byte, error) {
 
 func (r router) Configure(ctx context.Context, lines []string) error {
 	return r.frr.Configure(ctx, lines...)
+}
+
+// reset removes what an earlier simulated Junos left of BGP and policies.
+func (r router) reset(ctx context.Context) error {
+	out, err := r.Show(ctx, "show running-config")
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for line := range strings.Lines(string(out)) {
+		for _, kind := range []string{"router bgp", "route-map", "ip prefix-list", "ipv6 prefix-list", "bgp as-path", "bgp community-list"} {
+			if strings.HasPrefix(line, kind+" ") {
+				lines = append(lines, "no "+strings.TrimSpace(line))
+			}
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return r.Configure(ctx, lines)
 }
 
 // junosName is the Junos name of a kernel interface of a Junos leaf: ge-0/0/1

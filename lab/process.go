@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -80,10 +81,12 @@ func (p *process) Stop() error {
 	}
 }
 
+// lastLine returns the last line of a log, or why it cannot be read.
 func lastLine(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	return tail(string(text))
+	said := strings.TrimSpace(string(text))
+	return said[strings.LastIndexByte(said, '\n')+1:]
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -81,11 +82,7 @@ func Demo(ctx context.Context, cfg Config) (report Report, err error) {
 	if err != nil {
 		return report, err
 	}
-	defer func() {
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-	}()
+	defer func() { err = errors.Join(interrupted(ctx, err), f.Close()) }()
 	f.say("waiting for the routes")
 	if err := f.AwaitConverged(ctx); err != nil {
 		return report, fmt.Errorf("waiting for the routes: %w", err)

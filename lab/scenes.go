@@ -7,9 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // The addresses of the talk that the scenes are about.
@@ -59,7 +56,8 @@ func playTraffic(ctx context.Context, f *Fabric) (out outcome, err error) {
 		what = append(what, counted{u, fmt.Sprintf("iifname %q tcp dport %d", u, trafficPort)})
 	}
 	packets, err := f.counting(ctx, "bms2", what, func() error {
-		return f.callAll(ctx, "bms1", []string{"bms2"}, bms2Address, sessions)
+		_, err := f.converse(ctx, conversation{"bms1", []string{"bms2"}, bms2Address, sessions})
+		return err
 	})
 	if err != nil {
 		return outcome{}, err
@@ -76,7 +74,9 @@ func playTraffic(ctx context.Context, f *Fabric) (out outcome, err error) {
 }
 
 // counting counts packets into a node while do runs.
-func (f *Fabric) counting(ctx context.Context, node string, what []counted, do func() error) (packets map[string]int, err error) {
+func (f *Fabric) counting(
+	ctx context.Context, node string, what []counted, do func() error,
+) (packets map[string]int, err error) {
 	c, err := f.count(ctx, node, what...)
 	if err != nil {
 		return nil, err
@@ -86,22 +86,6 @@ func (f *Fabric) counting(ctx context.Context, node string, what []counted, do f
 		return nil, err
 	}
 	return c.Packets(ctx)
-}
-
-// callAll makes n TCP sessions to servers that listen for as long.
-func (f *Fabric) callAll(ctx context.Context, from string, to []string, addr netip.Addr, n int) error {
-	_, err := f.answers(ctx, from, to, netip.AddrPortFrom(addr, trafficPort), n)
-	return err
-}
-
-// answers is callAll that tells how many sessions each server answered.
-func (f *Fabric) answers(ctx context.Context, from string, to []string, addr netip.AddrPort, n int) (by map[string]int, err error) {
-	hangUp, err := f.listening(addr, to...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, hangUp()) }()
-	return f.calls(ctx, from, addr, n)
 }
 
 type legacyFigures struct {
@@ -127,7 +111,8 @@ func playLegacy(ctx context.Context, f *Fabric) (outcome, error) {
 		{"back", fmt.Sprintf("ip daddr %s", legacyAddress)},
 	}, func() (err error) {
 		arrived, err = f.counting(ctx, "bms2", []counted{{"in", either}}, func() error {
-			return f.callAll(ctx, "legacy", []string{"bms2"}, bms2Address, sessions)
+			_, err := f.converse(ctx, conversation{"legacy", []string{"bms2"}, bms2Address, sessions})
+			return err
 		})
 		return err
 	})
@@ -157,7 +142,7 @@ func anycast() Scene {
 func playAnycast(ctx context.Context, f *Fabric) (outcome, error) {
 	const sessions = 100
 	servers := []string{"bms1", "bms2"}
-	answered, err := f.answers(ctx, "legacy", servers, netip.AddrPortFrom(anycastAddress, trafficPort), sessions)
+	answered, err := f.converse(ctx, conversation{"legacy", servers, anycastAddress, sessions})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -166,118 +151,4 @@ func playAnycast(ctx context.Context, f *Fabric) (outcome, error) {
 		seen:    fmt.Sprintf("bms1 answered %d of %d, bms2 %d", answered["bms1"], sessions, answered["bms2"]),
 		figures: anycastFigures{answered},
 	}, nil
-}
-
-type failoverFigures struct {
-	Sent        int     `json:"probesSent"`
-	LostBefore  int     `json:"lostBefore"`
-	LostOut     int     `json:"lostOnTheWayOut"`
-	LostBack    int     `json:"lostOnTheWayBack"`
-	OutSeconds  float64 `json:"outSeconds"`  // link down to short path gone from the kernel
-	BackSeconds float64 `json:"backSeconds"` // link up to short path in the kernel again
-}
-
-func failover() Scene {
-	return Scene{
-		Name:     "failover",
-		Expected: "few probes lost when the link goes, none when it returns",
-		play:     playFailover,
-	}
-}
-
-func playFailover(ctx context.Context, f *Fabric) (outcome, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errTooLong)
-	defer cancel()
-	p, err := f.newProber("bms1", "legacy", netip.AddrPortFrom(legacyAddress, trafficPort))
-	if err != nil {
-		return outcome{}, err
-	}
-	probing, stop := context.WithCancel(ctx)
-	var probes []probe
-	var group errgroup.Group
-	group.Go(func() (err error) { probes, err = p.Run(probing); return err })
-	flap, err := f.flap(ctx, "bms1", "leaf1")
-	stop()
-	if err := errors.Join(err, group.Wait()); err != nil {
-		return outcome{}, err
-	}
-	return flap.judge(probes), nil
-}
-
-// A flap is when what happened to a link.
-type flap struct{ start, down, moved, up, returned time.Time }
-
-// flap takes the link between a server and a leaf down at the leaf's end, and
-// up again when the server has moved its routes to the legacy network away; it
-// returns when they are back.
-func (f *Fabric) flap(ctx context.Context, server, leaf string) (flap, error) {
-	uplink := f.uplinkTo(server, leaf)
-	port := f.uplinkTo(leaf, server)
-	usesUplink := func(want bool) func() error {
-		return func() error {
-			r, ok, err := f.RouteTo(ctx, server, legacyNet)
-			if err == nil && (!ok || slices.Equal(r.Devices(), []string{uplink}) != want || len(r.Hops) == 0) {
-				err = fmt.Errorf("%s has the route %s", server, r)
-			}
-			return err
-		}
-	}
-	t := flap{start: time.Now()}
-	if err := sleep(ctx, time.Second); err != nil {
-		return t, err
-	}
-	t.down = time.Now()
-	f.say("  taking down %s of %s", port, leaf)
-	if err := f.spaces[leaf].SetDown(port); err != nil {
-		return t, err
-	}
-	if err := f.await(ctx, usesUplink(false)); err != nil {
-		return t, err
-	}
-	t.moved = time.Now()
-	if err := sleep(ctx, 2*time.Second); err != nil {
-		return t, err
-	}
-	t.up = time.Now()
-	f.say("  bringing it up again")
-	if err := f.spaces[leaf].SetUp(port); err != nil {
-		return t, err
-	}
-	if err := f.await(ctx, usesUplink(true)); err != nil {
-		return t, err
-	}
-	t.returned = time.Now()
-	if err := f.AwaitConverged(ctx); err != nil {
-		return t, err
-	}
-	return t, sleep(ctx, 2*time.Second)
-}
-
-// judge tells what the probes saw of the flap.
-func (t flap) judge(probes []probe) outcome {
-	g := failoverFigures{
-		Sent:        len(probes),
-		LostBefore:  lost(probes, t.start, t.down),
-		LostOut:     lost(probes, t.down, t.up),
-		LostBack:    lost(probes, t.up, time.Time{}),
-		OutSeconds:  t.moved.Sub(t.down).Seconds(),
-		BackSeconds: t.returned.Sub(t.up).Seconds(),
-	}
-	// More than a second of probes is no failover but an outage.
-	holds := g.LostBefore == 0 && g.LostOut < 100 && g.LostBack == 0
-	return outcome{
-		holds: holds,
-		seen: fmt.Sprintf("%d of %d probes lost out, %d back; short path again after %.1f s",
-			g.LostOut, g.Sent, g.LostBack, g.BackSeconds),
-		figures: g,
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -141,8 +141,12 @@ func (f *Fabric) addresses6(node string) (map[string][]netip.Addr, error) {
 
 // AwaitConverged waits until every link between routers and to servers that
 // are awake has an Established session, and every such server has a route to
-// every other one over all its links. The error says what is missing.
+// every other one over all its links. The error says what is still missing
+// after 90 seconds: three intervals between the talk's router advertisements.
 func (f *Fabric) AwaitConverged(ctx context.Context) error {
+	const limit = 90 * time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not converged after %v", limit))
+	defer cancel()
 	return f.await(ctx, func() error { return f.Converged(ctx) })
 }
 
@@ -194,7 +198,8 @@ func hasSession(sessions []Session, p Port) bool {
 	})
 }
 
-// awake reports whether a node's daemons run; only servers sleep.
+// awake reports whether a node's daemons shall run; only servers sleep, and
+// those of an opened fabric do not.
 func (f *Fabric) awake(n Node) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

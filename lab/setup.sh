@@ -8,6 +8,8 @@ needs="zebra:frr vtysh:frr bird:bird2 ip:iproute2 tcpdump:tcpdump ping:iputils-p
 
 fail() { echo "setup: $*" >&2; exit 1; }
 
+[ "$(id -u)" = 0 ] || fail "root is needed, for network namespaces and to install packages; make check does without"
+
 PATH=$PATH:/usr/lib/frr:/usr/sbin:/sbin
 missing=
 for need in $needs; do
@@ -16,7 +18,6 @@ for need in $needs; do
 done
 [ -n "$missing" ] || exit 0
 
-[ "$(id -u)" = 0 ] || fail "root is needed to install:$missing"
 if ! command -v apt-get >/dev/null 2>&1; then
 	fail "this distribution has no apt-get: install the equivalents of:$missing"
 fi

@@ -52,10 +52,26 @@ func (f *Fabric) Status(ctx context.Context) (Status, error) {
 		}
 		s.Nodes = append(s.Nodes, node)
 	}
-	if err := f.Converged(ctx); err != nil {
-		s.Missing = err.Error()
-	}
+	s.Missing = f.missing(ctx, s.Nodes)
 	return s, nil
+}
+
+// missing says what keeps the fabric from being converged: all daemons that do
+// not run or, if they all do, the first session or route that is not there.
+func (f *Fabric) missing(ctx context.Context, nodes []NodeStatus) string {
+	var dead []string
+	for i, n := range f.nodes() {
+		for _, name := range n.dead(nodes[i].Processes) {
+			dead = append(dead, fmt.Sprintf("%s: %s does not run", n.Name, name))
+		}
+	}
+	if len(dead) > 0 {
+		return strings.Join(dead, "; ")
+	}
+	if err := f.Converged(ctx); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func (f *Fabric) nodeStatus(ctx context.Context, n Node) (NodeStatus, error) {
@@ -64,7 +80,7 @@ func (f *Fabric) nodeStatus(ctx context.Context, n Node) (NodeStatus, error) {
 	if s.Processes, err = processes(f.spaces[n.Name]); err != nil {
 		return s, err
 	}
-	if n.Kind == Spine || n.IsLeaf() {
+	if (n.Kind == Spine || n.IsLeaf()) && !slices.Contains(n.dead(s.Processes), "bgpd") {
 		if s.Sessions, err = f.Sessions(ctx, n.Name); err != nil {
 			return s, err
 		}
@@ -115,10 +131,18 @@ func (s Status) WriteText(w io.Writer) error {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", x.Node, x.Interface, x.Peer, x.PeerAS, x.State, up)
 		}
 	}
+	fmt.Fprintln(t, "\nSERVER\tROUTE")
+	for _, n := range s.Nodes {
+		for _, r := range n.Routes {
+			if n.Kind == Server {
+				fmt.Fprintf(t, "%s\t%s\n", n.Name, r)
+			}
+		}
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	verdict := "converged: every session is up, every server reaches every other over all its links"
+	verdict := "converged: every daemon runs, every session is up, every server reaches every other over all its links"
 	if s.Missing != "" {
 		verdict = "not converged: " + s.Missing
 	}
@@ -136,6 +160,11 @@ func (f *Fabric) Shell(ctx context.Context, node string, command []string) error
 	}
 	if len(command) == 0 {
 		command = []string{cmp.Or(os.Getenv("SHELL"), "/bin/sh")}
+	}
+	// So that `lab shell bms1 hostagent show ...` runs the one of this fabric.
+	path := filepath.Dir(f.binaries.HostAgent) + string(filepath.ListSeparator) + os.Getenv("PATH")
+	if err := os.Setenv("PATH", path); err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
@@ -21,6 +22,7 @@ const (
 	agentUser    = "switchagent" // on the leaf
 	nobody       = 65534         // on the machine
 	agentKeyFile = "agent.key"
+	agentFile    = "switchagent.yaml"
 	agentListen  = "127.0.0.1:9473"
 )
 
@@ -38,13 +40,12 @@ func (t Topology) sidecars() []Node {
 
 func (f *Fabric) startSwitchAgent(ctx context.Context, n Node, hostKey ssh.PublicKey) error {
 	dir := f.nodeDir(n.sidecar())
-	leaf := netip.AddrPortFrom(netip.MustParsePrefix(managementLeaf).Addr(), netconfPort)
+	leaf := netconf()
 	knownHosts := filepath.Join(dir, "known_hosts")
 	line := knownhosts.Line([]string{knownhosts.Normalize(leaf.String())}, hostKey) + "\n"
 	if err := os.WriteFile(knownHosts, []byte(line), 0o644); err != nil {
 		return err
 	}
-	config := filepath.Join(dir, "switchagent.yaml")
 	text := fmt.Sprintf(`target: %s
 user: %s
 key: %s
@@ -52,13 +53,32 @@ known_hosts: %s
 poll_interval: 2s
 group: %s
 instance: %s
-interfaces: ["ge-0/0/*.0"]
+interfaces: [%s]
 hold_down: 60s
 listen: %s
-`, leaf, agentUser, filepath.Join(dir, agentKeyFile), knownHosts, serverGroup, instance, agentListen)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+`, leaf, agentUser, filepath.Join(dir, agentKeyFile), knownHosts, serverGroup, instance, f.Topology.serverPorts(n), agentListen)
+	if err := os.WriteFile(filepath.Join(dir, agentFile), []byte(text), 0o644); err != nil {
 		return err
 	}
+	return f.runSwitchAgent(ctx, n.sidecar())
+}
+
+// serverPorts lists a leaf's logical interfaces to servers: not all of
+// ge-0/0/*.0, since the spine is no server either.
+func (t Topology) serverPorts(leaf Node) string {
+	var names []string
+	for _, p := range t.PortsTo(leaf.Name, Server) {
+		names = append(names, junosName(p.Interface)+".0")
+	}
+	if len(names) == 0 {
+		return "none" // a list must not be empty
+	}
+	return strings.Join(names, ", ")
+}
+
+// runSwitchAgent starts the switchagent of a sidecar whose files are there.
+func (f *Fabric) runSwitchAgent(ctx context.Context, sidecar string) error {
+	dir := f.nodeDir(sidecar)
 	// The program may lie where only root can go, such as /root/lastmile/bin:
 	// it is opened here and executed by its descriptor.
 	program, err := os.Open(f.binaries.SwitchAgent)
@@ -66,15 +86,15 @@ listen: %s
 		return err
 	}
 	defer program.Close()
-	cmd := exec.Command("/proc/self/fd/3", "run", "--config", config)
+	cmd := exec.Command("/proc/self/fd/3", "run", "--config", filepath.Join(dir, agentFile))
 	cmd.Args[0] = "switchagent"
 	cmd.ExtraFiles = []*os.File{program}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	p, err := startProcess(f.spaces[n.sidecar()], "switchagent", dir, cmd)
+	p, err := startProcess(f.spaces[sidecar], "switchagent", dir, cmd)
 	if err != nil {
 		return err
 	}
-	return p.awaitReady(ctx, f.listens(n.sidecar(), netip.MustParseAddrPort(agentListen)))
+	return p.awaitReady(ctx, f.listens(sidecar, netip.MustParseAddrPort(agentListen)))
 }
 
 // newKey makes an ed25519 key, writes the private half into a file that only

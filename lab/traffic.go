@@ -3,7 +3,6 @@ package lab
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -59,11 +58,10 @@ func (a *answerer) serve(conn net.Conn) {
 	}
 }
 
-// Close ends the answerer and the sessions it has.
-func (a *answerer) Close() error {
-	err := a.listener.Close()
+// Close ends the answerer once the sessions it has are over.
+func (a *answerer) Close() {
+	a.listener.Close()
 	a.group.Wait()
-	return err
 }
 
 const (
@@ -73,6 +71,29 @@ const (
 	trafficPort    = 7007
 	callBufferSize = 64
 )
+
+// A conversation is TCP sessions from one node to an address at which others
+// listen.
+type conversation struct {
+	from     string
+	to       []string
+	addr     netip.Addr
+	sessions int
+}
+
+// converse holds a conversation and returns how many sessions each node
+// answered.
+func (f *Fabric) converse(ctx context.Context, c conversation) (map[string]int, error) {
+	addr := netip.AddrPortFrom(c.addr, trafficPort)
+	for _, node := range c.to {
+		a, err := f.answer(node, addr)
+		if err != nil {
+			return nil, err
+		}
+		defer a.Close()
+	}
+	return f.calls(ctx, c.from, addr, c.sessions)
+}
 
 // calls makes n TCP sessions from a node to an answerer, each on a port of its
 // own, and returns how many of them each node answered.
@@ -120,24 +141,4 @@ func (f *Fabric) call(ctx context.Context, from string, to netip.AddrPort) (by s
 		by = strings.TrimSpace(line)
 	}
 	return by, nil
-}
-
-// listening starts answerers and returns a function that closes them all.
-func (f *Fabric) listening(addr netip.AddrPort, nodes ...string) (close func() error, err error) {
-	var all []*answerer
-	close = func() error {
-		var errs []error
-		for _, a := range all {
-			errs = append(errs, a.Close())
-		}
-		return errors.Join(errs...)
-	}
-	for _, n := range nodes {
-		a, err := f.answer(n, addr)
-		if err != nil {
-			return nil, errors.Join(err, close())
-		}
-		all = append(all, a)
-	}
-	return close, nil
 }

@@ -1,4 +1,5 @@
-// Package switchagent gives every server behind a Juniper leaf its BGP neighbour statement.
+// Package switchagent gives every server behind a Juniper leaf its stanza: a committed BGP
+// neighbor statement.
 //
 // The Agent polls the leaf's IPv6 neighbours and received router advertisements over one NETCONF
 // session, plans, and commits what is missing into an ephemeral configuration instance of its own:
@@ -14,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,10 +36,11 @@ type Agent struct {
 	// All below belongs to Run's goroutine.
 	absent      map[junos.Stanza]absence // consecutive good polls only
 	refused     map[netip.Addr]refusal   // of the last plan, to log changes once
+	verdicts    verdicts                 // of this session
 	applied     plan                     // what the last commit should have changed
 	commitPause backoff
 	commitAfter time.Time         // no commit before
-	warned      map[string]string // last warning by RPC
+	warned      map[string]string // last warnings by RPC
 }
 
 // health is what Health looks at.
@@ -55,6 +58,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		log:         log,
 		metrics:     newMetrics(reg),
 		commitPause: backoff{first: time.Second, most: time.Minute},
+		verdicts:    verdicts{},
 		warned:      map[string]string{},
 	}
 	a.dial = a.dialDevice
@@ -92,6 +96,7 @@ func (a *Agent) setHealth(change func(*health)) {
 func (a *Agent) Run(ctx context.Context, ready func()) error {
 	ready()
 	redial := backoff{first: time.Second, most: 15 * time.Second}
+	logged := "" // a leaf that stays away is one line
 	for {
 		before := a.health.Load().polled
 		err := a.session(ctx)
@@ -100,11 +105,16 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		}
 		if a.health.Load().polled != before {
 			redial.reset()
+			logged = ""
 		}
-		a.absent = nil
+		a.absent, a.applied = nil, plan{} // the leaf may be rebooting
+		clear(a.verdicts)
 		a.setHealth(func(h *health) { h.poll = err })
 		pause := redial.pause()
-		a.log.Warn("no session with the leaf", "err", err, "retry", pause.Round(time.Millisecond))
+		if err.Error() != logged {
+			logged = err.Error()
+			a.log.Warn("no session with the leaf", "err", err, "retry", pause.Round(time.Millisecond))
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -152,6 +162,10 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 	a.absent, a.refused = p.absent, p.refused
 	a.setHealth(func(h *health) { h.polled, h.poll = now, nil })
 	a.verify(seen)
+	if p.blocked != nil {
+		a.commitBlocked(p.blocked)
+		return nil
+	}
 	if p.empty() {
 		a.commitDone()
 		return nil
@@ -163,21 +177,24 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 }
 
 // observe reads the tables and makes a plan of them. The guards are read only when the plan is to
-// change something, and anew each time.
+// change something that they have not just refused, and anew each time.
 func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 	seen, err := l.tables(ctx)
 	if err != nil {
 		return tables{}, plan{}, err
 	}
-	p := a.policy.plan(time.Now(), seen, a.absent)
-	if p.empty() {
+	now := time.Now()
+	p, known := a.verdicts.apply(now, a.policy.plan(now, seen, a.absent))
+	if known {
 		return seen, p, nil
 	}
 	g, err := l.guards(ctx)
 	if err != nil {
 		return tables{}, plan{}, err
 	}
-	return seen, p.guarded(g), nil
+	allowed := p.guarded(g)
+	a.verdicts.learn(now, p, allowed)
+	return seen, allowed, nil
 }
 
 // pollFailed forgets all absences: what could not be seen was not absent.
@@ -197,6 +214,9 @@ func (a *Agent) pollFailed(err error) {
 func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	outcome, err := l.commit(ctx, junos.Change{Add: p.add, Remove: p.remove})
 	a.metrics.committed(outcome, err, p)
+	if ctx.Err() != nil && outcome != junos.Applied {
+		return err // we were told to stop: the next run looks it up
+	}
 	if outcome != junos.Applied {
 		a.commitFailed(fmt.Errorf("commit %s: %w", outcome, err))
 		return err
@@ -233,6 +253,14 @@ func (a *Agent) commitFailed(err error) {
 	a.setHealth(func(h *health) { h.commit = err })
 }
 
+// commitBlocked notes that something waits for somebody to mend the leaf's configuration.
+func (a *Agent) commitBlocked(err error) {
+	if last := a.health.Load().commit; last == nil || last.Error() != err.Error() {
+		a.log.Warn("nothing is committed", "err", err)
+	}
+	a.setHealth(func(h *health) { h.commit = err })
+}
+
 // commitDone notes that nothing waits any more.
 func (a *Agent) commitDone() {
 	a.commitPause.reset()
@@ -247,8 +275,11 @@ func (a *Agent) logRefusals(refused map[netip.Addr]refusal) {
 			continue
 		}
 		level := slog.LevelWarn
-		if reason == unresolved || reason == notRouter {
-			level = slog.LevelDebug // as ordinary as a desktop
+		switch reason {
+		case unresolved, notRouter: // as ordinary as a desktop
+			level = slog.LevelDebug
+		case unusableGroup: // one line says it for all
+			level = slog.LevelDebug
 		}
 		a.log.Log(context.Background(), level, "neighbour refused",
 			"link", peer.Zone(), "peer", peer.WithZone(""), "reason", reason)
@@ -259,10 +290,8 @@ func (a *Agent) logRefusals(refused map[netip.Addr]refusal) {
 func (a *Agent) traceRPC(t junos.Trace) {
 	a.metrics.rpcs.WithLabelValues(t.RPC).Observe(t.Took.Seconds())
 	a.log.Debug("rpc", "rpc", t.RPC, "took", t.Took, "err", t.Err)
-	for _, warning := range t.Warnings {
-		if a.warned[t.RPC] != warning {
-			a.warned[t.RPC] = warning
-			a.log.Info("leaf warned", "rpc", t.RPC, "warning", warning)
-		}
+	if warnings := strings.Join(t.Warnings, "; "); warnings != "" && a.warned[t.RPC] != warnings {
+		a.warned[t.RPC] = warnings
+		a.log.Info("leaf warned", "rpc", t.RPC, "warnings", warnings)
 	}
 }

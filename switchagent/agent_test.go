@@ -20,108 +20,6 @@ import (
 	"lastmile/switchagent/junos"
 )
 
-// fakeLeaf is a switch whose commits take a third of a second and may go wrong.
-type fakeLeaf struct {
-	neighbors map[netip.Addr]junos.Neighbor
-	stanzas   map[netip.Addr]junos.Stanza
-	up        map[netip.Addr]bool // Established
-	broken    error               // of every read
-	lost      bool                // the session has ended, until it is dialled anew
-	noDial    error
-	outcomes  []func(*fakeLeaf, junos.Change) (junos.Outcome, error) // of the next commits
-
-	commits []junos.Change
-	times   []time.Time // of the commits
-	dials   int
-	closed  int
-}
-
-var errGone = fmt.Errorf("%w: connection reset", junos.ErrLost)
-
-func newFakeLeaf() *fakeLeaf {
-	return &fakeLeaf{
-		neighbors: map[netip.Addr]junos.Neighbor{}, stanzas: map[netip.Addr]junos.Stanza{}, up: map[netip.Addr]bool{},
-	}
-}
-
-func (f *fakeLeaf) plug(peers ...netip.Addr) {
-	for _, p := range peers {
-		f.neighbors[p] = router(p)
-	}
-}
-
-func (f *fakeLeaf) reboot() {
-	clear(f.stanzas)
-	clear(f.up)
-}
-
-func (f *fakeLeaf) dial(context.Context) (leaf, error) {
-	f.dials++
-	f.lost = false
-	return f, f.noDial
-}
-
-func (f *fakeLeaf) read() error {
-	if f.lost {
-		return errGone
-	}
-	return f.broken
-}
-
-func (f *fakeLeaf) tables(context.Context) (tables, error) {
-	return tables{
-		neighbors: slices.Collect(maps.Values(f.neighbors)), stanzas: slices.Collect(maps.Values(f.stanzas)),
-	}, f.read()
-}
-
-func (f *fakeLeaf) guards(context.Context) (guards, error) {
-	g := free()
-	for p := range f.up {
-		g.sessions = append(g.sessions, junos.Session{Peer: p, State: "Established"})
-	}
-	return g, f.read()
-}
-
-func (f *fakeLeaf) commit(_ context.Context, change junos.Change) (junos.Outcome, error) {
-	time.Sleep(time.Second / 3) // in synctest's time
-	f.commits = append(f.commits, change)
-	f.times = append(f.times, time.Now())
-	do := applied
-	if len(f.outcomes) > 0 {
-		do, f.outcomes = f.outcomes[0], f.outcomes[1:]
-	}
-	return do(f, change)
-}
-
-func (f *fakeLeaf) Close() error {
-	f.closed++
-	return nil
-}
-
-func applied(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
-	for _, s := range change.Remove {
-		delete(f.stanzas, s.Peer)
-	}
-	for _, s := range change.Add {
-		f.stanzas[s.Peer] = s
-		f.up[s.Peer] = true
-	}
-	return junos.Applied, nil
-}
-
-func refused(*fakeLeaf, junos.Change) (junos.Outcome, error) {
-	return junos.Refused, fmt.Errorf("%w: locked by admin", junos.ErrLocked)
-}
-
-// appliedAndLost is a commit whose reply never came.
-func appliedAndLost(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
-	applied(f, change)
-	f.lost = true
-	return junos.Unknown, errGone
-}
-
-func confirmedOnly(*fakeLeaf, junos.Change) (junos.Outcome, error) { return junos.Applied, nil }
-
 // running is an agent on a fake leaf in synctest's time.
 type running struct {
 	*Agent
@@ -129,7 +27,7 @@ type running struct {
 	log  *bytes.Buffer
 }
 
-// run calls the test with a running agent, which it may look at after after().
+// run calls the test with a running agent, which it may look at after a.after().
 func run(t *testing.T, f *fakeLeaf, test func(t *testing.T, a running)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -156,7 +54,8 @@ func run(t *testing.T, f *fakeLeaf, test func(t *testing.T, a running)) {
 }
 
 // after lets time pass and everything come to rest.
-func after(d time.Duration) {
+func (a running) after(d time.Duration) {
+	a.leaf.sync()
 	time.Sleep(d)
 	synctest.Wait()
 }
@@ -174,12 +73,12 @@ func (a running) want(t *testing.T, commits int, peers ...netip.Addr) {
 
 func TestNewNeighborIsCommittedWithinAPoll(t *testing.T) {
 	run(t, newFakeLeaf(), func(t *testing.T, a running) {
-		after(time.Minute)
+		a.after(time.Minute)
 		a.want(t, 0)
 		a.leaf.plug(peer(1, 1))
-		after(a.cfg.PollInterval + time.Second/3)
+		a.after(a.cfg.PollInterval + time.Second/3)
 		a.want(t, 1, peer(1, 1))
-		after(time.Hour)
+		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1))
 		if n := strings.Count(a.log.String(), "neighbour added"); n != 1 {
 			t.Errorf("logged %d times:\n%s", n, a.log)
@@ -194,7 +93,7 @@ func TestManyNeighborsAreOneCommit(t *testing.T) {
 			peers = append(peers, peer(1+i, i%4))
 		}
 		a.leaf.plug(peers...)
-		after(time.Hour)
+		a.after(time.Hour)
 		a.want(t, 1, peers...)
 	})
 }
@@ -203,27 +102,32 @@ func TestGoneNeighbor(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1), peer(2, 2))
 	run(t, f, func(t *testing.T, a running) {
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		a.want(t, 1, peer(1, 1), peer(2, 2))
-		clear(f.neighbors) // both, which is an empty table
-		after(time.Hour)
+		f.deaf = true
+		f.up = map[netip.Addr]bool{}
+		a.after(time.Hour)
+		a.want(t, 1, peer(1, 1), peer(2, 2)) // nobody is absent from an empty table
+		f.deaf, f.up = false, map[netip.Addr]bool{peer(1, 1): true, peer(2, 2): true}
+		clear(f.neighbors)
+		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1), peer(2, 2)) // Established
 		delete(f.up, peer(1, 1))
-		after(3 * time.Second)
+		a.after(mostSilence + 3*time.Second)
 		a.want(t, 2, peer(2, 2))
 
 		f.up = map[netip.Addr]bool{peer(1, 1): true} // and 2 is down
 		f.plug(peer(2, 2))
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		delete(f.neighbors, peer(2, 2))
-		after(50 * time.Second)
+		a.after(50 * time.Second)
 		a.want(t, 2, peer(2, 2))
 		f.broken = errors.New("permission denied") // a poll that cannot see begins the hold-down anew
-		after(2 * time.Second)
+		a.after(2 * time.Second)
 		f.broken = nil
-		after(55 * time.Second)
+		a.after(55 * time.Second)
 		a.want(t, 2, peer(2, 2))
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		a.want(t, 3)
 	})
 }
@@ -232,20 +136,20 @@ func TestRebootedLeafIsFilledAgain(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1), peer(2, 2))
 	run(t, f, func(t *testing.T, a running) {
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		f.reboot() // and the session survives
-		after(3 * time.Second)
+		a.after(3 * time.Second)
 		a.want(t, 2, peer(1, 1), peer(2, 2))
 
 		f.reboot()
 		f.lost = true
 		f.noDial = errors.New("connection refused")
-		after(5 * time.Minute)
+		a.after(5 * time.Minute)
 		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "no good poll for 5m") || !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("health: %v", err)
 		}
 		f.noDial, f.closed = nil, f.dials // those that failed
-		after(15 * time.Second)
+		a.after(15 * time.Second)
 		a.want(t, 3, peer(1, 1), peer(2, 2))
 		if err := a.Health(); err != nil {
 			t.Errorf("health: %v", err)
@@ -260,10 +164,18 @@ func TestRedialBacksOff(t *testing.T) {
 		if err := a.Health(); err == nil || err.Error() != "no good poll yet: no route to host" {
 			t.Errorf("health: %v", err)
 		}
-		after(10 * time.Minute)
+		a.after(10 * time.Minute)
 		// Steps of 1, 2, 4, 8 and then 15 s, of which a half to all is waited.
 		if f.dials < 600/15 || f.dials > 600*2/15+5 {
 			t.Errorf("%d dials in 10 minutes", f.dials)
+		}
+		f.noDial, f.closed = nil, f.dials
+		a.after(time.Minute)
+		before := f.dials
+		f.lost = true
+		a.after(3 * time.Second) // a poll and the first pause again
+		if f.dials != before+1 {
+			t.Errorf("%d dials after a good session was lost, want 1", f.dials-before)
 		}
 	})
 }
@@ -273,11 +185,11 @@ func TestRefusedCommitBacksOff(t *testing.T) {
 	f.plug(peer(1, 1))
 	f.outcomes = slices.Repeat([]func(*fakeLeaf, junos.Change) (junos.Outcome, error){refused}, 12)
 	run(t, f, func(t *testing.T, a running) {
-		after(10 * time.Second)
+		a.after(10 * time.Second)
 		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "neighbours wait for a commit") || !strings.Contains(err.Error(), "locked by admin") {
 			t.Errorf("health: %v", err)
 		}
-		after(15 * time.Minute)
+		a.after(15 * time.Minute)
 		a.want(t, 13, peer(1, 1))
 		if last := f.times[12].Sub(f.times[11]); last < 30*time.Second || last > 63*time.Second {
 			t.Errorf("the last two attempts were %s apart", last)
@@ -288,6 +200,10 @@ func TestRefusedCommitBacksOff(t *testing.T) {
 		if f.dials != 1 {
 			t.Errorf("%d dials: a refusal is no reason to leave", f.dials)
 		}
+		f.plug(peer(2, 2))
+		f.outcomes = append(f.outcomes, refused)
+		a.after(6 * time.Second) // a poll, the first pause again, a poll
+		a.want(t, 15, peer(1, 1), peer(2, 2))
 	})
 }
 
@@ -296,7 +212,7 @@ func TestLostCommitReplyIsLookedUp(t *testing.T) {
 	f.plug(peer(1, 1))
 	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){appliedAndLost}
 	run(t, f, func(t *testing.T, a running) {
-		after(time.Hour)
+		a.after(time.Hour)
 		a.want(t, 1, peer(1, 1))
 		if f.dials != 2 {
 			t.Errorf("%d dials, want 2", f.dials)
@@ -307,12 +223,49 @@ func TestLostCommitReplyIsLookedUp(t *testing.T) {
 	})
 }
 
+// TestRebootRightAfterACommit: that the instance is empty is no fault of the commit.
+func TestRebootRightAfterACommit(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){func(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
+		applied(f, change)
+		f.reboot()
+		f.lost = true
+		return junos.Applied, nil
+	}}
+	run(t, f, func(t *testing.T, a running) {
+		a.after(time.Minute)
+		a.want(t, 2, peer(1, 1))
+		if strings.Contains(a.log.String(), "commit failed") {
+			t.Errorf("logged:\n%s", a.log)
+		}
+	})
+}
+
+// TestLossDuringACommitBeginsTheHoldDownAnew: the leaf may be rebooting.
+func TestLossDuringACommitBeginsTheHoldDownAnew(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	run(t, f, func(t *testing.T, a running) {
+		a.after(10 * time.Second)
+		clear(f.neighbors)
+		clear(f.up)
+		a.after(50 * time.Second)
+		f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){appliedAndLost}
+		f.plug(peer(2, 2))
+		a.after(55 * time.Second)
+		a.want(t, 2, peer(1, 1), peer(2, 2))
+		a.after(10 * time.Second)
+		a.want(t, 3, peer(2, 2))
+	})
+}
+
 func TestCommitThatDoesNothing(t *testing.T) {
 	f := newFakeLeaf()
 	f.plug(peer(1, 1))
 	f.outcomes = slices.Repeat([]func(*fakeLeaf, junos.Change) (junos.Outcome, error){confirmedOnly}, 1000)
 	run(t, f, func(t *testing.T, a running) {
-		after(10 * time.Minute)
+		a.after(10 * time.Minute)
 		if n := len(f.commits); n > 30 {
 			t.Errorf("%d commits in 10 minutes", n)
 		}
@@ -326,7 +279,7 @@ func TestFailedPollsAreCountedAndLoggedOnce(t *testing.T) {
 	f := newFakeLeaf()
 	f.broken = fmt.Errorf("ipv6 neighbours: %w", junos.ErrTruncated)
 	run(t, f, func(t *testing.T, a running) {
-		after(time.Minute - time.Second)
+		a.after(time.Minute - time.Second)
 		if n := testutil.ToFloat64(a.metrics.polls.WithLabelValues(resultTruncated)); n != 30 {
 			t.Errorf("counted %v", n)
 		}
@@ -339,31 +292,46 @@ func TestFailedPollsAreCountedAndLoggedOnce(t *testing.T) {
 	})
 }
 
-func TestDuplicateIsLoggedOnceAndCounted(t *testing.T) {
+// TestGroupThatCannotWork: nothing is committed into it, and the first poll after it was mended
+// commits.
+func TestGroupThatCannotWork(t *testing.T) {
 	f := newFakeLeaf()
-	f.plug(peer(1, 1), peer(1, 2))
+	f.noGroup = errors.New(`bgp group "servers" is not configured`)
 	run(t, f, func(t *testing.T, a running) {
-		after(time.Hour)
-		a.want(t, 1, peer(1, 1))
-		if n := testutil.ToFloat64(a.metrics.refused.WithLabelValues(string(duplicate))); n != 1 {
+		a.after(time.Minute)
+		if err := a.Health(); err != nil {
+			t.Errorf("nobody waits, health: %v", err)
+		}
+		f.plug(peer(1, 1), peer(2, 2))
+		a.after(time.Hour)
+		a.want(t, 0)
+		if err := a.Health(); err == nil || !strings.Contains(err.Error(), "is not configured") {
+			t.Errorf("health: %v", err)
+		}
+		if n := testutil.ToFloat64(a.metrics.refused.WithLabelValues(string(unusableGroup))); n != 2 {
 			t.Errorf("counted %v", n)
 		}
-		if n := strings.Count(a.log.String(), "reason=duplicate"); n != 1 || !strings.Contains(a.log.String(), "link=ge-0/0/2.0 peer=fe80::1") {
+		if n := strings.Count(a.log.String(), "is not configured"); n != 1 || strings.Contains(a.log.String(), "refused") {
 			t.Errorf("logged %d times:\n%s", n, a.log)
+		}
+		f.noGroup = nil
+		a.after(a.cfg.PollInterval + time.Second/2)
+		a.want(t, 1, peer(1, 1), peer(2, 2))
+		a.after(10 * time.Second)
+		if err := a.Health(); err != nil {
+			t.Errorf("health: %v", err)
 		}
 	})
 }
 
-func TestTraceRPC(t *testing.T) {
-	var log bytes.Buffer
-	a := New(testConfig(), slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
-	for range 3 {
-		a.traceRPC(junos.Trace{RPC: "commit-configuration", Took: 2 * time.Second, Warnings: []string{"license missing"}})
-	}
-	if n := strings.Count(log.String(), "license missing"); n != 1 {
-		t.Errorf("logged %d times:\n%s", n, log.String())
-	}
-	if n := testutil.CollectAndCount(a.metrics.rpcs); n != 1 {
-		t.Errorf("%d histograms", n)
+// TestStopDuringACommit: what becomes of it is looked up by the next run; nothing has failed.
+func TestStopDuringACommit(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1))
+	f.outcomes = []func(*fakeLeaf, junos.Change) (junos.Outcome, error){appliedAndLost}
+	var log *bytes.Buffer
+	run(t, f, func(_ *testing.T, a running) { log = a.log }) // which ends while the commit is under way
+	if len(f.commits) != 1 || strings.Contains(log.String(), "commit failed") {
+		t.Errorf("%d commits; logged:\n%s", len(f.commits), log)
 	}
 }

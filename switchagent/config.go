@@ -127,13 +127,14 @@ func (c *Config) target() (junos.Target, error) {
 	return junos.Target{Addr: addr, User: c.User, Key: c.Key, KnownHosts: c.KnownHosts}, err
 }
 
-// CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials.
-func (c *Config) CheckFiles() error {
+// CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials. The
+// warning, if there is one, is about a key that can be used by too many.
+func (c *Config) CheckFiles() (warning string, err error) {
 	target, err := c.target()
 	if err != nil {
-		return fmt.Errorf("target %q: %w", c.Target, err)
+		return "", fmt.Errorf("target %q: %w", c.Target, err)
 	}
-	return target.Check()
+	return target.KeyWarning(), target.Check()
 }
 
 // mayTouch says whether the logical interface is meant by Interfaces.

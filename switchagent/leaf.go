@@ -24,7 +24,7 @@ const dialTimeout = 20 * time.Second
 // device is a leaf that runs Junos.
 type device struct {
 	*junos.Client
-	instance string
+	instance, group string
 }
 
 // dialDevice opens a session and makes sure that there is an instance to work in.
@@ -39,7 +39,7 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := device{client, a.cfg.Instance}
+	d := device{client, a.cfg.Instance, a.cfg.Group}
 	facts, err := client.Facts(ctx)
 	if err == nil {
 		err = client.CheckInstance(ctx, a.cfg.Instance)
@@ -49,7 +49,7 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 		return nil, fmt.Errorf("%s: %w", target.Addr, err)
 	}
 	a.metrics.connected(facts)
-	a.log.Info("connected", "target", target.Addr, "host", facts.Host, "model", facts.Model,
+	a.log.Info("connected", "target", target.Addr, "session", client.SessionID(), "host", facts.Host, "model", facts.Model,
 		"version", facts.Version, "uptime", facts.Uptime)
 	return d, nil
 }
@@ -73,6 +73,11 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if g.sessions, err = d.Sessions(ctx); err != nil {
 		return guards{}, err
 	}
+	static, err := d.Static(ctx)
+	if err != nil {
+		return guards{}, err
+	}
+	g.static, g.group = static.Stanzas, static.CheckGroup(d.group)
 	if g.interfaces, err = d.Interfaces(ctx); err != nil {
 		return guards{}, err
 	}

@@ -66,7 +66,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"rpc"}),
 		neighbors:   gauge("neighbors", "Link-local neighbours on the configured interfaces at the last good poll, by state.", "state"),
 		refused:     gauge("neighbors_refused", "Of these, the ones that get no stanza, by reason.", "reason"),
-		stanzas:     gauge("stanzas", "BGP neighbours in the ephemeral instance at the last good poll.").WithLabelValues(),
+		stanzas:     gauge("stanzas", "Stanzas, which are BGP neighbor statements, in the ephemeral instance at the last good poll.").WithLabelValues(),
 		absent:      gauge("stanzas_absent", "Of these, the ones whose neighbour is gone.").WithLabelValues(),
 		commits:     counter("commits_total", "Commits, by result.", "result", commitResults),
 		changes:     counter("changes_total", "Stanzas changed by applied commits, by action.", "action", []string{"add", "remove"}),

@@ -19,7 +19,9 @@ type tables struct {
 // guards is what else must be known before anything is changed.
 type guards struct {
 	sessions   []junos.Session
+	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
 	interfaces map[string][]netip.Prefix
+	group      error // why no neighbour of the configured group can have a session
 }
 
 // absence is since when, and in how many consecutive good polls, a stanza had no neighbour.
@@ -39,9 +41,10 @@ const (
 	unknownInterface = refusal("interface_unknown")
 	addressed        = refusal("interface_addressed") // has an address of its own: somebody else's interface
 	foreign          = refusal("foreign_session")     // somebody else has configured this peer
+	unusableGroup    = refusal("group_unusable")      // no session can come up in the configured group
 )
 
-var allRefusals = []refusal{unresolved, notRouter, duplicate, unknownInterface, addressed, foreign}
+var allRefusals = []refusal{unresolved, notRouter, duplicate, unknownInterface, addressed, foreign, unusableGroup}
 
 // leastAbsentPolls is how many polls must have missed a neighbour before its stanza goes, however
 // short the hold-down is and however long the process was stopped between two of them.
@@ -59,6 +62,7 @@ type plan struct {
 	add, remove []junos.Stanza
 	absent      map[junos.Stanza]absence
 	refused     map[netip.Addr]refusal // link-local neighbours on interfaces that may be touched
+	blocked     error                  // why there is nothing to add or remove, although there should be
 }
 
 func (p plan) empty() bool { return len(p.add) == 0 && len(p.remove) == 0 }
@@ -70,6 +74,11 @@ func (p plan) empty() bool { return len(p.add) == 0 && len(p.remove) == 0 }
 // the guards; to read those is only worth it when there is something to do.
 func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence) plan {
 	result := plan{absent: map[junos.Stanza]absence{}, refused: map[netip.Addr]refusal{}}
+	if len(seen.neighbors) == 0 {
+		// A leaf that works has neighbours, the spine if nobody else. An empty table is that of one
+		// which has just started, or a fault: nobody is absent from it.
+		return result
+	}
 	present := p.present(seen, result.refused)
 	// Before 20.4R1 the key of a stanza is the bare address: a second interface has no place.
 	taken, served := map[netip.Addr]bool{}, map[netip.Addr]bool{}
@@ -147,7 +156,7 @@ func describe(n junos.Neighbor) string {
 	return fmt.Sprintf("lastmile: %s on %s", n.MAC, n.Addr.Zone())
 }
 
-// guarded is the plan without what the leaf's state forbids. Both rules are for the side of doing
+// guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
 // nothing: what is not known for sure is not touched.
 func (p plan) guarded(g guards) plan {
 	result := plan{absent: p.absent, refused: p.refused}
@@ -163,7 +172,18 @@ func (p plan) guarded(g guards) plan {
 			result.remove = append(result.remove, s)
 		}
 	}
+	if g.group != nil && !result.empty() {
+		return result.withheld(g.group)
+	}
 	return result
+}
+
+// withheld is the plan with nothing to do, for a reason that is no neighbour's.
+func (p plan) withheld(reason error) plan {
+	for _, s := range p.add {
+		p.refused[s.Peer] = unusableGroup
+	}
+	return plan{absent: p.absent, refused: p.refused, blocked: reason}
 }
 
 func (g guards) forbidAdd(peer netip.Addr) refusal {
@@ -176,7 +196,8 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 			return addressed
 		}
 	}
-	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) {
+	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
+		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
 		return foreign
 	}
 	return ""
@@ -186,7 +207,7 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 // routing daemon, and what it does not say is not known.
 func (g guards) mayRemove(s junos.Stanza) bool {
 	return len(g.sessions) > 0 && !slices.ContainsFunc(g.sessions, func(session junos.Session) bool {
-		return same(session.Peer, s.Peer) && session.Established()
+		return same(session.Peer, s.Peer) && !session.Down()
 	})
 }
 
@@ -199,17 +220,18 @@ func same(listed, peer netip.Addr) bool {
 
 // missing is what a commit of the plan should have done to the stanzas and has not.
 func (p plan) missing(stanzas []junos.Stanza) (peers []netip.Addr) {
-	there := map[netip.Addr]bool{}
+	place := func(s junos.Stanza) junos.Stanza { return junos.Stanza{Group: s.Group, Peer: s.Peer} }
+	there := map[junos.Stanza]bool{}
 	for _, s := range stanzas {
-		there[s.Peer] = true
+		there[place(s)] = true
 	}
 	for _, s := range p.add {
-		if !there[s.Peer] {
+		if !there[place(s)] {
 			peers = append(peers, s.Peer)
 		}
 	}
 	for _, s := range p.remove {
-		if there[s.Peer] {
+		if there[place(s)] {
 			peers = append(peers, s.Peer)
 		}
 	}

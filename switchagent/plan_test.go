@@ -1,6 +1,7 @@
 package switchagent
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -35,6 +36,9 @@ func peer(n, port int) netip.Addr {
 func router(addr netip.Addr) junos.Neighbor {
 	return junos.Neighbor{Addr: addr, MAC: "52:54:00:00:00:01", State: "reachable", Router: true}
 }
+
+// spine is a neighbour on a port that is not ours: a leaf that works has one.
+var spine = router(netip.MustParseAddr("fe80::99%et-0/0/48.0"))
 
 func with(n junos.Neighbor, change func(*junos.Neighbor)) junos.Neighbor {
 	change(&n)
@@ -135,6 +139,13 @@ func TestPlanAdds(t *testing.T) {
 		{"peer of somebody else on another port", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
 			g.sessions = append(g.sessions, junos.Session{Peer: peer(1, 2), State: "Idle"})
 		}, "+fe80::1%ge-0/0/1.0"},
+		{"peer of somebody else, bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 1))}}, func(g *guards) {
+			g.sessions, g.static = nil, []junos.Stanza{{Group: "other", Peer: netip.MustParseAddr("fe80::1")}}
+		}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
+		{"no group", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 2))}}, func(g *guards) {
+			g.group = errors.New("bgp group is not configured")
+			g.interfaces["ge-0/0/2.0"] = []netip.Prefix{global}
+		}, "?fe80::1%ge-0/0/1.0=group_unusable ?fe80::2%ge-0/0/2.0=interface_addressed"},
 		{"bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) { g.sessions = nil }, "+fe80::1%ge-0/0/1.0"},
 	}
 	for _, tt := range tests {
@@ -165,7 +176,7 @@ func TestPlanStanza(t *testing.T) {
 }
 
 func TestPlanRemoves(t *testing.T) {
-	gone := tables{stanzas: []junos.Stanza{stanza(peer(1, 1))}}
+	gone := tables{stanzas: []junos.Stanza{stanza(peer(1, 1))}, neighbors: []junos.Neighbor{spine}}
 	long := map[junos.Stanza]absence{stanza(peer(1, 1)): {since: epoch.Add(-time.Hour), polls: 100}}
 	elsewhere := stanza(peer(1, 1))
 	elsewhere.Group = "old"
@@ -185,9 +196,11 @@ func TestPlanRemoves(t *testing.T) {
 		{"long ago, but one poll only", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-time.Hour), 1}}, free(down), "~fe80::1%ge-0/0/1.0"},
 		{"established", gone, long, free(up), "~fe80::1%ge-0/0/1.0"},
 		{"established, listed with its interface", gone, long, free(junos.Session{Peer: peer(1, 1), State: "Establ"}), "~fe80::1%ge-0/0/1.0"},
+		{"in a state that nobody knows", gone, long, free(junos.Session{Peer: peer(1, 1), State: "0/0/0/0"}), "~fe80::1%ge-0/0/1.0"},
 		{"another is established", gone, long, free(junos.Session{Peer: peer(1, 2), State: "Established"}), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"not listed", gone, long, free(), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"nothing listed", gone, long, guards{interfaces: free().interfaces}, "~fe80::1%ge-0/0/1.0"},
+		{"a table without anybody", tables{stanzas: gone.stanzas}, long, free(down), ""},
 		{"back again", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{router(peer(1, 1))}}, long, free(down), ""},
 		{"back, not resolved", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{{Addr: peer(1, 1), State: "incomplete"}}}, long, free(down),
 			"-fe80::1%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=unresolved ~fe80::1%ge-0/0/1.0"},
@@ -197,6 +210,7 @@ func TestPlanRemoves(t *testing.T) {
 			map[junos.Stanza]absence{elsewhere: long[stanza(peer(1, 1))]}, free(up), "~fe80::1%ge-0/0/1.0"},
 		{"without local-interface", tables{stanzas: []junos.Stanza{bare}, neighbors: []junos.Neighbor{router(peer(1, 1))}},
 			map[junos.Stanza]absence{bare: long[stanza(peer(1, 1))]}, free(down), "-fe80::1 ?fe80::1%ge-0/0/1.0=duplicate ~fe80::1"},
+		{"no group", gone, long, guards{sessions: free(down).sessions, group: errors.New("bgp group is not configured")}, "~fe80::1%ge-0/0/1.0"},
 		{"addressed since", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{router(peer(1, 1))}}, long, guards{sessions: free(down).sessions}, ""},
 	}
 	for _, tt := range tests {
@@ -217,5 +231,14 @@ func TestPlanMissing(t *testing.T) {
 	got := p.missing([]junos.Stanza{stanza(peer(1, 1)), stanza(peer(3, 1))})
 	if want := []netip.Addr{peer(2, 1), peer(3, 1)}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	elsewhere := stanza(peer(1, 1))
+	elsewhere.Group = "old"
+	moved := plan{add: []junos.Stanza{stanza(peer(1, 1))}, remove: []junos.Stanza{elsewhere}}
+	if got := moved.missing([]junos.Stanza{stanza(peer(1, 1))}); len(got) != 0 {
+		t.Errorf("it is in the new group only, but %v is missing", got)
+	}
+	if got := moved.missing([]junos.Stanza{elsewhere}); len(got) != 2 {
+		t.Errorf("it is in the old group only, and missing is %v", got)
 	}
 }

@@ -51,7 +51,7 @@ func runCommand() *cobra.Command {
 			agent := hostagent.New(cfg, log, reg)
 			return daemon.Service{
 				Listen: cfg.Listen, Registry: reg, Log: log,
-				Health: agent.Health, Run: agent.Run,
+				Health: agent.Health, Alive: agent.Alive, Run: agent.Run,
 			}.Serve(cmd.Context())
 		},
 	}

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +22,37 @@ func TestReferenceConfigurationHoldsTheDefaults(t *testing.T) {
 	want := hostagent.DefaultConfig()
 	want.AS, want.Uplinks = 64512, []string{"eth*"}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(want.RouterID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestImportExample takes the comment signs off the example.
+func TestImportExample(t *testing.T) {
+	text, err := os.ReadFile("../../docs/hostagent.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "\n# import:\n")
+	example, _, _ = strings.Cut(example, "\n\n")
+	config := filepath.Join(t.TempDir(), "hostagent.yaml")
+	example = "as: 64512\nuplinks: [eth*]\nimport:\n" + strings.ReplaceAll("\n"+example, "\n#", "\n") + "\n"
+	if err := os.WriteFile(config, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := hostagent.DefaultConfig()
+	if err := daemon.Load(config, &got); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, r := range got.Import {
+		line := fmt.Sprint(r.Uplinks, r.Prefixes, r.MaxASPath, r.Reject)
+		if r.LocalPref != nil {
+			line += fmt.Sprint(" ", *r.LocalPref)
+		}
+		lines = append(lines, line)
+	}
+	want := []string{"[eth2] [{0.0.0.0/0 0 0} {::/0 0 0}] 0 false 50", "[eth2] [] 0 true", "[] [] 16 false"}
+	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

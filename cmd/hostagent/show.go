@@ -11,7 +11,12 @@ import (
 )
 
 func showCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "show", Short: "Show what the running daemon knows"}
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Show what the running daemon knows",
+		Args:  cobra.NoArgs, // an unknown word is an error, not a request for help
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(
 		show[hostagent.Neighbors]("neighbors", "The leaf on each uplink and the session with it"),
 		show[hostagent.Routes]("routes", "Every route heard, and why it is used or not"),

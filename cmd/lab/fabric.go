@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,10 +45,6 @@ func nameFlag(cmd *cobra.Command, name *string, standard string) {
 	cmd.Flags().StringVar(name, "name", standard, "name of the fabric, with which those of its namespaces begin")
 }
 
-// convergence is how long `lab up` waits for the routes: more than one
-// interval between two router advertisements of a leaf.
-const convergence = time.Minute
-
 func upCommand() *cobra.Command {
 	var rival bool
 	var name string
@@ -77,19 +73,17 @@ func up(ctx context.Context, cfg lab.Config) error {
 	if err != nil {
 		return err
 	}
-	wait, cancel := context.WithTimeoutCause(ctx, convergence, fmt.Errorf("after %v", convergence))
-	defer cancel()
 	fmt.Fprintln(cfg.Out, "waiting for the routes")
-	err = f.AwaitConverged(wait)
+	err = f.AwaitConverged(ctx)
 	if ctx.Err() != nil {
-		return errors.Join(context.Cause(ctx), f.Close())
+		return errors.Join(lab.ErrInterrupted, f.Close())
+	}
+	if keepErr := f.Keep(); keepErr != nil {
+		return errors.Join(err, keepErr)
 	}
 	if err != nil {
-		// A fabric that does not converge is one to look into.
-		fmt.Fprintf(cfg.Out, "not converged: %v\n", err)
-	}
-	if err := f.Keep(); err != nil {
-		return err
+		// It stays: one that does not converge is one to look into.
+		return fmt.Errorf("the fabric is up, but not converged (see `lab status`, `lab down`): %w", err)
 	}
 	_, err = fmt.Fprintln(cfg.Out, "the fabric is up: see `lab status`, `lab shell bms1`, `lab down`")
 	return err
@@ -125,17 +119,54 @@ func statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if format == "text" {
-				return s.WriteText(cmd.OutOrStdout())
+			if err := writeStatus(cmd.OutOrStdout(), s, format); err != nil {
+				return err
 			}
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			enc.SetIndent("", "  ")
-			return enc.Encode(s)
+			if s.Missing != "" {
+				return lab.ExitStatus(1) // it is said already
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
 	nameFlag(cmd, &name, standardName)
 	return cmd
+}
+
+func writeStatus(w io.Writer, s lab.Status, format string) error {
+	if format == "text" {
+		return s.WriteText(w)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(s)
+}
+
+// controlCommand is a command that does something to the daemon of one node.
+func controlCommand(use, short string, do func(*lab.Fabric, context.Context, string) error) *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   use + " NODE",
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := lab.Open(name)
+			if err != nil {
+				return err
+			}
+			return do(f, cmd.Context(), args[0])
+		},
+	}
+	nameFlag(cmd, &name, standardName)
+	return cmd
+}
+
+func stopCommand() *cobra.Command {
+	return controlCommand("stop", "Stop the daemon of a server, a switchagent or a simulated Junos", (*lab.Fabric).Stop)
+}
+
+func startCommand() *cobra.Command {
+	return controlCommand("start", "Start what stop stopped; a simulated Junos boots", (*lab.Fabric).Start)
 }
 
 func shellCommand() *cobra.Command {

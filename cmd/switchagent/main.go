@@ -1,5 +1,5 @@
-// Command switchagent gives every server behind a Juniper leaf its BGP
-// neighbour statement. See docs/switchagent.md.
+// Command switchagent gives every server behind a Juniper leaf its stanza, a
+// committed BGP neighbor statement. See docs/switchagent.md.
 package main
 
 import (
@@ -11,6 +11,8 @@ import (
 	"lastmile/cmd/internal/daemon"
 	"lastmile/switchagent"
 )
+
+const defaultConfig = "/etc/switchagent/switchagent.yaml"
 
 func main() {
 	if err := rootCommand().Execute(); err != nil {
@@ -25,16 +27,19 @@ func rootCommand() *cobra.Command {
 		Short: "Add a BGP neighbour on a Juniper leaf for every server that appears on its ports",
 	}
 	var path, level string
-	root.PersistentFlags().StringVar(&path, "config", "/etc/switchagent.yaml", "configuration file")
+	root.PersistentFlags().StringVar(&path, "config", defaultConfig, "configuration file")
 	run := &cobra.Command{Use: "run", Short: "Run the daemon", Args: cobra.NoArgs}
 	run.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	run.RunE = func(cmd *cobra.Command, _ []string) error { return runDaemon(cmd, path, level) }
 	check := &cobra.Command{Use: "check", Short: "Check the configuration and the files it names, and do nothing else", Args: cobra.NoArgs}
 	check.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg := switchagent.DefaultConfig()
-		err := daemon.Load(path, &cfg)
-		if err == nil {
-			err = cfg.CheckFiles()
+		if err := daemon.Load(path, &cfg); err != nil {
+			return err
+		}
+		warning, err := cfg.CheckFiles()
+		if warning != "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 		}
 		if err == nil {
 			fmt.Fprintln(cmd.OutOrStdout(), path, "is good")
@@ -42,7 +47,22 @@ func rootCommand() *cobra.Command {
 		return err
 	}
 	root.AddCommand(run, check)
+	root.InitDefaultCompletionCmd()
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown makes a word that is no command an error at every level: cobra shows the help of a
+// command below the root instead, and ends well.
+func refuseUnknown(parent *cobra.Command) {
+	if !parent.HasSubCommands() {
+		return
+	}
+	parent.Args = cobra.NoArgs
+	parent.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	for _, child := range parent.Commands() {
+		refuseUnknown(child)
+	}
 }
 
 func runDaemon(cmd *cobra.Command, path, level string) error {
@@ -50,9 +70,18 @@ func runDaemon(cmd *cobra.Command, path, level string) error {
 	if err := daemon.Load(path, &cfg); err != nil {
 		return err
 	}
-	log, err := daemon.NewLogger(os.Stderr, level)
+	log, err := daemon.NewLogger(cmd.ErrOrStderr(), level)
 	if err != nil {
 		return err
+	}
+	// Files that go bad later are another matter: they are read anew for every session, and mended
+	// while the daemon runs. One that starts without has never been of use to anybody.
+	warning, err := cfg.CheckFiles()
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		log.Warn("key is not private", "warning", warning)
 	}
 	reg := daemon.NewRegistry("switchagent")
 	agent := switchagent.New(cfg, log, reg)

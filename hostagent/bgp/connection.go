@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
 // goodbye is how long the last of what we write may take.
@@ -25,7 +27,11 @@ type connection struct {
 	chosen  chan struct{} // closed when this is to become the session
 	end     context.CancelCauseFunc
 
+	updates chan<- update // to Run's goroutine
+
 	received, sent atomic.Uint64 // messages
+	prefixes       atomic.Uint64 // that the peer announces now
+	malformed      atomic.Uint64 // UPDATEs with an error that the session survived
 
 	// Owned by Run.
 	state State // OpenSent, OpenConfirm or Established
@@ -64,7 +70,7 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 	if err != nil {
 		fail(err)
 	} else {
-		c.carry(ctx, fail, theirs, g, emit)
+		c.carry(ctx, fail, newTap(c, theirs, cfg), g, emit)
 	}
 	err = context.Cause(ctx)
 	if n := lastWord(err); n != nil {
@@ -114,14 +120,15 @@ func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open,
 
 // carry joins the peer to a new state machine of GoBGP's until either has
 // enough, or ctx ends; fail is told why, first by who was first.
-func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, theirs open, g *gobgp, emit emitter) {
-	machine, err := g.attach(ctx, c.machine, theirs)
+func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t *tap, g *gobgp, emit emitter) {
+	machine, err := g.attach(ctx, c.machine, t.theirs)
 	if err != nil {
 		fail(&notification{code: errCease, why: fmt.Sprintf("handing the session to GoBGP: %v", err)})
 		return
 	}
 	defer g.detach(c.machine)
-	c.leaf.extended, machine.extended = theirs.extendedMessage, theirs.extendedMessage
+	t.machine = machine
+	c.leaf.extended, machine.extended = t.theirs.extendedMessage, t.theirs.extendedMessage
 	stop := context.AfterFunc(ctx, func() { machine.tcp.Close() })
 	defer stop()
 	down := make(chan struct{})
@@ -129,15 +136,16 @@ func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, th
 		defer close(down)
 		fail(c.fromGoBGP(machine))
 	}()
-	if err := c.fromLeaf(ctx, machine, emit); err != nil {
+	if err := c.fromLeaf(ctx, t, emit); err != nil {
 		fail(err)
 	}
 	<-down
 }
 
 // fromLeaf sees each message that the leaf sends after its OPEN, and hands it
-// to GoBGP. It returns nil if GoBGP takes no more: then that says why.
-func (c *connection) fromLeaf(ctx context.Context, machine *machine, emit emitter) error {
+// to the tap or to GoBGP. It returns nil if GoBGP takes no more: then that says
+// why.
+func (c *connection) fromLeaf(ctx context.Context, t *tap, emit emitter) error {
 	state := OpenConfirm
 	for {
 		m, err := c.leaf.next()
@@ -154,8 +162,13 @@ func (c *connection) fromLeaf(ctx context.Context, machine *machine, emit emitte
 			// Before GoBGP hears it, so that no route comes before the session.
 			emit(ctx, established{c})
 			state = Established
+		case kind == typeUpdate:
+			if err := t.take(ctx, m); err != nil {
+				return err
+			}
+			continue
 		}
-		if _, err := machine.tcp.Write(m); err != nil {
+		if _, err := t.machine.tcp.Write(m); err != nil {
 			return nil
 		}
 	}
@@ -180,6 +193,14 @@ func (c *connection) fromGoBGP(machine *machine) error {
 		if err := c.write(m); err != nil {
 			return err
 		}
+	}
+}
+
+// refresh asks the leaf for all routes of the families (RFC 2918). An error is
+// one that the session ends with.
+func (c *connection) refresh(families []bgp.Family) {
+	for _, family := range families {
+		_ = c.write(newMessage(typeRouteRefresh, 0, byte(family.Afi()), 0, family.Safi()))
 	}
 }
 

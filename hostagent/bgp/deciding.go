@@ -66,8 +66,11 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 		lasted = now.Sub(p.Since)
 	}
 	p.dialAt = now.Add(p.pace.ended(now, lasted))
-	if badPeerAS(err) {
-		p.dialAt = now.Add(afterOwnAS)
+	switch {
+	case weSaid(err, errOpen, subBadPeerAS):
+		p.dialAt = now.Add(whileWrong)
+	case weSaid(err, errCease, subTooManyPrefixes): // to hear them all again is dear
+		p.dialAt, p.shunned = now.Add(whileWrong), now.Add(whileWrong)
 	}
 	s.release(p)
 	if len(p.conns) > 0 {

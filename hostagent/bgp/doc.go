@@ -15,6 +15,7 @@
 // types appear outside. docs/decisions/gobgp-v4.md says why it is done so, and
 // how long sessions take to come up.
 //
-// A received UPDATE with an error in it is treated as a withdrawal wherever RFC
-// 7606 allows it, and does not end the session.
+// Received UPDATEs are decoded here and do not reach GoBGP. One with an error in
+// it is treated as a withdrawal wherever RFC 7606 allows it, and does not end
+// the session. docs/decisions/updates.md says what is made of which error.
 package bgp

@@ -30,11 +30,7 @@ func startGoBGP(cfg Config) (*gobgp, error) {
 	logger := slog.New(demoted{cfg.Log.Handler()})
 	g := &gobgp{server: server.NewBgpServer(server.LoggerOption(logger, nil)), hold: cfg.HoldTime}
 	go g.server.Serve()
-	err := g.listen(cfg)
-	if err == nil {
-		err = g.localOnly(context.Background()) // nothing waits for its end
-	}
-	if err != nil {
+	if err := g.listen(cfg); err != nil {
 		g.stop()
 		return nil, fmt.Errorf("starting GoBGP: %w", err)
 	}
@@ -64,63 +60,8 @@ func (g *gobgp) listen(cfg Config) error {
 	}
 }
 
-// localOnly makes the table hold, and the peers hear, nothing but what we
-// announce ourselves. Received routes are read before this policy.
-func (g *gobgp) localOnly(ctx context.Context) error {
-	local := &api.Policy{Name: "local-only", Statements: []*api.Statement{{
-		Name:       "local-only",
-		Conditions: &api.Conditions{RouteType: api.Conditions_ROUTE_TYPE_LOCAL},
-		Actions:    &api.Actions{RouteAction: api.RouteAction_ROUTE_ACTION_ACCEPT},
-	}}}
-	if err := g.server.AddPolicy(ctx, &api.AddPolicyRequest{Policy: local}); err != nil {
-		return fmt.Errorf("adding policy %s: %w", local.Name, err)
-	}
-	for _, direction := range []api.PolicyDirection{
-		api.PolicyDirection_POLICY_DIRECTION_IMPORT,
-		api.PolicyDirection_POLICY_DIRECTION_EXPORT,
-	} {
-		err := g.server.SetPolicyAssignment(ctx, &api.SetPolicyAssignmentRequest{
-			Assignment: &api.PolicyAssignment{
-				Name:          "global",
-				Direction:     direction,
-				Policies:      []*api.Policy{{Name: local.Name}},
-				DefaultAction: api.RouteAction_ROUTE_ACTION_REJECT,
-			},
-		})
-		if err != nil {
-			return fmt.Errorf("assigning policy %s: %w", local.Name, err)
-		}
-	}
-	return nil
-}
-
 // stop sends every peer a Cease and waits until all of GoBGP has ended.
 func (g *gobgp) stop() { g.server.Stop() }
-
-// endOfRIB is the End-of-RIB marker of one family in one session.
-type endOfRIB struct {
-	machine netip.Addr
-	family  bgp.Family
-}
-
-// routes are what one UPDATE of one session says. The peer is not filled in.
-type routes struct {
-	machine netip.Addr
-	Update
-}
-
-// watch hands all routes and endOfRIB to emit, one at a time and in order,
-// until ctx ends. GoBGP queues without bound, so that emit may block.
-func (g *gobgp) watch(ctx context.Context, emit emitter) error {
-	return g.server.WatchEvent(ctx, server.WatchEventMessageCallbacks{
-		OnPathUpdate: func(paths []*apiutil.Path, _ time.Time) {
-			emit(ctx, routes{machine: paths[0].PeerAddress, Update: update(paths)})
-		},
-		OnPathEor: func(p *apiutil.Path, _ time.Time) {
-			emit(ctx, endOfRIB{machine: p.PeerAddress, family: p.Family})
-		},
-	}, server.WatchUpdate(false, "", ""), server.WatchEor(false))
-}
 
 func (g *gobgp) announce(prefix netip.Prefix) error {
 	path, err := localPath(prefix)

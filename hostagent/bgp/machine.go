@@ -93,13 +93,7 @@ func (g *gobgp) addPeer(addr netip.Addr, as uint32) error {
 	}
 	hold := uint64(g.hold / time.Second)
 	return g.server.AddPeer(context.Background(), &api.AddPeerRequest{Peer: &api.Peer{
-		Conf: &api.PeerConf{
-			NeighborAddress: addr.String(),
-			PeerAsn:         as,
-			// The most it can be told: a path that GoBGP finds looped it
-			// drops without a word, and the older path would stay with us.
-			AllowOwnAsn: 255,
-		},
+		Conf:      &api.PeerConf{NeighborAddress: addr.String(), PeerAsn: as},
 		Timers:    &api.Timers{Config: &api.TimersConfig{HoldTime: hold, KeepaliveInterval: hold / 3}},
 		Transport: &api.Transport{PassiveMode: true},
 		AfiSafis:  []*api.AfiSafi{family(api.Family_AFI_IP), family(api.Family_AFI_IP6)},

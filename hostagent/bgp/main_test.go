@@ -43,16 +43,17 @@ func TestMain(m *testing.M) {
 
 // speakerConfig is a bgp.Config that JSON can carry.
 type speakerConfig struct {
-	AS         uint32
-	RouterID   netip.Addr
-	ListenPort uint16
+	AS          uint32
+	RouterID    netip.Addr
+	ListenPort  uint16
+	MaxPrefixes int
 }
 
 // request is an order; every field is one.
 type request struct {
-	Add, Delete *netip.Addr    `json:",omitempty"`
-	Announce    []netip.Prefix `json:",omitempty"`
-	Peers       bool           `json:",omitempty"`
+	Add, Delete, Refresh *netip.Addr    `json:",omitempty"`
+	Announce             []netip.Prefix `json:",omitempty"`
+	Peers                bool           `json:",omitempty"`
 }
 
 // line is what a speaker says: that it is ready, an answer to a request, or a
@@ -75,7 +76,7 @@ func runSpeaker(config string) error {
 		return err
 	}
 	s, err := bgp.New(bgp.Config{
-		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort,
+		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort, MaxPrefixes: cfg.MaxPrefixes,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -120,6 +121,8 @@ func obey(ctx context.Context, s *bgp.Speaker, say func(line)) {
 			err = s.AddPeer(ctx, *r.Add)
 		case r.Delete != nil:
 			err = s.DeletePeer(ctx, *r.Delete)
+		case r.Refresh != nil:
+			err = s.Refresh(ctx, *r.Refresh)
 		case r.Peers:
 			answer.Peers, err = s.Peers(ctx)
 		default:

@@ -59,18 +59,30 @@ type Update struct {
 func (PeerState) news() {}
 func (Update) news()    {}
 
-// Route is a prefix and those of its path attributes that decide (RFC 4271
-// section 5.1). The next hop is not among them: on a point-to-point uplink it
-// is the peer, whatever was announced.
+// Route is a prefix and the attributes of its path. Routes of one UPDATE share
+// their attributes, which nobody may change.
 type Route struct {
 	Prefix netip.Prefix // masked
+	*Attributes
+}
+
+// Attributes are those path attributes that decide (RFC 4271 section 5.1). The
+// next hop is not among them: on a point-to-point uplink it is the peer,
+// whatever was announced.
+type Attributes struct {
 	// ASPath holds the AS numbers of all segments in order, for loop
-	// detection; the slice is shared between the routes of one UPDATE.
+	// detection.
 	ASPath []uint32
-	// Length counts as the decision process does: a set is one, confederation
-	// segments are nothing (RFC 4271 section 9.1.2.2 a, RFC 5065 section 5.3).
+	// Length counts as the decision process does: a set is one (RFC 4271
+	// section 9.1.2.2 a).
 	Length    int
 	Origin    uint8  // 0 IGP, 1 EGP, 2 INCOMPLETE
 	MED       uint32 // 0 if absent (RFC 4271 section 9.1.2.2 c)
 	LocalPref uint32 // always 100: no external peer may set it (RFC 4271 section 5.1.5)
+	// Communities are in the order they came in (RFC 1997), the AS in the
+	// upper half: 0xffff0000 is GRACEFUL_SHUTDOWN (RFC 8326).
+	Communities []uint32
 }
+
+// defaultLocalPref is RFC 4271's by custom.
+const defaultLocalPref = 100

@@ -15,13 +15,21 @@ import (
 const (
 	errHeader    = 1
 	errOpen      = 2
+	errUpdate    = 3
 	errHoldTimer = 4
 	errFSM       = 5
 	errCease     = 6
 
 	subBadPeerAS = 2
 
+	subAttributeList     = 1
+	subUnrecognized      = 2
+	subOptionalAttribute = 9
+	subNetworkField      = 10
+
+	subTooManyPrefixes  = 1
 	subPeerDeconfigured = 3
+	subRejected         = 5
 	subCollision        = 7
 )
 
@@ -36,6 +44,10 @@ type notification struct {
 // collision is the end of a connection that is not wanted beside another (RFC
 // 4486 section 4).
 func collision() *notification { return &notification{code: errCease, subcode: subCollision} }
+
+// rejected is the answer to a peer that may not connect now (RFC 4486 section
+// 4).
+func rejected() *notification { return &notification{code: errCease, subcode: subRejected} }
 
 func (n *notification) message() message {
 	return newMessage(typeNotification, append([]byte{n.code, n.subcode}, n.data...)...)
@@ -79,10 +91,10 @@ func lastWord(err error) *notification {
 	return nil
 }
 
-// badPeerAS says if we have refused the peer for its AS.
-func badPeerAS(err error) bool {
+// weSaid says if a connection has ended with this NOTIFICATION of ours.
+func weSaid(err error, code, subcode uint8) bool {
 	var n *notification
-	return errors.As(err, &n) && n.code == errOpen && n.subcode == subBadPeerAS
+	return errors.As(err, &n) && n.code == code && n.subcode == subcode
 }
 
 // reason says in words why a connection ended with err.

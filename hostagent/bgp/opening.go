@@ -145,12 +145,14 @@ func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 	session := p.session()
 	switch {
+	case time.Now().Before(p.shunned):
+		refuse(tcp, rejected())
 	case session == nil:
 		s.begin(p, tcp, dialled)
 	case dialled || session.state == Established:
 		// RFC 4271 section 6.8: an Established connection is not given up for
 		// a new one. Nor need there be another one of ours.
-		refuse(tcp)
+		refuse(tcp, collision())
 	default:
 		// Not a word before the session is Established or has ended: were the
 		// peer to hear our OPEN here now, it might give up the session for it
@@ -160,8 +162,8 @@ func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 }
 
-func refuse(tcp *net.TCPConn) {
-	_, _ = tcp.Write(collision().message()) // it is closed anyway
+func refuse(tcp *net.TCPConn, why *notification) {
+	_, _ = tcp.Write(why.message()) // it is closed anyway
 	tcp.Close()
 }
 
@@ -174,7 +176,7 @@ func (s *Speaker) begin(p *peer, tcp *net.TCPConn, dialled bool) {
 	ctx, end := context.WithCancelCause(p.ctx)
 	c := &connection{
 		peer: p.addr, dialled: dialled, tcp: tcp, leaf: newFramer(tcp), machine: newMachineAddress(),
-		chosen: make(chan struct{}), end: end, state: OpenSent,
+		chosen: make(chan struct{}), updates: s.updates, end: end, state: OpenSent,
 	}
 	p.conns = append(p.conns, c)
 	now := time.Now()

@@ -62,6 +62,24 @@ func (s *Speaker) DeletePeer(ctx context.Context, addr netip.Addr) error {
 	})
 }
 
+// Refresh asks an Established peer to announce again all that it announces (RFC
+// 2918), which changes nothing of what it has announced.
+func (s *Speaker) Refresh(ctx context.Context, addr netip.Addr) error {
+	return s.ask(ctx, func() error {
+		p := s.peers[addr]
+		if p == nil || p.State != Established {
+			return fmt.Errorf("refreshing peer %s: no session", addr)
+		}
+		c := p.session()
+		if !c.open.routeRefresh {
+			return fmt.Errorf("refreshing peer %s: it does not understand ROUTE-REFRESH", addr)
+		}
+		families := c.open.families()
+		s.running.Go(func() { c.refresh(families) }) // which may have to wait for the peer
+		return nil
+	})
+}
+
 // Announce makes prefixes all that the peers hear from us, each with the
 // session's own link-local address as the next hop (RFC 8950 for IPv4).
 func (s *Speaker) Announce(ctx context.Context, prefixes []netip.Prefix) error {

@@ -19,8 +19,8 @@ const (
 	endedLeast, endedMost     = 100 * time.Millisecond, 2 * time.Second
 	// A session that lasted for so long fell for a reason of its own.
 	stable = 2 * time.Second
-	// A peer with our own AS stays wrong until somebody configures it.
-	afterOwnAS = 30 * time.Second
+	// Some things stay wrong until somebody configures the peer.
+	whileWrong = 30 * time.Second
 )
 
 // pace says how long to wait before the next dial. It is when the peer was

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
 // peer is what we know of one neighbour: the port on which it may reach us, and
@@ -19,7 +17,6 @@ type peer struct {
 
 	PeerState
 	extendedNextHop bool
-	endOfRIBFrom    []bgp.Family // families of the session whose marker has not come yet
 
 	ctx       context.Context // ends with the peer
 	end       context.CancelFunc
@@ -34,6 +31,7 @@ type peer struct {
 	waiting   *connection  // has the peer's OPEN, and waits for the other to have it; nil if none does
 	held      *net.TCPConn // opened by the peer while the session was in OpenConfirm; nil if none is
 	waitUntil time.Time    // of either
+	shunned   time.Time    // until then the peer's connections are refused
 }
 
 // conn returns the connection that we, or the peer, have opened; nil if there
@@ -67,7 +65,7 @@ func (p *peer) remove(c *connection) {
 // unhold refuses the connection that was held, if there is one.
 func (p *peer) unhold() {
 	if p.held != nil {
-		refuse(p.held)
+		refuse(p.held, collision())
 		p.held = nil
 	}
 }
@@ -87,23 +85,13 @@ func (p *peer) enter(state State, now time.Time) bool {
 		return false
 	}
 	p.PeerState = PeerState{Peer: p.addr, State: state, Since: now, Reason: p.Reason}
-	p.extendedNextHop, p.endOfRIBFrom = false, nil
+	p.extendedNextHop = false
 	if state == Established {
 		theirs := p.session().open
 		p.AS, p.RouterID = theirs.as, theirs.id
-		p.extendedNextHop, p.endOfRIBFrom = theirs.extendedNextHop, theirs.families()
+		p.extendedNextHop = theirs.extendedNextHop
 	}
 	return true
-}
-
-// endOfRIB reports if this marker was the last one missing.
-func (p *peer) endOfRIB(family bgp.Family) bool {
-	i := slices.Index(p.endOfRIBFrom, family)
-	if i < 0 {
-		return false
-	}
-	p.endOfRIBFrom = slices.Delete(p.endOfRIBFrom, i, i+1)
-	return len(p.endOfRIBFrom) == 0
 }
 
 // wake returns when the peer has something to do next, zero for never.

@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+var leaf = netip.MustParseAddr("fe80::1%eth0")
+
 func TestEarliest(t *testing.T) {
 	now := time.Now()
 	waiting := func(d time.Duration) *peer { return &peer{dialAt: now.Add(d)} }

@@ -136,6 +136,22 @@ func TestOwnASInThePathIsDelivered(t *testing.T) {
 	s.awaitWithdrawn(leaf0, "10.9.0.0/24")
 }
 
+func TestRefreshBringsRoutesAgain(t *testing.T) {
+	s, _, _ := newPair(t, 65001, static)
+	s.add(leaf0)
+	for _, prefix := range []string{"10.9.0.0/24", "2001:db8:9::/48"} {
+		s.awaitRoute(leaf0, prefix, whatever)
+	}
+	s.since[leaf0] = len(s.log)
+	s.order(request{Refresh: &leaf0})
+	for _, prefix := range []string{"10.9.0.0/24", "2001:db8:9::/48"} {
+		s.awaitRoute(leaf0, prefix, whatever)
+	}
+	if got := s.order(request{Peers: true}).Peers; len(got) != 1 || got[0].PrefixesReceived != 2 {
+		t.Errorf("peers: %+v", got)
+	}
+}
+
 func TestPeerWithOurASIsRefused(t *testing.T) {
 	s, _, router := newPair(t, 64512, static)
 	s.announce("10.0.1.1/32")

@@ -22,7 +22,11 @@ type Config struct {
 	// stands for 9 s. Keepalives are sent three times as often.
 	HoldTime   time.Duration
 	ListenPort uint16 // TCP port to listen on, on the links with a peer; 0 stands for 179
-	Log        *slog.Logger
+	// MaxPrefixes is how many a peer may announce, of both families together;
+	// 0 stands for any number. The session of one that announces more is ended
+	// with a Cease (RFC 4486), and tried again after half a minute.
+	MaxPrefixes int
+	Log         *slog.Logger
 }
 
 const (
@@ -30,12 +34,16 @@ const (
 	defaultPort     = 179
 )
 
+// DefaultMaxPrefixes is a limit that the Internet's table is within.
+const DefaultMaxPrefixes = 1_000_000
+
 // A Speaker keeps one session to each neighbour it is told of. One process can
 // run one Speaker at a time: GoBGP keeps settings in package variables.
 type Speaker struct {
 	cfg     Config
 	orders  chan order
-	events  chan any // from connections and from GoBGP, see handle
+	events  chan any    // from connections, see handle
+	updates chan update // from connections, while few are queued
 	news    chan News
 	stopped chan struct{}
 
@@ -67,6 +75,7 @@ func New(cfg Config) (*Speaker, error) {
 		cfg:       cfg,
 		orders:    make(chan order),
 		events:    make(chan any),
+		updates:   make(chan update),
 		news:      make(chan News),
 		stopped:   make(chan struct{}),
 		peers:     make(map[netip.Addr]*peer),
@@ -90,7 +99,9 @@ func check(cfg Config) error {
 }
 
 // News tells what happens to the sessions, until Run returns and closes it.
-// A slow reader delays nobody: what is not read yet is queued.
+// A slow reader slows the peers down: when some Updates are queued, no more are
+// read from the peers' TCP, whose windows close. Sessions stay up meanwhile: we
+// keep sending KEEPALIVEs, and miss none of those that wait behind UPDATEs.
 func (s *Speaker) News() <-chan News { return s.news }
 
 // Run starts, calls ready, and keeps the sessions until ctx ends; then it
@@ -108,9 +119,6 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 	}
 	defer s.gobgp.stop()
 	s.ctx = ctx
-	if err := s.gobgp.watch(ctx, s.emit); err != nil {
-		return fmt.Errorf("watching GoBGP: %w", err)
-	}
 	ready()
 	s.loop(ctx)
 	for _, p := range s.peers {
@@ -139,9 +147,17 @@ func (s *Speaker) loop(ctx context.Context) {
 		if len(s.queue) > 0 {
 			out, next = s.news, s.queue[0]
 		}
+		updates := s.updates
+		if len(s.queue) >= maxQueued {
+			updates = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case u := <-updates:
+			if s.peerWith(u.connection) != nil {
+				s.tell(u.Update)
+			}
 		case out <- next:
 			s.queue[0] = nil // let go of it before the queue's array is
 			s.queue = s.queue[1:]
@@ -206,15 +222,6 @@ func (s *Speaker) handle(event any) {
 		if p := s.peerWith(ev.connection); p != nil {
 			s.ended(p, ev.connection, ev.err)
 		}
-	case routes:
-		if p := s.peerOf(ev.machine); p != nil {
-			ev.Peer = p.addr
-			s.tell(ev.Update)
-		}
-	case endOfRIB:
-		if p := s.peerOf(ev.machine); p != nil && p.endOfRIB(ev.family) {
-			s.tell(Update{Peer: p.addr, EndOfRIB: true})
-		}
 	}
 }
 
@@ -226,18 +233,17 @@ func (s *Speaker) peerWith(c *connection) *peer {
 	return nil
 }
 
-// peerOf returns the peer whose session is Established and known to GoBGP as
-// machine, nil if there is none.
-func (s *Speaker) peerOf(machine netip.Addr) *peer {
-	for _, p := range s.peers {
-		if c := p.session(); p.State == Established && c.machine == machine {
-			return p
-		}
+// tell queues news. That a session has changed is news that its Updates nobody
+// has read yet are void.
+func (s *Speaker) tell(n News) {
+	if state, ok := n.(PeerState); ok {
+		s.queue = slices.DeleteFunc(s.queue, func(n News) bool {
+			u, ok := n.(Update)
+			return ok && u.Peer == state.Peer
+		})
 	}
-	return nil
+	s.queue = append(s.queue, n)
 }
-
-func (s *Speaker) tell(n News) { s.queue = append(s.queue, n) }
 
 // enter takes a peer to a state, and tells so.
 func (s *Speaker) enter(p *peer, state State, now time.Time) {

@@ -183,6 +183,15 @@ func hello(as uint32, id string) *packet.BGPMessage {
 	return m
 }
 
+// expectEventually receives messages until one of this type comes.
+func (w *wire) expectEventually(want uint8) (m *packet.BGPMessage, err error) {
+	for {
+		if m, err = w.receive(); err != nil || m.Header.Type == want {
+			return m, err
+		}
+	}
+}
+
 // establish takes the connection to Established.
 func (w *wire) establish(open *packet.BGPMessage) error {
 	if err := w.send(open); err != nil {

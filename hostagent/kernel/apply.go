@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -222,69 +221,4 @@ func (f *FIB) point(prefix netip.Prefix, to *group) {
 	}
 	f.routes[prefix] = to
 	to.routes++
-}
-
-// clear removes everything that carries our protocol number, whoever put it there.
-func (f *FIB) clear() error {
-	err := f.objects.clear()
-	clear(f.routes)
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		err = errors.Join(err, f.clearRoutes(family))
-	}
-	return err
-}
-
-// clearRoutes removes the routes that did not go with their groups: those that use no group.
-func (f *FIB) clearRoutes(family byte) error {
-	var left []netip.Prefix
-	err := retryDump(func() error {
-		left = nil
-		request := new(batch)
-		request.begin(unix.RTM_GETROUTE, 0, family, 0, 0, 0, unix.RT_TABLE_MAIN, Protocol, 0, 0, 0, 0, 0, 0)
-		return f.conn.dump(request, func(m syscall.NetlinkMessage) error {
-			prefix, ours, err := parseRoute(m.Data)
-			if err == nil && ours {
-				left = append(left, prefix)
-			}
-			return err
-		})
-	})
-	if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: no table, no routes
-		return fmt.Errorf("listing routes: %w", err)
-	}
-	var errs []error
-	for chunk := range slices.Chunk(left, batchSize) {
-		b := new(batch)
-		for _, prefix := range chunk {
-			b.delRoute(prefix)
-		}
-		failed, err := f.conn.exchange(b)
-		errs = append(errs, err)
-		for i, err := range failed {
-			if !errors.Is(err, unix.ESRCH) {
-				errs = append(errs, &RouteError{Prefix: chunk[i], Err: err})
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// parseRoute reads the body of RTM_NEWROUTE.
-func parseRoute(body []byte) (prefix netip.Prefix, ours bool, err error) {
-	if len(body) < unix.SizeofRtMsg {
-		return netip.Prefix{}, false, fmt.Errorf("route message of %d bytes: %w", len(body), unix.EBADMSG)
-	}
-	attrs := attributes(body[unix.SizeofRtMsg:])
-	addr, ok := netip.AddrFromSlice(attrs[unix.RTA_DST])
-	if !ok { // a default route carries no destination
-		addr = netip.IPv6Unspecified()
-		if body[0] == unix.AF_INET {
-			addr = netip.IPv4Unspecified()
-		}
-	}
-	table, ok := attrs.uint32(unix.RTA_TABLE)
-	if !ok {
-		table = uint32(body[4])
-	}
-	return netip.PrefixFrom(addr, int(body[1])), body[5] == Protocol && table == unix.RT_TABLE_MAIN, nil
 }

@@ -23,6 +23,11 @@ func BenchmarkApply(b *testing.B) {
 		{"leaf-lost", func() { server.apply(fib, both...) }, func() { server.apply(fib, one...) }},
 		{"split-sets", func() { server.apply(fib, none...); server.apply(fib, both...) }, func() { server.apply(fib, mixed...) }},
 		{"nothing-new", func() { server.apply(fib, both...) }, func() { server.apply(fib, both...) }},
+		{"audit", func() { server.apply(fib, both...) }, func() {
+			if changed, err := fib.Audit(); changed || err != nil {
+				b.Fatal(changed, err)
+			}
+		}},
 		{"remove", func() { server.apply(fib, both...) }, func() { server.apply(fib, none...) }},
 	}
 	for _, test := range tests {

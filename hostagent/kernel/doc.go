@@ -2,7 +2,7 @@
 // next-hop objects and groups ([FIB]) and sets the sysctls hostagent needs ([Sysctls]).
 //
 // Everything is declarative: a [State] is the whole of what is known, an order names what should be there, and giving the
-// same order twice sends nothing the second time. The package touches only what carries its own rtnetlink protocol number
+// same order twice sends nothing the second time, and what others undo is found by [FIB.Audit]. The package touches only what carries its own rtnetlink protocol number
 // ([Protocol]); routes and next hops of others are neither changed nor removed.
 //
 // Routes point at groups of next-hop objects (Linux 5.3), as `ip nexthop` shows them. One group serves all routes with the

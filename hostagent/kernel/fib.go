@@ -56,10 +56,18 @@ type source struct {
 	stale bool // not all routes could be given it
 }
 
+// ownerPort is the netlink port of the FIB. It is a lock that a killed process cannot leave behind: the routes of a
+// namespace have one owner, or each start would remove those of the other. The kernel numbers sockets by process, at
+// most 4 194 304, or below 0.
+const ownerPort = firstID + Protocol
+
 // OpenFIB starts with an empty FIB: it removes the routes and objects of our protocol that an earlier run left. It needs
-// CAP_NET_ADMIN and Linux 5.3.
+// CAP_NET_ADMIN and Linux 5.3. There can be one FIB in a network namespace.
 func OpenFIB(log *slog.Logger) (*FIB, error) {
-	c, err := dial()
+	c, err := dial(ownerPort)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("another hostagent is running in this network namespace: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the kernel's routing table: %w", err)
 	}
@@ -137,6 +145,20 @@ func (f *FIB) LinkLost(name string) {
 	before := len(f.routes)
 	if f.resync() {
 		f.log.Info("next hops lost with the link", "link", name, "routes_lost", before-len(f.routes))
+	}
+}
+
+// LeafLost takes a next hop out of every group that has others, in one message a group. A group that has no other keeps
+// it: what is to become of its routes is Apply's to be told.
+func (f *FIB) LeafLost(leaf netip.Addr) {
+	for _, g := range f.objects.groups {
+		rest := slices.DeleteFunc(slices.Clone(g.hops), func(a netip.Addr) bool { return a == leaf })
+		if len(rest) == len(g.hops) || len(rest) == 0 {
+			continue
+		}
+		if err := f.objects.replace(g, setKey(rest), rest); err != nil {
+			f.log.Debug("next-hop group not shrunk", "peer", leaf, "err", err) // Apply will move its routes
+		}
 	}
 }
 

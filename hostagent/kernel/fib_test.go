@@ -148,6 +148,30 @@ func TestCarrierLoss(t *testing.T) {
 	b.want(all...)
 }
 
+func TestLeafLost(t *testing.T) {
+	b := newBench(t)
+	fib := b.open()
+	b.apply(fib, append(hostRoutes(1000, leaf0, leaf1), via("10.0.2.2/32", leaf0), via("10.0.3.3/32", leaf1))...)
+	sent := fib.Sent()
+	fib.LeafLost(leaf0)
+	if n := fib.Sent() - sent; n != 1 {
+		t.Errorf("%d messages for one group", n)
+	}
+	alone := []string{"10.0.2.2 via fe80::1%up0", "10.0.3.3 via fe80::2%up1", "20.0.0.0 via fe80::2%up1"}
+	if diff := cmp.Diff(alone, b.routes()[:3]); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	sent = fib.Sent()
+	b.apply(fib, append(hostRoutes(1000, leaf1), via("10.0.2.2/32"))...)
+	if n := fib.Sent() - sent; n > 4 { // the route, its group and its next hop
+		t.Errorf("%d messages for what was so already", n)
+	}
+	b.apply(fib, hostRoutes(1000, leaf0, leaf1)...)
+	if got := b.routes()[1]; got != "20.0.0.0 via fe80::1%up0 fe80::2%up1" {
+		t.Errorf("back with both leaves: %s", got)
+	}
+}
+
 func TestApplyWithoutNewsOfTheLoss(t *testing.T) {
 	b := newBench(t)
 	fib := b.open()
@@ -324,35 +348,6 @@ func TestSource(t *testing.T) {
 	b.want("10.0.2.2 via fe80::1%up0", "c0d1::2 via fe80::1%up0", "default via fe80::2%up1")
 	if err := fib.SetSource(v6, v4); err == nil {
 		t.Error("families exchanged, no error")
-	}
-}
-
-func TestOpenAndCloseLeaveNothingStale(t *testing.T) {
-	b := newBench(t)
-	for _, line := range []string{ // what a killed run, or an older form of us, left
-		"nexthop add id 11 via fe80::1 dev up0 proto 199",
-		"nexthop add id 12 group 11 proto 199",
-		"route add 10.0.2.2/32 nhid 12 proto 199 metric 20",
-		"route add 10.0.3.3/32 dev up0 proto 199",
-		"route add default dev up0 proto 199 metric 7",
-		"-6 route add c0d1::3/128 dev up0 proto 199",
-		"-6 route add default dev up0 proto 199 metric 7",
-		"-6 route add c0d1::5/128 nhid 12 proto 199",
-	} {
-		b.ip(line)
-	}
-	fib, err := b.tryOpen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.want()
-	b.apply(fib, via("10.0.2.2/32", leaf0), via("::/0", leaf0, leaf1))
-	if err := fib.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b.want()
-	if left := b.objects(); len(left) != 0 {
-		t.Errorf("objects left: %v", left)
 	}
 }
 

@@ -30,8 +30,9 @@ type conn struct {
 	in   []byte
 }
 
-// dial opens a socket in the namespace of the calling thread and joins the given multicast groups (RTNLGRP_*).
-func dial(groups ...uint) (*conn, error) {
+// dial opens a socket in the namespace of the calling thread and joins the given multicast groups (RTNLGRP_*). A port
+// other than 0 is one that nobody else in the namespace may have (EADDRINUSE).
+func dial(port uint32, groups ...uint) (*conn, error) {
 	const flags = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 	fd, err := unix.Socket(unix.AF_NETLINK, flags, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -46,7 +47,7 @@ func dial(groups ...uint) (*conn, error) {
 	}
 	// Room for the news of a thousand links. Less does as well, at the price of reading all links again more often.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)
-	address := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
+	address := &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: port}
 	for _, group := range groups {
 		address.Groups |= 1 << (group - 1)
 	}

@@ -53,8 +53,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(uint16(unix.NLM_F_ACK_TLVS|unix.NLM_F_CAPPED), message(b).Data)
 	f.Fuzz(func(t *testing.T, flags uint16, data []byte) {
 		_ = reply(syscall.NetlinkMessage{Header: syscall.NlMsghdr{Flags: flags}, Data: data})
-		if prefix, ours, err := parseRoute(data); err == nil && ours && data[5] != Protocol {
-			t.Errorf("%s is not ours", prefix)
+		if r, err := parseRoute(data); err == nil && r.ours && data[5] != Protocol {
+			t.Errorf("%s is not ours", r.prefix)
 		}
 		if _, members, _, err := parseObject(data); err == nil && len(members) > len(data)/8 {
 			t.Errorf("%d members in %d bytes", len(members), len(data))

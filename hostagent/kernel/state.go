@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,8 +27,16 @@ var (
 
 // State is all that the agent needs to know of the kernel's links. Every news is the whole of it; it must not be changed.
 type State struct {
-	Links    map[string]Link
-	Loopback []netip.Prefix // usable global-scope addresses on the loopback device, as /32 and /128, sorted
+	Links map[string]Link
+
+	// Loopback holds the usable global addresses on the loopback device, as /32 and /128: IPv4 before IPv6, and of each
+	// the one that is there longest first. Those past their preferred lifetime (`ip address add ... preferred_lft 0`), which
+	// are to be no source of anything new (RFC 4862 section 5.5.4), come last.
+	Loopback []netip.Prefix
+
+	// Removals grows whenever an address was taken off the loopback device, also when it is back before anybody could
+	// see: the kernel has removed the IPv4 routes that had it as their source.
+	Removals uint64
 }
 
 // Link is a network device.
@@ -50,7 +59,7 @@ func (l Link) equal(other Link) bool {
 }
 
 func (s State) equal(other State) bool {
-	return maps.EqualFunc(s.Links, other.Links, Link.equal) && slices.Equal(s.Loopback, other.Loopback)
+	return maps.EqualFunc(s.Links, other.Links, Link.equal) && slices.Equal(s.Loopback, other.Loopback) && s.Removals == other.Removals
 }
 
 // view is what rtnetlink has told so far.
@@ -60,6 +69,7 @@ type view struct {
 	generation int    // of the full reading; what it does not confirm has gone
 	complete   bool   // one full reading has ended
 	losses     uint64 // where a new link starts to count
+	removals   uint64 // of addresses on the loopback device
 }
 
 // device is a link as rtnetlink tells it.
@@ -75,10 +85,12 @@ type device struct {
 type addressKey struct {
 	index int
 	addr  netip.Addr
+	bits  uint8 // a link may have an address twice, in two subnets
 }
 
 type address struct {
 	flags      uint32 // IFA_F_*
+	created    uint32 // when, in hundredths of a second since the machine started
 	scope      uint8  // RT_SCOPE_*
 	generation int
 }
@@ -180,17 +192,40 @@ func (v *view) applyAddress(m syscall.NetlinkMessage) error {
 	if !ok {
 		return nil
 	}
-	key := addressKey{index: int(binary.NativeEndian.Uint32(m.Data[4:])), addr: addr}
+	key := addressKey{index: int(binary.NativeEndian.Uint32(m.Data[4:])), addr: addr, bits: m.Data[1]}
 	if m.Header.Type == unix.RTM_DELADDR {
-		delete(v.addresses, key)
+		v.removeAddress(key)
 		return nil
 	}
 	flags, ok := attrs.uint32(unix.IFA_FLAGS)
 	if !ok {
 		flags = uint32(m.Data[2])
 	}
-	v.addresses[key] = address{flags: flags, scope: m.Data[3], generation: v.generation}
+	a := address{flags: flags, created: created(attrs), scope: m.Data[3], generation: v.generation}
+	if was, ok := v.addresses[key]; ok && was.created != a.created {
+		v.removeAddress(key) // and we have not heard of it
+	}
+	v.addresses[key] = a
 	return nil
+}
+
+// created reads the time of creation from struct ifa_cacheinfo of linux/if_addr.h.
+func created(attrs attrs) uint32 {
+	const at, size = 8, 16
+	if raw := attrs[unix.IFA_CACHEINFO]; len(raw) >= size {
+		return binary.NativeEndian.Uint32(raw[at:])
+	}
+	return 0
+}
+
+func (v *view) removeAddress(key addressKey) {
+	if _, ok := v.addresses[key]; !ok {
+		return
+	}
+	delete(v.addresses, key)
+	if d := v.links[key.index]; d != nil && d.loopback {
+		v.removals++
+	}
 }
 
 // sweep ends a full reading: what it did not mention has gone.
@@ -201,21 +236,26 @@ func (v *view) sweep() {
 			v.removeLink(index)
 		}
 	}
-	maps.DeleteFunc(v.addresses, func(_ addressKey, a address) bool { return a.generation != v.generation })
+	for key, a := range v.addresses {
+		if a.generation != v.generation {
+			v.removeAddress(key)
+		}
+	}
 }
 
 // state is the view in the agent's words.
 func (v *view) state() State {
-	s := State{Links: make(map[string]Link, len(v.links))}
+	s := State{Links: make(map[string]Link, len(v.links)), Removals: v.removals}
 	for index, d := range v.links {
 		s.Links[d.name] = Link{Name: d.name, Index: index, Up: d.up, MAC: d.mac, Losses: d.losses}
 	}
+	var loopback []addressKey
 	for key, a := range v.addresses {
 		d := v.links[key.index]
 		switch {
 		case d == nil:
-		case d.loopback && a.scope == unix.RT_SCOPE_UNIVERSE && usable(a.flags):
-			s.Loopback = append(s.Loopback, netip.PrefixFrom(key.addr, key.addr.BitLen()))
+		case d.loopback && a.scope == unix.RT_SCOPE_UNIVERSE && key.addr.IsGlobalUnicast() && usable(a.flags):
+			loopback = append(loopback, key)
 		case key.addr.Is6() && key.addr.IsLinkLocalUnicast():
 			s.Links[d.name] = s.Links[d.name].withLinkLocal(key.addr, a.flags)
 		}
@@ -226,9 +266,23 @@ func (v *view) state() State {
 			s.Links[name] = l
 		}
 	}
-	slices.SortFunc(s.Loopback, netip.Prefix.Compare)
+	slices.SortFunc(loopback, v.bySeniority)
+	for _, key := range loopback {
+		s.Loopback = append(s.Loopback, netip.PrefixFrom(key.addr, key.addr.BitLen()))
+	}
 	s.Loopback = slices.Compact(s.Loopback)
 	return s
+}
+
+// bySeniority is the order of [State.Loopback].
+func (v *view) bySeniority(i, j addressKey) int {
+	a, b := v.addresses[i], v.addresses[j]
+	return cmp.Or(
+		cmp.Compare(i.addr.BitLen(), j.addr.BitLen()),
+		cmp.Compare(a.flags&unix.IFA_F_DEPRECATED, b.flags&unix.IFA_F_DEPRECATED),
+		cmp.Compare(a.created, b.created),
+		i.addr.Compare(j.addr),
+	)
 }
 
 // usable tells whether the kernel takes the address as a source: not while duplicate address detection runs, which takes

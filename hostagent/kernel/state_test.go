@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -132,6 +133,66 @@ func TestViewChoosesLinkLocal(t *testing.T) {
 			l := v.state().Links["up0"]
 			if got := strings.ReplaceAll(l.LinkLocal.String(), "invalid IP", ""); got != test.want || l.Problem != test.problem {
 				t.Errorf("%q, problem %v; want %q, %v", got, l.Problem, test.want, test.problem)
+			}
+		})
+	}
+}
+
+// onLoopback builds RTM_NEWADDR or RTM_DELADDR of an address on link 1, made at the given time.
+func onLoopback(kind uint16, cidr string, created, flags uint32) syscall.NetlinkMessage {
+	p := netip.MustParsePrefix(cidr)
+	family := byte(unix.AF_INET6)
+	if p.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	info := make([]byte, 16)
+	binary.NativeEndian.PutUint32(info[8:], created)
+	b := new(batch)
+	b.begin(kind, 0, family, byte(p.Bits()), byte(flags), unix.RT_SCOPE_UNIVERSE, 1, 0, 0, 0)
+	b.addr(unix.IFA_ADDRESS, p.Addr())
+	b.attr(unix.IFA_CACHEINFO, info)
+	b.uint32(unix.IFA_FLAGS, flags)
+	return message(b)
+}
+
+func TestViewOfLoopback(t *testing.T) {
+	const add, del = unix.RTM_NEWADDR, unix.RTM_DELADDR
+	type messages = []syscall.NetlinkMessage
+	tests := []struct {
+		name     string
+		messages messages
+		want     string
+		removals uint64
+	}{
+		{"the older ones first",
+			messages{onLoopback(add, "c0d1::1/128", 1, 0), onLoopback(add, "10.0.0.9/32", 2, 0), onLoopback(add, "10.0.0.2/24", 3, 0)},
+			"[10.0.0.9/32 10.0.0.2/32 c0d1::1/128]", 0},
+		{"past the preferred lifetime",
+			messages{onLoopback(add, "10.0.0.9/32", 1, unix.IFA_F_DEPRECATED), onLoopback(add, "10.0.0.2/32", 2, 0)},
+			"[10.0.0.2/32 10.0.0.9/32]", 0},
+		{"no global ones",
+			messages{onLoopback(add, "127.0.0.2/8", 1, 0), onLoopback(add, "169.254.0.1/32", 1, 0), onLoopback(add, "fe80::1/64", 1, 0)},
+			"[]", 0},
+		{"removed", messages{onLoopback(add, "10.0.0.2/32", 1, 0), onLoopback(del, "10.0.0.2/32", 1, 0)}, "[]", 1},
+		{"removed twice", messages{onLoopback(del, "10.0.0.2/32", 1, 0)}, "[]", 0},
+		{"other lifetimes", messages{onLoopback(add, "10.0.0.2/32", 1, 0), onLoopback(add, "10.0.0.2/32", 1, 0)}, "[10.0.0.2/32]", 0},
+		{"made anew, removal not seen",
+			messages{onLoopback(add, "10.0.0.2/32", 1, 0), onLoopback(add, "10.0.0.2/32", 5, 0)}, "[10.0.0.2/32]", 1},
+		{"in two subnets, one removed",
+			messages{onLoopback(add, "10.0.0.2/32", 1, 0), onLoopback(add, "10.0.0.2/24", 1, 0), onLoopback(del, "10.0.0.2/24", 1, 0)},
+			"[10.0.0.2/32]", 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := newView()
+			for _, m := range append(messages{link(unix.RTM_NEWLINK, 1, ready|unix.IFF_LOOPBACK, 0, "lo")}, test.messages...) {
+				if err := v.apply(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := v.state()
+			if got := fmt.Sprint(s.Loopback); got != test.want || s.Removals != test.removals {
+				t.Errorf("%s, %d removals; want %s, %d", got, s.Removals, test.want, test.removals)
 			}
 		})
 	}

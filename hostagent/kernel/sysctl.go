@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -36,11 +37,11 @@ func Sysctls(uplinks []string) (changed []string, err error) {
 			errs = append(errs, fmt.Errorf("setting up uplink %q: not the name of a link", link))
 			continue
 		}
-		perLink, err := uplinkSettings(link)
-		settings = append(settings, perLink...)
-		errs = append(errs, err)
+		settings = append(settings, uplinkSettings(link)...)
 	}
-	for _, s := range settings {
+	others, err := unfilteredUplinks(uplinks)
+	errs = append(errs, err)
+	for _, s := range append(settings, others...) {
 		line, err := s.apply()
 		if line != "" {
 			changed = append(changed, line)
@@ -50,27 +51,50 @@ func Sysctls(uplinks []string) (changed []string, err error) {
 	return changed, errors.Join(errs...)
 }
 
-func uplinkSettings(link string) ([]setting, error) {
-	// Strict reverse path filtering (RFC 3704 section 2.2) drops what comes in on another link than the answer would take,
-	// which ECMP makes normal. The kernel takes the higher of "all" and the link; 2 is loose, 0 is off.
-	all, err := readSysctl("ipv4/conf/all/rp_filter")
-	if err != nil {
-		return nil, err
-	}
-	filter := setting{key: "ipv4/conf/" + link + "/rp_filter", value: "2"}
-	filter.keep = func(old string) bool { return old == "2" || (old == "0" && all != "1") || all == "2" }
+func uplinkSettings(link string) []setting {
 	conf := "ipv6/conf/" + link + "/"
 	return []setting{
-		filter,
+		// Reverse path filtering (RFC 3704) drops what comes in on another link than the answer would take, which ECMP
+		// makes normal. Loose filtering is no help: on a link without an IPv4 address it drops the same
+		// (__fib_validate_source in the kernel's net/ipv4/fib_frontend.c).
+		{key: "ipv4/conf/" + link + "/rp_filter", value: "0"},
 		// The leaf's advertisement tells us of the leaf, but the default route is BGP's to give, and
 		// so are more specific ones (RFC 4191).
 		{key: conf + "accept_ra_defrtr", value: "0"},
 		{key: conf + "accept_ra_rt_info_max_plen", value: "0", optional: true},
+		// The kernel's own solicitations would clear our router flag at the leaf: it is a host's word.
+		{key: conf + "router_solicitations", value: "0"},
 		// The link-local address can be used while duplicate address detection runs (RFC 4429), which takes one to two
 		// seconds from carrier up. use_optimistic makes the kernel say so at once. A host that forwards does not do it.
 		{key: conf + "optimistic_dad", value: "1", optional: true},
 		{key: conf + "use_optimistic", value: "1", optional: true},
-	}, nil
+	}
+}
+
+// unfilteredUplinks makes the uplinks' own rp_filter count: the kernel takes the higher one of "all" and the link, so
+// what "all" asks for goes to every other link, and to those to come, and "all" to 0. Only the uplinks are filtered less.
+func unfilteredUplinks(uplinks []string) ([]setting, error) {
+	const conf = "ipv4/conf/"
+	all, err := readSysctl(conf + "all/rp_filter")
+	if err != nil || all == "0" {
+		return nil, err
+	}
+	links, err := os.ReadDir(filepath.Join(sysctlDir, conf))
+	if err != nil {
+		return nil, fmt.Errorf("listing the links that filter reverse paths: %w", err)
+	}
+	var settings []setting
+	for _, link := range links {
+		if link.Name() == "all" || slices.Contains(uplinks, link.Name()) {
+			continue
+		}
+		settings = append(settings, setting{
+			key: conf + link.Name() + "/rp_filter", value: all,
+			optional: true, // the link may go at any time
+			keep:     func(old string) bool { return old >= all },
+		})
+	}
+	return append(settings, setting{key: conf + "all/rp_filter", value: "0"}), nil
 }
 
 // apply sets the value unless it is set already, which also serves where /proc/sys cannot be written.

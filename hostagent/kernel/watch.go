@@ -52,7 +52,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 // subscribe opens a socket that gets every change of links and addresses from here on.
 func subscribe() (*conn, error) {
-	return dial(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+	return dial(0, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
 }
 
 // follow reads everything once and then what changes, until it fails. The listings travel on the same socket as the

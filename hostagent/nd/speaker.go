@@ -117,7 +117,7 @@ func (s *Speaker) open() error {
 	filter.Accept(ipv6.ICMPTypeRouterAdvertisement)
 	err = errors.Join(
 		s.conn.SetICMPFilter(&filter),
-		s.conn.SetControlMessage(ipv6.FlagHopLimit, true),
+		s.conn.SetControlMessage(ipv6.FlagHopLimit|ipv6.FlagInterface, true),
 		s.conn.JoinGroup(netip.IPv6LinkLocalAllNodes()),
 		s.conn.JoinGroup(netip.IPv6LinkLocalAllRouters()),
 	)
@@ -138,13 +138,12 @@ func (s *Speaker) receive(ctx context.Context, to chan<- datagram) error {
 		if err != nil {
 			return fmt.Errorf("receiving on %s: %w", s.cfg.Link, err)
 		}
-		if source == s.address {
-			continue // our own multicast
+		// Our own multicast, or what the socket heard on other links before it
+		// was bound to this one.
+		if source == s.address || cm == nil || cm.IfIndex != s.link.Index {
+			continue
 		}
-		d := datagram{body: bytes.Clone(buffer[:n]), source: source.WithZone(s.cfg.Link)}
-		if cm != nil {
-			d.hopLimit = cm.HopLimit
-		}
+		d := datagram{body: bytes.Clone(buffer[:n]), source: source.WithZone(s.cfg.Link), hopLimit: cm.HopLimit}
 		select {
 		case to <- d:
 		case <-ctx.Done():

@@ -174,21 +174,33 @@ func (l link) sender(t *testing.T) sender {
 
 func (s sender) send(body []byte, hopLimit int) {
 	s.t.Helper()
-	cm := &ipv6.ControlMessage{HopLimit: hopLimit, IfIndex: s.swp1.Index}
-	to := &net.IPAddr{IP: net.ParseIP("ff02::1"), Zone: strconv.Itoa(s.swp1.Index)}
-	if _, err := s.conn.WriteTo(body, cm, to); err != nil {
+	if err := s.trySend(body, hopLimit); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func (s sender) trySend(body []byte, hopLimit int) error {
+	cm := &ipv6.ControlMessage{HopLimit: hopLimit, IfIndex: s.swp1.Index}
+	to := &net.IPAddr{IP: net.ParseIP("ff02::1"), Zone: strconv.Itoa(s.swp1.Index)}
+	_, err := s.conn.WriteTo(body, cm, to)
+	return err
+}
+
+// advertising is a router advertisement without options.
+func advertising(t *testing.T, lifetime time.Duration) []byte {
+	t.Helper()
+	body, err := ndp.MarshalMessage(&ndp.RouterAdvertisement{RouterLifetime: lifetime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
 }
 
 func TestMalformedAdvertisementsAreDroppedAndCounted(t *testing.T) {
 	l := newLink(t)
 	news, reg := l.speak(t)
 	l.awaitRouter(t) // the speaker's socket is open
-	good, err := ndp.MarshalMessage(&ndp.RouterAdvertisement{RouterLifetime: 9 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	good := advertising(t, 9*time.Second)
 	code := bytes.Clone(good)
 	code[1] = 1
 	s := l.sender(t)
@@ -210,6 +222,49 @@ hostagent_nd_dropped_total{link="eth0",reason="option"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "hostagent_nd_dropped_total"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOtherLinksAreNotHeard starts a speaker many times while another link is
+// flooded: a raw socket hears all links until it is bound to one.
+func TestOtherLinksAreNotHeard(t *testing.T) {
+	l := newLink(t)
+	other := link{l.server, netns.ForTest(t, "other")}
+	if err := other.leaf.Sysctl("net.ipv6.conf.default.accept_dad", "0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := netns.Veth(l.server, "eth1", other.leaf, "swp1"); err != nil {
+		t.Fatal(err)
+	}
+	theirs, ours := other.sender(t), l.sender(t)
+	flooding, stop := context.WithCancel(context.Background())
+	flooded := make(chan struct{})
+	body := advertising(t, 7*time.Second)
+	go func() {
+		defer close(flooded)
+		for flooding.Err() == nil {
+			theirs.trySend(body, 255)
+		}
+	}()
+	defer func() { stop(); <-flooded }()
+	for range 30 {
+		t.Run("start", func(t *testing.T) {
+			news, _ := l.speak(t)
+			for deadline := time.After(patience); ; {
+				// It fails until the leaf has its address.
+				_ = ours.trySend(advertising(t, 9*time.Second), 255)
+				select {
+				case h := <-news:
+					if h.Lifetime != 9*time.Second {
+						t.Errorf("heard %+v, which came in on eth1", h)
+					}
+					return
+				case <-deadline:
+					t.Fatal("heard nothing")
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+		})
 	}
 }
 

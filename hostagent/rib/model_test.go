@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 
 // model is the table as simple as it can be: all paths, and the next hops that somebody who applied all changes has.
 type model struct {
+	policy     bool // config.Import is theImport
 	config     rib.Config
 	originated []netip.Prefix
 	paths      map[netip.Prefix]map[netip.Addr]rib.Path
@@ -30,9 +32,12 @@ type step struct {
 }
 
 func (m *model) do(s step) {
-	remove := func(p netip.Prefix) { delete(m.paths[p], s.peer) }
+	remove := func(p netip.Prefix) { delete(m.paths[p.Masked()], s.peer) }
 	if s.originate {
-		m.originated = s.withdrawn
+		m.originated = nil
+		for _, p := range s.withdrawn {
+			m.originated = append(m.originated, p.Masked())
+		}
 		return
 	}
 	if s.drop {
@@ -47,14 +52,39 @@ func (m *model) do(s step) {
 	for _, r := range s.announced {
 		remove(r.Prefix)
 		own := slices.DeleteFunc(slices.Clone(r.Path.ASPath), func(as uint32) bool { return as != m.config.AS })
-		if len(own) > m.config.AllowASIn {
+		if len(own) > m.config.AllowASIn || !m.admits(s.peer, &r) {
 			continue
 		}
-		if m.paths[r.Prefix] == nil {
-			m.paths[r.Prefix] = make(map[netip.Addr]rib.Path)
+		prefix := r.Prefix.Masked()
+		if m.paths[prefix] == nil {
+			m.paths[prefix] = make(map[netip.Addr]rib.Path)
 		}
-		m.paths[r.Prefix][s.peer] = r.Path
+		m.paths[prefix][s.peer] = r.Path
 	}
+}
+
+// theImport is the policy of every second history.
+var theImport = []rib.Rule{
+	{Links: []string{"eth1"}, Prefixes: []rib.Range{{Prefix: netip.MustParsePrefix("10.0.0.0/8"), Min: 25, Max: 32}}, Reject: true},
+	{Communities: []uint32{7, 8}, LocalPref: new(uint32(50))},
+	{MaxLength: 1},
+}
+
+// admits says in other words what theImport does with the route.
+func (m *model) admits(peer netip.Addr, r *rib.Route) bool {
+	switch {
+	case !m.policy:
+	case peer.Zone() == "eth1" && r.Prefix.Addr().Is4() && r.Prefix.Bits() == 32:
+		return false
+	case slices.Contains(r.Path.Communities, 8):
+		r.Path.LocalPref = 50
+	case r.Path.Length == 2:
+		return false
+	}
+	if slices.Contains(r.Path.Communities, 65535<<16) {
+		r.Path.LocalPref = 0
+	}
+	return true
 }
 
 // nextHops says by pairs: a path is used if none of the others beats it.
@@ -71,7 +101,8 @@ func (m *model) nextHops(prefix netip.Prefix) []netip.Addr {
 	for peer, p := range m.paths[prefix] {
 		beaten := rank(p) != *best
 		for _, q := range m.paths[prefix] {
-			beaten = beaten || (rank(q) == *best && p.ASPath[0] == q.ASPath[0] && q.MED < p.MED)
+			comparable := m.config.AlwaysCompareMED || p.ASPath[0] == q.ASPath[0]
+			beaten = beaten || (rank(q) == *best && comparable && q.MED < p.MED)
 		}
 		if !beaten {
 			used = append(used, peer)
@@ -81,10 +112,18 @@ func (m *model) nextHops(prefix netip.Prefix) []netip.Addr {
 	return used[:min(len(used), m.config.MaxPaths)]
 }
 
-// play runs a history and checks the table against the model after each step.
+// play runs a history and checks the table against the model after each step. The first byte is the configuration.
 func play(t *testing.T, history []byte) {
 	t.Helper()
-	m := &model{config: rib.Config{AS: 1, AllowASIn: 1, MaxPaths: 3}}
+	if len(history) == 0 {
+		return
+	}
+	m := &model{policy: history[0]&1 != 0}
+	m.config = rib.Config{AS: 1, AllowASIn: 1, MaxPaths: 3, AlwaysCompareMED: history[0]&2 != 0}
+	if m.policy {
+		m.config.Import = theImport
+	}
+	history = history[1:]
 	m.paths, m.installed = make(map[netip.Prefix]map[netip.Addr]rib.Path), make(map[netip.Prefix][]netip.Addr)
 	table := rib.New(m.config)
 	for len(history) > 0 {
@@ -134,7 +173,13 @@ func (m *model) compare(t *testing.T, table *rib.Table) {
 		}
 	}
 	for _, e := range table.Entries() {
+		if one, found := table.Lookup(e.Prefix); !found || !reflect.DeepEqual(one, e) {
+			t.Fatalf("looked up: %v, listed: %v", one, e)
+		}
 		for _, p := range e.Paths {
+			if !reflect.DeepEqual(p.Path, m.paths[e.Prefix][p.Peer]) {
+				t.Fatalf("%s of %s is %+v, want %+v", e.Prefix, p.Peer, p.Path, m.paths[e.Prefix][p.Peer])
+			}
 			if p.Reason == "" {
 				shown[e.Prefix] = append(shown[e.Prefix], p.Peer)
 			}
@@ -146,6 +191,16 @@ func (m *model) compare(t *testing.T, table *rib.Table) {
 	if !maps.EqualFunc(want, shown, slices.Equal) {
 		t.Fatalf("shown in use (-want +got):\n%s", cmp.Diff(want, shown, compare))
 	}
+	whole := make(map[netip.Prefix][]netip.Addr)
+	for _, r := range table.Routes() {
+		whole[r.Prefix] = r.NextHops
+	}
+	if !maps.EqualFunc(want, whole, slices.Equal) {
+		t.Fatalf("all routes (-want +got):\n%s", cmp.Diff(want, whole, compare))
+	}
+	if err := table.Leaks(); err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range table.Peers() {
 		if p.Prefixes != counts[p.Addr] {
 			t.Fatalf("%s counts %d prefixes, has %d", p.Addr, p.Prefixes, counts[p.Addr])
@@ -153,7 +208,7 @@ func (m *model) compare(t *testing.T, table *rib.Table) {
 	}
 }
 
-// decodeStep makes sense of any bytes: 5 peers, 8 prefixes, attributes of few values so that ties are frequent.
+// decodeStep makes sense of any bytes: 5 peers on 2 links, 10 prefixes, attributes of few values so that ties are frequent.
 func decodeStep(b []byte) (step, []byte) {
 	next := func() byte {
 		if len(b) == 0 {
@@ -164,7 +219,7 @@ func decodeStep(b []byte) (step, []byte) {
 		return v
 	}
 	head := next()
-	s := step{peer: netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: head % 5}).WithZone("eth0"), drop: head >= 240, originate: head >= 220 && head < 240}
+	s := step{peer: netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: head % 5}).WithZone("eth" + string(rune('0'+head%2))), drop: head >= 240, originate: head >= 220 && head < 240}
 	for range next() % 4 {
 		s.withdrawn = append(s.withdrawn, prefixOf(next()))
 	}
@@ -173,16 +228,19 @@ func decodeStep(b []byte) (step, []byte) {
 		v := next()
 		route.Path = rib.Path{LocalPref: 100 + uint32(v&1), Origin: v >> 1 & 1, MED: uint32(v >> 2 & 3), Length: 1 + int(v>>4&1)}
 		route.Path.ASPath = []uint32{uint32(v>>5&1) + 1, uint32(v >> 6)}
+		route.Path.Communities = [8][]uint32{4: {8}, 5: {1, 8}, 6: {rib.GracefulShutdown}, 7: {8, rib.GracefulShutdown}}[next()%8]
 		s.announced = append(s.announced, route)
 	}
 	return s, b
 }
 
+// prefixOf returns hosts and networks around them, some with bits behind the prefix.
 func prefixOf(v byte) netip.Prefix {
+	network := v & 8 >> 1 // one of each family, by several names
 	if v&1 == 0 {
-		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, v & 6}), 32)
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, v & 6}), 32-2*int(network))
 	}
-	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xc0, 1: 0xd1, 15: v & 6}), 128)
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xc0, 1: 0xd1, 15: v & 6}), 128-2*int(network))
 }
 
 func TestRandomHistories(t *testing.T) {
@@ -199,26 +257,4 @@ func TestRandomHistories(t *testing.T) {
 func FuzzHistory(f *testing.F) {
 	f.Add([]byte{1, 0, 1, 2, 0xff, 2, 0, 1, 2, 0, 241})
 	f.Fuzz(func(t *testing.T, history []byte) { play(t, history[:min(len(history), 1000)]) })
-}
-
-// BenchmarkTable takes a table in from two leaves and loses one of them. An operation is a prefix.
-func BenchmarkTable(b *testing.B) {
-	const size, update = 100_000, 200
-	routes := make([]rib.Route, size)
-	for i := range routes {
-		addr := netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)})
-		routes[i] = rib.Route{Prefix: netip.PrefixFrom(addr, 32), Path: path(65001, 65201, 64512)}
-	}
-	for b.Loop() {
-		table := rib.New(rib.Config{AS: 64513})
-		for _, peer := range []netip.Addr{leaf1, leaf2} {
-			for chunk := range slices.Chunk(routes, update) {
-				table.Update(peer, chunk, nil)
-			}
-		}
-		if n := len(table.Drop(leaf1)); n != size {
-			b.Fatalf("%d changes", n)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/size, "ns/prefix")
 }

@@ -1,7 +1,11 @@
-// Package rib is the table of routes received from the leaves. Paths go in, changed next-hop sets come out: it chooses the
-// best path of each prefix (RFC 4271 section 9.1) and every other that is as good, across different neighbour ASes.
+// Package rib is the table of routes received from the leaves. Paths go in, changed next-hop sets come out: the import policy
+// says which are accepted, and the best path of each prefix is chosen (RFC 4271 section 9.1) with every other that is as
+// good, across different neighbour ASes.
 //
 // It does no I/O, starts no goroutine and has one owner: its methods must not be called at the same time.
+//
+// It is made for a million prefixes. A prefix is a number in a map; all that is said of it, by all peers, is one shared
+// [set], and the decision is made once a set, not once a prefix.
 package rib
 
 import (
@@ -12,20 +16,29 @@ import (
 // DefaultMaxPaths is the limit of next hops for a prefix where [Config] names none.
 const DefaultMaxPaths = 64
 
-// Config says how paths are judged.
+// Config says which paths are accepted and how they are judged.
 type Config struct {
-	AS        uint32
-	AllowASIn int // how often our own AS may stand in a path; servers that share an AS need 1
-	MaxPaths  int // next hops of a prefix at most; 0 is DefaultMaxPaths
+	AS               uint32
+	AllowASIn        int    // how often our own AS may stand in a path; servers that share an AS need 1
+	MaxPaths         int    // next hops of a prefix at most; 0 is DefaultMaxPaths
+	AlwaysCompareMED bool   // compare the MED of paths from different neighbour ASes too
+	Import           []Rule // the first that matches an announcement decides; one that none matches is rejected. Empty accepts all
 }
 
 // Path is what a leaf says of a prefix.
 type Path struct {
-	ASPath    []uint32 // all ASes from left to right, sets and confederation segments included: for the loop check and for show
-	Length    int      // as RFC 4271 section 9.1.2.2 (a) counts: a set is one, confederation segments are none
-	Origin    uint8    // 0 IGP, 1 EGP, 2 incomplete
-	MED       uint32   // 0 when absent
-	LocalPref uint32   // 100 when absent
+	ASPath      []uint32 // all ASes from left to right, sets and confederation segments included: for the loop check and for show
+	Length      int      // as RFC 4271 section 9.1.2.2 (a) counts: a set is one, confederation segments are none
+	Origin      uint8    // 0 IGP, 1 EGP, 2 incomplete
+	MED         uint32   // 0 when absent
+	LocalPref   uint32   // 100 when absent
+	Communities []uint32 // RFC 1997, the AS in the upper half
+}
+
+// equal reports whether the paths are the same in all.
+func (p *Path) equal(q *Path) bool {
+	return p.Length == q.Length && p.Origin == q.Origin && p.MED == q.MED && p.LocalPref == q.LocalPref &&
+		slices.Equal(p.ASPath, q.ASPath) && slices.Equal(p.Communities, q.Communities)
 }
 
 // Route is a path to a prefix.
@@ -37,7 +50,7 @@ type Route struct {
 // Change is a prefix whose next hops changed.
 type Change struct {
 	Prefix   netip.Prefix
-	NextHops []netip.Addr // the peers to use, sorted; empty: no route any more. Shared, not to be changed
+	NextHops []netip.Addr // the peers to use, sorted; empty: no route any more. Shared and never changed, nor to be changed
 }
 
 // Peer is what came from one peer.
@@ -45,26 +58,34 @@ type Peer struct {
 	Addr     netip.Addr
 	Prefixes int    // accepted and not withdrawn
 	Looped   uint64 // announcements rejected because our own AS stood in the path too often, since the session came up
+	Rejected uint64 // announcements rejected by the import policy, since the session came up
+}
+
+// peer is a peer as the table knows it.
+type peer struct {
+	Peer
+	number uint64 // in sets; no other peer has it
+	rules  []Rule // of the import policy, for this peer's link
 }
 
 // Table holds the paths of all peers.
 type Table struct {
-	config     Config
-	entries    map[netip.Prefix]*entry
-	peers      map[netip.Addr]*Peer
-	originated map[netip.Prefix]bool // what we announce ourselves
-	reasons    []Reason              // room for judge
-}
+	config  Config
+	peers   map[netip.Addr]*peer
+	numbers []*peer // by number, nil where one has gone
+	v4      family[key4]
+	v6      family[key6]
+	sets    map[string]*set // by paths
+	peak    int             // of sets, for fit
+	hops    map[string]*nextHops
 
-// entry is a prefix with at least one path.
-type entry struct {
-	paths    []peerPath // sorted by peer
-	nextHops []netip.Addr
-}
-
-type peerPath struct {
-	peer netip.Addr
-	path Path
+	said    []statement // in the present update; the first is the withdrawal
+	paths   []byte      // of what is said
+	changes []Change    // what the present call returns
+	room    []byte      // for making sets
+	judged  []candidate
+	reasons []Reason
+	used    []*peer
 }
 
 // New returns an empty table.
@@ -72,83 +93,139 @@ func New(config Config) *Table {
 	if config.MaxPaths <= 0 {
 		config.MaxPaths = DefaultMaxPaths
 	}
-	return &Table{config: config, entries: make(map[netip.Prefix]*entry), peers: make(map[netip.Addr]*Peer)}
+	return &Table{
+		config: config,
+		peers:  make(map[netip.Addr]*peer),
+		v4:     family[key4]{entries: make(map[key4]*set)},
+		v6:     family[key6]{entries: make(map[key6]*set)},
+		sets:   make(map[string]*set),
+		hops:   make(map[string]*nextHops),
+	}
 }
 
 // Update takes in what the peer announced and withdrew, and returns the prefixes whose next hops changed, sorted. A prefix
-// in both is announced (RFC 4271 section 4.3); a path that loops back to us counts as withdrawn. The table keeps the
-// slices inside the routes.
-func (t *Table) Update(peer netip.Addr, announced []Route, withdrawn []netip.Prefix) []Change {
-	p := t.peers[peer]
-	if p == nil {
-		p = &Peer{Addr: peer}
-		t.peers[peer] = p
-	}
-	touched := make([]netip.Prefix, 0, len(announced)+len(withdrawn))
+// in both is announced (RFC 4271 section 4.3); a path that is rejected, because it loops back to us or by the import policy,
+// counts as withdrawn. Prefixes that are not valid are passed over.
+//
+// Nothing of the arguments is kept. The changes are valid until the next call of a method.
+func (t *Table) Update(addr netip.Addr, announced []Route, withdrawn []netip.Prefix) []Change {
+	p := t.peer(addr)
+	t.said = append(t.said, statement{})
 	for _, prefix := range withdrawn {
-		prefix = prefix.Masked()
-		t.withdraw(p, prefix)
-		touched = append(touched, prefix)
+		t.stage(prefix, 0)
 	}
-	for _, route := range announced {
-		prefix := route.Prefix.Masked()
-		if t.loops(route.Path) {
-			p.Looped++
-			t.withdraw(p, prefix)
-		} else {
-			t.announce(p, prefix, route.Path)
+	var last Path
+	for i := range announced {
+		path := announced[i].Path
+		if !t.accept(p, announced[i].Prefix, &path) {
+			t.stage(announced[i].Prefix, 0)
+			continue
 		}
-		touched = append(touched, prefix)
+		if len(t.said) == 1 || !path.equal(&last) {
+			start := len(t.paths)
+			t.paths = appendPath(t.paths, &path)
+			t.said = append(t.said, statement{path: t.paths[start:]})
+			last = path
+		}
+		t.stage(announced[i].Prefix, len(t.said)-1)
 	}
-	return t.decide(touched)
+	t.v4.settle(t, p)
+	t.v6.settle(t, p)
+	return t.finish()
 }
 
-// Drop forgets the peer and all it announced, and returns the prefixes whose next hops changed, sorted.
-func (t *Table) Drop(peer netip.Addr) []Change {
-	p := t.peers[peer]
+// stage notes what the present update says of a prefix, by its place in Table.said.
+func (t *Table) stage(prefix netip.Prefix, said int) {
+	switch prefix = prefix.Masked(); {
+	case !prefix.IsValid():
+	case prefix.Addr().Is4():
+		t.v4.claims = append(t.v4.claims, item[key4, int]{key4Of(prefix), said})
+	default:
+		t.v6.claims = append(t.v6.claims, item[key6, int]{key6Of(prefix), said})
+	}
+}
+
+// finish returns the changes, and gives back the memory that the table does not need any more.
+func (t *Table) finish() []Change {
+	t.sets = fit(t.sets, &t.peak)
+	clear(t.said) // they hold sets
+	t.said, t.paths = reuse(t.said)[:0], reuse(t.paths)[:0]
+	changes := t.changes
+	t.changes = reuse(changes)[:0]
+	if len(changes) == 0 {
+		return nil
+	}
+	return changes
+}
+
+// Drop forgets the peer and all it announced, and returns the prefixes whose next hops changed, sorted. The changes are
+// valid until the next call of a method.
+func (t *Table) Drop(addr netip.Addr) []Change {
+	p := t.peers[addr]
 	if p == nil {
 		return nil
 	}
-	touched := make([]netip.Prefix, 0, p.Prefixes)
-	for prefix, e := range t.entries {
-		if _, ok := e.find(peer); ok {
-			t.withdraw(p, prefix)
-			touched = append(touched, prefix)
+	var orphans []*set
+	for _, s := range t.sets {
+		if s.has(p.number) {
+			orphans = append(orphans, s)
 		}
 	}
-	delete(t.peers, peer)
-	return t.decide(touched)
+	for _, s := range orphans {
+		if s.heir = t.with(s, p.number, nil); s.heir != nil {
+			s.heir.prefixes += s.prefixes
+		}
+		s.prefixes = 0
+	}
+	t.v4.inherit(t)
+	t.v6.inherit(t)
+	for _, s := range orphans {
+		t.forget(s)
+	}
+	delete(t.peers, addr)
+	t.numbers[p.number] = nil
+	return t.finish()
 }
 
 // Originate names the prefixes that we announce ourselves, in place of those named before, and returns the prefixes whose
 // next hops changed, sorted. The address stands on this server: what a leaf says of it, be it an echo of our own
-// announcement or another server with the same anycast address, is not used.
+// announcement or another server with the same anycast address, is not used. The changes are valid until the next call of
+// a method.
 func (t *Table) Originate(prefixes []netip.Prefix) []Change {
-	before := t.originated
-	t.originated = make(map[netip.Prefix]bool, len(prefixes))
-	var touched []netip.Prefix
+	v4, v6 := make(map[key4]bool), make(map[key6]bool)
 	for _, prefix := range prefixes {
-		t.originated[prefix.Masked()] = true
-		touched = append(touched, prefix.Masked())
+		switch prefix = prefix.Masked(); {
+		case !prefix.IsValid():
+		case prefix.Addr().Is4():
+			v4[key4Of(prefix)] = true
+		default:
+			v6[key6Of(prefix)] = true
+		}
 	}
-	for prefix := range before {
-		touched = append(touched, prefix)
-	}
-	return t.decide(touched)
+	t.v4.originate(t, v4)
+	t.v6.originate(t, v6)
+	return t.finish()
+}
+
+// Routes returns the prefixes with the next hops they have, sorted: what all changes so far have come to.
+func (t *Table) Routes() []Change {
+	routes := t.v6.routes(t.v4.routes(nil))
+	slices.SortFunc(routes, func(a, b Change) int { return a.Prefix.Compare(b.Prefix) })
+	return routes
 }
 
 // Peers returns the peers that have said something since their session came up, sorted by address.
 func (t *Table) Peers() []Peer {
 	peers := make([]Peer, 0, len(t.peers))
 	for _, p := range t.peers {
-		peers = append(peers, *p)
+		peers = append(peers, p.Peer)
 	}
 	slices.SortFunc(peers, func(a, b Peer) int { return a.Addr.Compare(b.Addr) })
 	return peers
 }
 
 // loops reports whether the path has been through our AS too often (RFC 4271 section 9.1.2).
-func (t *Table) loops(path Path) bool {
+func (t *Table) loops(path *Path) bool {
 	seen := 0
 	for _, as := range path.ASPath {
 		if as == t.config.AS {
@@ -158,58 +235,15 @@ func (t *Table) loops(path Path) bool {
 	return seen > t.config.AllowASIn
 }
 
-func (t *Table) announce(p *Peer, prefix netip.Prefix, path Path) {
-	e := t.entries[prefix]
-	if e == nil {
-		e = new(entry)
-		t.entries[prefix] = e
+// accept reports whether the peer's path is taken, with the local preference that the import policy gives it.
+func (t *Table) accept(p *peer, prefix netip.Prefix, path *Path) bool {
+	switch {
+	case t.loops(path):
+		p.Looped++
+	case !admit(p.rules, prefix, path):
+		p.Rejected++
+	default:
+		return true
 	}
-	i, ok := e.find(p.Addr)
-	if ok {
-		e.paths[i].path = path
-		return
-	}
-	e.paths = slices.Insert(e.paths, i, peerPath{peer: p.Addr, path: path})
-	p.Prefixes++
-}
-
-func (t *Table) withdraw(p *Peer, prefix netip.Prefix) {
-	e := t.entries[prefix]
-	if e == nil {
-		return
-	}
-	if i, ok := e.find(p.Addr); ok {
-		e.paths = slices.Delete(e.paths, i, i+1)
-		p.Prefixes--
-	}
-}
-
-func (e *entry) find(peer netip.Addr) (int, bool) {
-	return slices.BinarySearchFunc(e.paths, peer, func(p peerPath, peer netip.Addr) int { return p.peer.Compare(peer) })
-}
-
-// decide chooses anew for the prefixes and returns those with other next hops than before.
-func (t *Table) decide(prefixes []netip.Prefix) []Change {
-	slices.SortFunc(prefixes, netip.Prefix.Compare)
-	var changes []Change
-	var nextHops, shared []netip.Addr
-	for _, prefix := range slices.Compact(prefixes) {
-		e := t.entries[prefix]
-		if e == nil {
-			continue
-		}
-		nextHops = t.nextHops(nextHops[:0], prefix, e)
-		if len(e.paths) == 0 {
-			delete(t.entries, prefix)
-		}
-		if slices.Equal(nextHops, e.nextHops) {
-			continue
-		}
-		if !slices.Equal(nextHops, shared) { // neighbours in the table mostly have the same next hops
-			shared = slices.Clone(nextHops)
-		}
-		e.nextHops = shared
-		changes = append(changes, Change{Prefix: prefix, NextHops: shared})
-	}
-	return changes
+	return false
 }

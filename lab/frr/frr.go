@@ -55,35 +55,43 @@ func Start(ctx context.Context, cfg Config) (*Router, error) {
 	if err := owner.makeDir(cfg.Dir); err != nil {
 		return nil, err
 	}
-	if err := r.startAll(ctx, cfg, owner); err != nil {
+	if err := (&starter{r, cfg, owner}).all(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting FRR in %s: %w", cfg.NS.Name, err), r.Stop())
 	}
 	return r, nil
 }
 
-func (r *Router) startAll(ctx context.Context, cfg Config, owner credential) error {
+// A starter starts the daemons of a router.
+type starter struct {
+	router *Router
+	cfg    Config
+	owner  credential
+}
+
+func (s *starter) all(ctx context.Context) error {
 	// zebra first: the others connect to it when they start.
-	if err := r.start(ctx, cfg, owner, "zebra", cfg.Zebra); err != nil {
+	if err := s.start(ctx, "zebra", s.cfg.Zebra); err != nil {
 		return err
 	}
-	if cfg.BFD {
-		control := filepath.Join(cfg.Dir, "bfdctl.sock")
-		if err := r.start(ctx, cfg, owner, "bfdd", "", "--bfdctl", control); err != nil {
+	if s.cfg.BFD {
+		control := filepath.Join(s.cfg.Dir, "bfdctl.sock")
+		if err := s.start(ctx, "bfdd", "", "--bfdctl", control); err != nil {
 			return err
 		}
 	}
-	return r.start(ctx, cfg, owner, "bgpd", cfg.BGP, "-p", "179")
+	return s.start(ctx, "bgpd", s.cfg.BGP, "-p", "179")
 }
 
-func (r *Router) start(ctx context.Context, cfg Config, owner credential, name, text string, extra ...string) error {
-	file := func(suffix string) string { return filepath.Join(cfg.Dir, name+suffix) }
-	if err := owner.writeFile(file(".conf"), text); err != nil {
+// start starts one daemon with a configuration text and waits until it answers.
+func (s *starter) start(ctx context.Context, name, text string, extra ...string) error {
+	file := func(suffix string) string { return filepath.Join(s.cfg.Dir, name+suffix) }
+	if err := s.owner.writeFile(file(".conf"), text); err != nil {
 		return err
 	}
 	args := append([]string{
 		"-u", "frr", "-g", "frr", "-A", "127.0.0.1", "-P", "0",
 		"-f", file(".conf"), "-i", file(".pid"),
-		"-z", filepath.Join(cfg.Dir, "zserv.api"), "--vty_socket", cfg.Dir,
+		"-z", filepath.Join(s.cfg.Dir, "zserv.api"), "--vty_socket", s.cfg.Dir,
 		"--log", "file:" + file(".log"),
 	}, extra...)
 	out, err := os.Create(file(".out"))
@@ -96,13 +104,13 @@ func (r *Router) start(ctx context.Context, cfg Config, owner credential, name, 
 	// A session of its own: an interrupt at the terminal is for the lab alone,
 	// which ends the daemons in its own order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cfg.NS.Start(cmd); err != nil {
+	if err := s.cfg.NS.Start(cmd); err != nil {
 		return err
 	}
 	d := &daemon{name: name, cmd: cmd, ended: make(chan struct{})}
 	go func() { cmd.Wait(); close(d.ended) }()
-	r.daemons = append(r.daemons, d)
-	return r.awaitReady(ctx, d, file(".out"))
+	s.router.daemons = append(s.router.daemons, d)
+	return s.router.awaitReady(ctx, d, file(".out"))
 }
 
 // awaitReady waits until the daemon answers at its vty socket.
@@ -142,18 +150,9 @@ func (r *Router) Vtysh(ctx context.Context, commands ...string) ([]byte, error) 
 // running daemons in one batch. Lines before a refused one stay applied; the
 // error holds vtysh's own words.
 func (r *Router) Configure(ctx context.Context, lines ...string) error {
-	f, err := os.CreateTemp(r.dir, "batch-*.conf")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if _, err := f.WriteString(strings.Join(lines, "\n") + "\n"); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	out, err := vtysh(ctx, r.dir, "-f", f.Name())
+	// Not `vtysh -f`: bgpd takes that for the reading of its configuration, and
+	// starts no session for a second after it.
+	out, err := r.Vtysh(ctx, append([]string{"configure terminal"}, lines...)...)
 	if err == nil && strings.Contains(string(out), "% ") {
 		err = errors.New(strings.TrimSpace(string(out)))
 	}
@@ -167,7 +166,7 @@ func vtysh(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "vtysh", append([]string{"--vty_socket", dir}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("vtysh %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		return nil, fmt.Errorf("vtysh: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return out, nil
 }

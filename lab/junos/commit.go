@@ -56,6 +56,9 @@ func (d *Device) serialised(ctx context.Context, fn func() error) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-d.committing }()
+	if ctx.Err() != nil { // while it waited; select takes either case
+		return context.Cause(ctx)
+	}
 	return fn()
 }
 
@@ -130,7 +133,8 @@ func (d *Device) activate(ctx context.Context, c Change) error {
 	for _, complaint := range complaints {
 		d.log.Warn("configuration without effect", "reason", complaint)
 	}
-	touched, err := d.routing.apply(ctx, settings)
+	// A session that ends now has committed: the router gets all of it.
+	touched, err := d.routing.apply(context.WithoutCancel(ctx), settings)
 	if err != nil {
 		d.log.Error("router refused configuration", "err", err)
 		d.count(func(s *Stats) { s.RouterFails++ })

@@ -154,16 +154,12 @@ func (d *Device) Serve(ctx context.Context, l net.Listener) error {
 // empty, the routing protocols start again with the static configuration.
 // Interfaces stay up and the device answers at once.
 func (d *Device) Reboot(ctx context.Context) error {
-	d.mu.Lock()
-	for _, end := range d.sessions {
-		end()
-	}
-	d.booted = time.Now()
-	d.mu.Unlock()
+	d.endSessions() // and with them the commits that wait for their turn
 	if err := d.announce(ctx, nil); err != nil {
 		return err
 	}
 	return d.serialised(ctx, func() error {
+		d.endSessions() // those begun since
 		d.db.reboot()
 		d.advertisements.forget()
 		err := d.activate(ctx, Change{Database: "reboot", User: "root"})
@@ -172,6 +168,16 @@ func (d *Device) Reboot(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// endSessions ends all sessions, as a boot does.
+func (d *Device) endSessions() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, end := range d.sessions {
+		end()
+	}
+	d.booted = time.Now()
 }
 
 // enter registers a session and gives it its id; end must end the session.

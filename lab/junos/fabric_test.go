@@ -290,6 +290,28 @@ func TestRebootEmptiesTheEphemeralDatabase(t *testing.T) {
 	l.established(t, servers[0])
 }
 
+// TestRebootEndsCommits: a commit that would take an hour does not hold a reboot
+// up, and is not there after it.
+func TestRebootEndsCommits(t *testing.T) {
+	cfg := config()
+	cfg.EphemeralCommitTime = time.Hour
+	device, address := serve(t, cfg)
+	d := dial(t, address)
+	mustHold(t, d, openEphemeral, "</rpc-reply>")
+	mustHold(t, d, loadXML("merge", group("<neighbor><name>fe80::1</name></neighbor>")), "<ok/>")
+	before := device.Stats().RPCs
+	ended := make(chan struct{})
+	go func() { _, _ = d.RPC(withFilter(commit)); close(ended) }()
+	eventually(t, "the commit asked for", func() bool { return device.Stats().RPCs > before })
+	if err := device.Reboot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if s := device.Stats(); s.Ephemeral != 0 {
+		t.Errorf("%d commits took effect", s.Ephemeral)
+	}
+}
+
 // TestManyServersInOneCommit commits 200 neighbours at once: one batch, one
 // touch each.
 func TestManyServersInOneCommit(t *testing.T) {

@@ -43,8 +43,8 @@ func (s *setting) undoing() string {
 	return "no " + s.text
 }
 
-// routing is what was applied to the router. It is owned by whoever holds the
-// device's commit slot.
+// routing is what was applied to the router, setting by setting. It is owned by
+// whoever holds the device's commit slot.
 type routing struct {
 	router  Router
 	applied []*setting
@@ -52,7 +52,7 @@ type routing struct {
 
 // apply makes the router's configuration the wanted one, touching only what
 // differs, and returns the objects that it touched. What the router refuses is
-// in the error; the rest is applied.
+// in the error and is tried again by the next apply; the rest is applied.
 func (r *routing) apply(ctx context.Context, want []*setting) (touched []string, err error) {
 	steps := difference(r.applied, want)
 	if len(steps) == 0 {
@@ -63,28 +63,67 @@ func (r *routing) apply(ctx context.Context, want []*setting) (touched []string,
 			touched = append(touched, s.object)
 		}
 	}
-	err = r.router.Configure(ctx, batch(steps))
-	if err == nil {
+	if err = r.router.Configure(ctx, batch(steps)); err == nil {
 		r.applied = want
 		return touched, nil
 	}
 	// One bad statement must not take the others with it.
-	refused := map[string]bool{}
 	var errs []error
 	for _, object := range touched {
 		mine := slices.DeleteFunc(slices.Clone(steps), func(s step) bool { return s.object != object })
-		if err := r.router.Configure(ctx, batch(mine)); err != nil {
+		if len(errs) > 0 && mine[0].leftover {
+			continue // what was refused may refer to it still
+		}
+		if err := r.applyObject(ctx, mine); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", object, err))
-			refused[object] = true
 		}
 	}
-	r.applied = slices.DeleteFunc(slices.Clone(want), func(s *setting) bool { return refused[s.object] })
 	return touched, errors.Join(errs...)
 }
 
-// A step is one line to send, in its context.
+// applyObject takes the steps of one object at once or, if the router refuses
+// that, one by one.
+func (r *routing) applyObject(ctx context.Context, steps []step) error {
+	err := r.router.Configure(ctx, batch(steps))
+	if err == nil {
+		for _, s := range steps {
+			r.took(s)
+		}
+		return nil
+	}
+	if len(steps) == 1 {
+		return err
+	}
+	var errs []error
+	for _, s := range steps {
+		errs = append(errs, r.applyObject(ctx, []step{s}))
+	}
+	return errors.Join(errs...)
+}
+
+// took notes a step that the router took.
+func (r *routing) took(s step) {
+	r.applied = slices.DeleteFunc(slices.Clone(r.applied), func(a *setting) bool {
+		return a.id() == s.id() || s.undoes && s.root && coveredBy([]*setting{s.setting}, a)
+	})
+	if !s.undoes {
+		r.applied = append(r.applied, s.setting)
+	}
+}
+
+// A step sets one setting or undoes it.
 type step struct {
-	object, path, text string
+	*setting
+	undoes   bool
+	leftover bool // undoes a policy that nothing wanted refers to
+}
+
+// line is what is sent, in the context of the setting's path.
+func (s step) line() string {
+	if s.undoes {
+		return s.undoing()
+	}
+	return s.text
 }
 
 // difference is the steps from have to want: first the policies that are new,
@@ -104,9 +143,9 @@ func difference(have, want []*setting) []step {
 			continue
 		}
 		if s.policy {
-			leftovers = append(leftovers, step{s.object, s.path, s.undoing()})
+			leftovers = append(leftovers, step{setting: s, undoes: true, leftover: true})
 		} else {
-			going = append(going, step{s.object, s.path, s.undoing()})
+			going = append(going, step{setting: s, undoes: true})
 		}
 	}
 	for _, s := range want {
@@ -116,9 +155,9 @@ func difference(have, want []*setting) []step {
 		}
 		var steps []step
 		if old != nil && s.whole {
-			steps = append(steps, step{s.object, s.path, old.undoing()})
+			steps = append(steps, step{setting: old, undoes: true})
 		}
-		steps = append(steps, step{s.object, s.path, s.text})
+		steps = append(steps, step{setting: s})
 		if s.policy {
 			policies = append(policies, steps...)
 		} else {
@@ -174,7 +213,7 @@ func batch(steps []step) []string {
 				lines = append(lines, strings.Split(path, "\n")...)
 			}
 		}
-		lines = append(lines, strings.Split(s.text, "\n")...)
+		lines = append(lines, strings.Split(s.line(), "\n")...)
 	}
 	leave()
 	return lines

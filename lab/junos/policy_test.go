@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"lastmile/lab/frr"
 )
 
@@ -115,4 +117,49 @@ func TestBFDFollowsTheStanza(t *testing.T) {
 	mustHold(t, l.session, "<get-bfd-session-information/>", "<session-state>Down</session-state>",
 		"<session-interface>ge-0/0/1.0</session-interface>", "<client-name>BGP</client-name>", "<sessions>1</sessions>")
 	mustHold(t, l.session, "<get-bgp-neighbor-information/>", "<bfd-configuration-state>enabled</bfd-configuration-state>")
+}
+
+// TestEveryStatementGoes commits statements and deletes them again, among them
+// a policy in the same commit as its use: FRR's configuration is as before.
+func TestEveryStatementGoes(t *testing.T) {
+	l, servers := newLeaf(t, 1, nil)
+	s := servers[0]
+	l.commit(t, s.stanza())
+	configuration := func() string {
+		out, err := l.router.Vtysh(t.Context(), "show running-config")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	neighbor := func(statements string) string {
+		return group("<neighbor><name>" + s.local + "</name>" + statements + "</neighbor>")
+	}
+	const deleted = ` delete="delete"/>`
+	for _, test := range []struct{ name, set, unset string }{
+		{"bfd",
+			neighbor("<bfd-liveness-detection><minimum-interval>300</minimum-interval></bfd-liveness-detection>"),
+			neighbor("<bfd-liveness-detection" + deleted)},
+		{"bfd, import and policy",
+			importPolicy + neighbor("<import>bms1</import><bfd-liveness-detection><minimum-interval>300</minimum-interval></bfd-liveness-detection>"),
+			"<policy-options" + deleted + neighbor("<import"+deleted+"<bfd-liveness-detection"+deleted)},
+		{"session",
+			neighbor("<description>x y</description><hold-time>9</hold-time><authentication-key>k</authentication-key><passive/><ttl>255</ttl><local-address>fe80::9</local-address><enforce-first-as/><as-override/>"),
+			neighbor("<description" + deleted + "<hold-time" + deleted + "<authentication-key" + deleted + "<passive" + deleted + "<ttl" + deleted + "<local-address" + deleted + "<enforce-first-as" + deleted + "<as-override" + deleted)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := configuration()
+			l.commitConfiguration(t, test.set)
+			if configuration() == before {
+				t.Error("committed, but nothing has changed")
+			}
+			l.commitConfiguration(t, test.unset)
+			if diff := cmp.Diff(before, configuration()); diff != "" {
+				t.Errorf("committed and deleted (-before +after):\n%s", diff)
+			}
+			if fails := l.device.Stats().RouterFails; fails != 0 {
+				t.Errorf("FRR refused something in %d commits", fails)
+			}
+		})
+	}
 }

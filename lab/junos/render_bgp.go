@@ -130,6 +130,8 @@ func (b *bgpRenderer) globals(bgp *node) {
 	add(b.path, "coalesce", "coalesce-time 0") // Junos sends what it has at once, FRR would wait a second
 	if id := b.tree.leaf("routing-options", "router-id"); id != "" {
 		add(b.path, "router-id", "bgp router-id "+id)
+		// With the address FRR refuses it the second time.
+		b.settings[len(b.settings)-1].undo = "no bgp router-id"
 	}
 	multipath, relaxed := false, false
 	for _, level := range append(bgp.list("group"), bgp) {
@@ -254,6 +256,7 @@ func (n *neighborRenderer) session() {
 	}
 	if bfd := p.find("bfd-liveness-detection"); bfd != nil {
 		n.add("bfd", bfdTimers(bfd)...)
+		n.settings[len(n.settings)-1].undo = "no " + n.name + " bfd" // FRR refuses it with the times
 	}
 }
 

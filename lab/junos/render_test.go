@@ -42,6 +42,7 @@ router bgp 65001
 no bgp ebgp-requires-policy
 no bgp default ipv4-unicast
 no bgp network import-check
+coalesce-time 0
 bgp router-id 10.255.255.1
 neighbor fe80::1 remote-as 64512
 neighbor fe80::1 interface ge-0-0-1
@@ -93,6 +94,7 @@ func TestRenderChanges(t *testing.T) {
 		},
 		"loops":     {"set routing-options autonomous-system loops 2", bgp + family + "neighbor fe80::1 allowas-in 2\n" + out + out},
 		"multipath": {"set protocols bgp group servers multipath multiple-as", bgp + family + "no maximum-paths 1\n" + out + out + bgp + "address-family ipv6 unicast\nno maximum-paths 1\n" + out + out + bgp + "bgp bestpath as-path multipath-relax\n" + out},
+		"no id":     {"delete routing-options router-id", bgp + "no bgp router-id\n" + out},
 		"bfd":       {"set protocols bgp group servers bfd-liveness-detection minimum-interval 1000", bgp + "neighbor fe80::1 bfd 3 1000 1000\n" + out},
 		"advertisements": {
 			"set protocols router-advertisement interface irb.2 max-advertisement-interval 30 default-lifetime 0",
@@ -274,6 +276,67 @@ func TestOneRefusalDoesNotTakeTheRest(t *testing.T) {
 	if touched, err := r.apply(t.Context(), settings); len(touched) > 0 || err != nil || len(router.batches) > 0 {
 		t.Errorf("third time touched %v, %v", touched, err)
 	}
+}
+
+// TestRefusedStatementsStayKnown: FRR keeps what it refuses to remove, and what
+// it took of an object before it refused the rest; so both are known and go
+// later. A policy that a refused line may refer to stays until then.
+func TestRefusedStatementsStayKnown(t *testing.T) {
+	const second = leafBase + "set protocols bgp group servers neighbor fe80::2 local-interface ge-0/0/2.0\n"
+	const with = second + `set protocols bgp group servers neighbor fe80::2 description bms2
+set protocols bgp group servers neighbor fe80::2 import p
+set policy-options policy-statement p then reject
+`
+	settings := func(lines string) []*setting { s, _ := render(parse(t, lines), testNames); return s }
+	const path = "router bgp 65001\n"
+	const family = path + "address-family ipv4 unicast\n"
+	for name, test := range map[string]struct{ have, want, refused, sent string }{
+		"a line that goes": {
+			with, second, "no neighbor fe80::2 route-map",
+			family + "no neighbor fe80::2 route-map p:in:inet in\nexit\nexit\n" +
+				"no route-map p:in:inet deny 1000\nno route-map p:in:inet permit 2000\n",
+		},
+		"a line that comes": {second, with, "neighbor fe80::2 description", path + "neighbor fe80::2 description bms2\nexit\n"},
+		"a neighbour that goes": {
+			second, leafBase, "no neighbor fe80::2", path + "no neighbor fe80::2\nexit\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			router := &refuser{word: "\x00"}
+			r := &routing{router: router}
+			if _, err := r.apply(t.Context(), settings(test.have)); err != nil {
+				t.Fatal(err)
+			}
+			router.word = test.refused
+			if _, err := r.apply(t.Context(), settings(test.want)); err == nil {
+				t.Error("nothing was refused")
+			}
+			router.word, router.batches = "\x00", nil
+			if _, err := r.apply(t.Context(), settings(test.want)); err != nil {
+				t.Fatal(err)
+			}
+			if len(router.batches) != 1 {
+				t.Fatalf("sent %q, want one batch", router.batches)
+			}
+			if diff := cmp.Diff(test.sent, strings.Join(router.batches[0], "\n")+"\n"); diff != "" {
+				t.Errorf("second time (-want +got):\n%s", diff)
+			}
+			if diff := difference(r.applied, settings(test.want)); len(diff) > 0 {
+				t.Errorf("left to do: %d steps", len(diff))
+			}
+		})
+	}
+	t.Run("a neighbour of which a line was refused", func(t *testing.T) {
+		router := &refuser{word: "neighbor fe80::2 description"}
+		r := &routing{router: router}
+		if _, err := r.apply(t.Context(), settings(with)); err == nil {
+			t.Error("nothing was refused")
+		}
+		router.batches = nil
+		if _, err := r.apply(t.Context(), settings(leafBase)); err != nil || len(router.batches) != 1 || !slices.Contains(router.batches[0], "no neighbor fe80::2") {
+			t.Errorf("sent %q, want the neighbour removed (%v)", router.batches, err)
+		}
+	})
 }
 
 func TestMergedConfiguration(t *testing.T) {

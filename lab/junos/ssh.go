@@ -114,7 +114,9 @@ func (d *Device) serveChannel(ctx context.Context, client *ssh.ServerConn, chann
 	}
 	user := d.user(client.User())
 	s := newSession(d, user, channel)
-	s.id = d.enter(func() { client.Close() })
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.id = d.enter(func() { cancel(); client.Close() })
 	defer d.leave(s.id)
 	d.log.Info("netconf session opened", "peer", client.RemoteAddr().String(), "user", user.Name, "session", s.id)
 	if err := s.run(ctx); err != nil && !errors.Is(err, io.EOF) {

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -211,11 +212,20 @@ func (n *NS) killAll() error {
 	}
 }
 
+// linkIndex numbers the first ends of links. The second ends get the kernel's
+// own, low numbers.
+var linkIndex atomic.Int32
+
 // Veth joins a and b by a link with the given interface names at its ends, and
 // brings both up.
+//
+// The ends have different interface indexes. If they were equal, Linux would
+// take the end for a device without a peer and report its loss of carrier up to
+// a second late (linkwatch_urgent_event in net/core/link_watch.c).
 func Veth(a *NS, aName string, b *NS, bName string) error {
+	index := 1000 + int(linkIndex.Add(1))
 	link := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: aName, Namespace: netlink.NsFd(a.handle)},
+		LinkAttrs:     netlink.LinkAttrs{Name: aName, Index: index, Namespace: netlink.NsFd(a.handle)},
 		PeerName:      bName,
 		PeerNamespace: netlink.NsFd(b.handle),
 	}

@@ -1,6 +1,7 @@
 package netns_test
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,9 @@ func TestVethJoinsTwoNamespaces(t *testing.T) {
 	if _, err := a.Run(t.Context(), "ping", "-c1", "-W2", "192.0.2.2"); err != nil {
 		t.Error(err)
 	}
+	if x, y := index(t, a, "eth0"), index(t, b, "eth0"); x == y {
+		t.Errorf("both ends have the interface index %d", x)
+	}
 	if err := b.SetDown("eth0"); err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +35,21 @@ func TestVethJoinsTwoNamespaces(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "NO-CARRIER") {
 		t.Errorf("eth0 after its peer went down: %s (%v)", out, err)
 	}
+}
+
+func index(t *testing.T, n *netns.NS, link string) (index int) {
+	t.Helper()
+	err := n.Do(func() error {
+		i, err := net.InterfaceByName(link)
+		if err == nil {
+			index = i.Index
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
 }
 
 func TestDeleteKillsWhatRunsInside(t *testing.T) {

@@ -38,6 +38,7 @@ type Trace struct {
 // caller is a *netconf.Session.
 type caller interface {
 	Call(context.Context, netconf.Call) (netconf.Reply, error)
+	ID() int
 	Err() error
 	Close() error
 }
@@ -56,6 +57,10 @@ func Dial(ctx context.Context, t Target, trace func(Trace)) (*Client, error) {
 	}
 	return &Client{session: session, trace: trace}, nil
 }
+
+// SessionID is the process id of the mgd that serves the session: "show system users" and the
+// message of a held lock name it.
+func (c *Client) SessionID() int { return c.session.ID() }
 
 // Close ends the session.
 func (c *Client) Close() error { return c.session.Close() }

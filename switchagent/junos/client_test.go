@@ -3,6 +3,7 @@ package junos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -22,11 +23,15 @@ type device struct {
 	t       testing.TB
 	replies map[string][]string
 	asked   []string // bodies of the calls
+	patient []string // names of those that may be silent for minutes
 	dead    error
 }
 
 func (d *device) Call(_ context.Context, c netconf.Call) (netconf.Reply, error) {
 	d.asked = append(d.asked, c.Body)
+	if c.Slow && c.Timeout >= time.Minute {
+		d.patient = append(d.patient, c.Name())
+	}
 	list := d.replies[c.Name()]
 	if len(list) == 0 {
 		d.t.Errorf("unexpected call %s", c.Body)
@@ -56,8 +61,13 @@ func (d *device) Call(_ context.Context, c netconf.Call) (netconf.Reply, error) 
 	return reply, err
 }
 
-func (d *device) Err() error   { return d.dead }
-func (d *device) Close() error { return nil }
+func (d *device) ID() int    { return 19313 }
+func (d *device) Err() error { return d.dead }
+
+func (d *device) Close() error {
+	d.dead = errors.New("session was closed")
+	return nil
+}
 
 func (d *device) client() *Client { return &Client{session: d, trace: func(Trace) {}} }
 
@@ -133,9 +143,14 @@ func TestSessions(t *testing.T) {
 	}, got, err)
 	got, err = one(t, map[string]string{"get-bgp-summary-information": "<output>BGP is not running</output>"}).Sessions(t.Context())
 	check(t, []Session(nil), got, err)
-	for state, want := range map[string]bool{"Established": true, "Establ": true, "OpenConfirm": false, "": false} {
-		if (Session{State: state}).Established() != want {
-			t.Errorf("%q counts as established: %v", state, !want)
+	for _, state := range []string{"Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "active"} {
+		if !(Session{State: state}).Down() {
+			t.Errorf("%q does not count as down", state)
+		}
+	}
+	for _, state := range []string{"Established", "Establ", "", "1/2/2/0", "Idle?"} { // down only if it says so
+		if (Session{State: state}).Down() {
+			t.Errorf("%q counts as down", state)
 		}
 	}
 }
@@ -282,9 +297,38 @@ func FuzzTables(f *testing.F) {
 				t.Errorf("stanza %+v", s)
 			}
 		}
+		static, _ := c.Static(t.Context())
+		static.CheckGroup("servers")
 		c.Sessions(t.Context())
 		c.Interfaces(t.Context())
 		c.Facts(t.Context())
 		c.CheckInstance(t.Context(), "lastmile")
 	})
+}
+
+// BenchmarkNeighbors reads a table of 10 000 entries, 4 MB of XML.
+func BenchmarkNeighbors(b *testing.B) {
+	var table strings.Builder
+	table.WriteString("<ipv6-nd-information>\n")
+	for i := range 10_000 {
+		fmt.Fprintf(&table, `<ipv6-nd-entry>
+                <ipv6-nd-neighbor-address>fe80::%x</ipv6-nd-neighbor-address>
+                <ipv6-nd-neighbor-l2-address>52:54:00:00:%02x:%02x</ipv6-nd-neighbor-l2-address>
+                <ipv6-nd-state>stale</ipv6-nd-state>
+                <ipv6-nd-expire>812</ipv6-nd-expire>
+                <ipv6-nd-isrouter>yes</ipv6-nd-isrouter>
+                <ipv6-nd-issecure>no</ipv6-nd-issecure>
+                <ipv6-nd-interface-name>ge-0/0/%d.0</ipv6-nd-interface-name>
+            </ipv6-nd-entry>
+`, i+1, i/256, i%256, i%48)
+	}
+	table.WriteString("<ipv6-nd-total>10000</ipv6-nd-total></ipv6-nd-information>")
+	client := one(b, map[string]string{"get-ipv6-nd-information": table.String()})
+	b.SetBytes(int64(table.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := client.Neighbors(b.Context()); err != nil || len(n) != 10_000 {
+			b.Fatal(len(n), err)
+		}
+	}
 }

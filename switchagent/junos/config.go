@@ -14,7 +14,7 @@ import (
 	"lastmile/switchagent/netconf"
 )
 
-// Stanza is a BGP neighbour statement for a link-local peer.
+// Stanza is a BGP neighbor statement for a link-local peer.
 type Stanza struct {
 	Group string
 	// Peer is the address with its local-interface as zone. In a stanza that was read the zone
@@ -49,39 +49,58 @@ func (s Stanza) Validate() error {
 // Neighbours of other kinds and those inside routing instances are not reported.
 func (c *Client) Stanzas(ctx context.Context, instance string) ([]Stanza, error) {
 	var stanzas []Stanza
-	body := fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(instance))
-	_, err := c.call(ctx, netconf.Call{Body: body, Elements: elements{
-		"configuration": func(decode func(any) error) error {
-			var config struct {
-				Groups []struct {
-					Name      text `xml:"name"`
-					Neighbors []struct {
-						Name        text `xml:"name"`
-						Interface   text `xml:"local-interface"`
-						Description text `xml:"description"`
-					} `xml:"neighbor"`
-				} `xml:"protocols>bgp>group"`
-			}
+	_, err := c.call(ctx, netconf.Call{
+		Body: fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(instance)),
+		Elements: elements{"configuration": func(decode func(any) error) error {
+			var config bgpConfiguration
 			err := decode(&config)
-			for _, group := range config.Groups {
-				for _, n := range group.Neighbors {
-					peer, ok := n.Name.addr()
-					if !ok || !peer.Is6() || !peer.IsLinkLocalUnicast() {
-						continue
-					}
-					if n.Interface != "" { // else the key may hold it, from 20.4R1 on
-						peer = peer.WithZone(n.Interface.logical())
-					}
-					stanzas = append(stanzas, Stanza{Group: string(group.Name), Peer: peer, Description: string(n.Description), Key: string(n.Name)})
-				}
-			}
+			stanzas = append(stanzas, config.stanzas()...)
 			return err
-		},
-	}})
+		}},
+	})
 	if err != nil {
 		return nil, err
 	}
 	return stanzas, nil
+}
+
+type bgpConfiguration struct {
+	Protocols struct {
+		mark
+		BGP struct {
+			mark
+			PeerAS leaf       `xml:"peer-as"`
+			Groups []bgpGroup `xml:"group"`
+		} `xml:"bgp"`
+	} `xml:"protocols"`
+}
+
+type bgpGroup struct {
+	mark
+	Name      text `xml:"name"`
+	Type      leaf `xml:"type"`
+	PeerAS    leaf `xml:"peer-as"`
+	Neighbors []struct {
+		Name        text `xml:"name"`
+		Interface   text `xml:"local-interface"`
+		Description text `xml:"description"`
+	} `xml:"neighbor"`
+}
+
+func (c bgpConfiguration) stanzas() (stanzas []Stanza) {
+	for _, group := range c.Protocols.BGP.Groups {
+		for _, n := range group.Neighbors {
+			peer, ok := n.Name.addr()
+			if !ok || !peer.Is6() || !peer.IsLinkLocalUnicast() {
+				continue
+			}
+			if n.Interface != "" { // else the key may hold it, from 20.4R1 on
+				peer = peer.WithZone(n.Interface.logical())
+			}
+			stanzas = append(stanzas, Stanza{Group: string(group.Name), Peer: peer, Description: string(n.Description), Key: string(n.Name)})
+		}
+	}
+	return stanzas
 }
 
 // CheckInstance says whether the ephemeral instance is configured. On some releases opening an
@@ -135,8 +154,9 @@ type Change struct {
 const commitTimeout = 5 * time.Minute
 
 // Commit makes one change in the ephemeral instance: check that it is there, open, load, commit,
-// close. The error is nil if and only if the outcome is Applied. The exclusive lock on the instance that the switch gives
-// with the open is always given back, at the latest with the session.
+// close. The error is nil if and only if the outcome is Applied. The exclusive lock on the
+// instance that the switch gives with the open is always given back: an instance that cannot be
+// closed ends the session.
 func (c *Client) Commit(ctx context.Context, instance string, change Change) (Outcome, error) {
 	load, err := change.load()
 	if err != nil {
@@ -153,9 +173,11 @@ func (c *Client) Commit(ctx context.Context, instance string, change Change) (Ou
 	if errors.Is(err, ErrLost) {
 		return outcome, err
 	}
-	// An error of the close changes nothing about the commit: it was traced, and if the session
-	// is lost the next call says so.
-	c.call(ctx, netconf.Call{Body: "<close-configuration/>"})
+	// An error of the close changes nothing about the commit, but the instance would stay open and
+	// locked, with what was loaded in it. It ends with the session; the next call says so.
+	if _, closeErr := c.call(ctx, netconf.Call{Body: "<close-configuration/>"}); closeErr != nil {
+		c.session.Close()
+	}
 	return outcome, err
 }
 

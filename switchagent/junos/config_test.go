@@ -20,9 +20,52 @@ func TestStanzas(t *testing.T) {
 	if want := `<get-configuration database="ephemeral" ephemeral-instance="last-mile_1" format="xml"/>`; d.asked[0] != want {
 		t.Errorf("asked %s, want %s", d.asked[0], want)
 	}
-	for _, empty := range []string{"", "<configuration/>", "<configuration><protocols/></configuration>"} {
+	static, err := d.client().Static(t.Context())
+	check(t, got, static.Stanzas, err)
+	if !strings.Contains(d.asked[1], `database="committed"`) {
+		t.Errorf("static ones: asked %s", d.asked[1])
+	}
+	const neither = `<neighbor><name>169.254.0.1</name></neighbor><neighbor><name>2001:db8::1</name></neighbor><neighbor><name>x</name></neighbor>`
+	for _, empty := range []string{
+		"", "<configuration/>", "<configuration><protocols/></configuration>",
+		"<configuration><protocols><bgp><group><name>servers</name>" + neither + "</group></bgp></protocols></configuration>",
+	} {
 		got, err := one(t, map[string]string{"get-configuration": empty}).Stanzas(t.Context(), "lastmile")
 		check(t, []Stanza(nil), got, err)
+	}
+}
+
+// TestCheckGroup: neighbours in a group that cannot have a session are not worth a commit.
+func TestCheckGroup(t *testing.T) {
+	const in, out = "<configuration><protocols><bgp>", "</bgp></protocols></configuration>"
+	const whole = "<group><name>\nservers\n</name><type>external</type><peer-as>\n64512\n</peer-as></group>"
+	for reply, want := range map[string]string{
+		in + whole + out: "",
+		in + "<group><name>servers</name><peer-as>64512</peer-as></group>" + out:                      "", // external is the default
+		in + "<peer-as>64512</peer-as><group><name>servers</name><type>external</type></group>" + out: "",
+		"":                 "set protocols bgp group servers type external, set protocols bgp group servers peer-as AS-",
+		"<configuration/>": `bgp group "servers" is not configured`,
+		in + `<group><name>Servers</name><type>external</type><peer-as>64512</peer-as></group>` + out:                                                                "is not configured",
+		"<configuration><routing-instances><instance><name>red</name><protocols><bgp>" + whole + "</bgp></protocols></instance></routing-instances></configuration>": "is not configured",
+		in + `<group inactive="inactive"><name>servers</name><peer-as>64512</peer-as></group>` + out:                                                                 "deactivated: activate protocols bgp group servers",
+		`<configuration><protocols><bgp inactive="inactive">` + whole + out:                                                                                          "deactivated",
+		`<configuration><protocols inactive="inactive"><bgp>` + whole + out:                                                                                          "deactivated",
+		in + "<group><name>servers</name><type>\ninternal\n</type><peer-as>64512</peer-as></group>" + out:                                                            "type internal: set protocols bgp group servers type external",
+		in + "<group><name>servers</name><type>external</type></group>" + out:                                                                                        "no peer-as: set protocols bgp group servers peer-as AS-",
+		in + `<group><name>servers</name><peer-as inactive="inactive">64512</peer-as></group>` + out:                                                                 "no peer-as",
+		in + "<group><name>servers</name><neighbor><name>fe80::1</name><peer-as>1</peer-as></neighbor></group>" + out:                                                "no peer-as",
+	} {
+		static, err := one(t, map[string]string{"get-configuration": reply}).Static(t.Context())
+		if err != nil {
+			t.Errorf("%s: %v", reply, err)
+		}
+		err = static.CheckGroup("servers")
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q in it", reply, err, want)
+		}
+	}
+	if _, err := one(t, map[string]string{"get-configuration": refusal}).Static(t.Context()); err == nil {
+		t.Error("a refusal is taken for a configuration")
 	}
 }
 
@@ -138,6 +181,26 @@ func TestCommitSends(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, d.asked[1:]); diff != "" {
 		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"commit-configuration"}, d.patient); diff != "" {
+		t.Errorf("waited long for (-want +got):\n%s", diff)
+	}
+}
+
+// TestInstanceThatStaysOpen: what was loaded must not be in anybody's next commit.
+func TestInstanceThatStaysOpen(t *testing.T) {
+	for _, commit := range []string{"<ok/>", refusal} {
+		d := &device{t: t, replies: map[string][]string{
+			"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
+			"commit-configuration": {commit}, "close-configuration": {refusal},
+		}}
+		outcome, err := d.client().Commit(t.Context(), "lastmile", change)
+		if want := map[string]Outcome{"<ok/>": Applied, refusal: Refused}[commit]; outcome != want || (err == nil) != (want == Applied) {
+			t.Errorf("commit answered %s: %s, %v, want %s", commit, outcome, err, want)
+		}
+		if d.dead == nil {
+			t.Errorf("commit answered %s: the session goes on with the instance open", commit)
+		}
 	}
 }
 

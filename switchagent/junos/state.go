@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +18,9 @@ type Session struct {
 	State string     // Idle, Connect, Active, OpenSent, OpenConfirm or Established
 }
 
-// Established says that routes flow.
-func (s Session) Established() bool {
-	return strings.HasPrefix(strings.ToLower(s.State), "establ")
+// Down says that no routes flow. Of a state in words that are not known that is not known.
+func (s Session) Down() bool {
+	return slices.Contains([]string{"idle", "connect", "active", "opensent", "openconfirm"}, strings.ToLower(s.State))
 }
 
 // Sessions reads the BGP sessions (get-bgp-summary-information, "show bgp summary"). A switch

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -26,6 +27,21 @@ type Target struct {
 func (t Target) Check() error {
 	_, err := t.clientConfig()
 	return err
+}
+
+// KeyWarning says that others than the owner may use the private key, and the command that mends
+// it; "" if not. OpenSSH refuses such a key, but it is what some ways to hand secrets to a
+// container make of one. The credentials of systemd show the mask of an ACL as the group's mode
+// and are no matter of chmod: nothing is said about those.
+func (t Target) KeyWarning() string {
+	info, err := os.Stat(t.Key)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return ""
+	}
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(t.Key) == filepath.Clean(dir) {
+		return ""
+	}
+	return fmt.Sprintf("private key %s has mode %04o, others than its owner may use it: chmod 600 %s", t.Key, info.Mode().Perm(), t.Key)
 }
 
 // clientConfig reads the files anew: a rotated key or a newly pinned one needs no restart.

@@ -12,11 +12,11 @@ import (
 // endOfMessage ends every message of base:1.0, and both hellos (RFC 6242 section 4.3).
 var endOfMessage = []byte("]]>]]>")
 
-// ErrTooLarge is the error of a message that is longer than the session accepts.
-var ErrTooLarge = errors.New("message exceeds the size limit")
+// errTooLarge is the error of a message that is longer than the session accepts.
+var errTooLarge = errors.New("message exceeds the size limit")
 
-// ErrFraming is the error of bytes that are not RFC 6242 framing.
-var ErrFraming = errors.New("broken framing")
+// errFraming is the error of bytes that are not RFC 6242 framing.
+var errFraming = errors.New("broken framing")
 
 // framer cuts a byte stream into NETCONF messages and wraps those that are sent.
 // It knows both framings of RFC 6242: end-of-message (section 4.3) and chunked (section 4.2).
@@ -65,7 +65,7 @@ func (m *message) Read(p []byte) (int, error) {
 	n, err := read(p)
 	m.size += int64(n)
 	if m.size > m.f.max {
-		err = fmt.Errorf("%w of %d bytes", ErrTooLarge, m.f.max)
+		err = fmt.Errorf("%w of %d bytes", errTooLarge, m.f.max)
 	}
 	m.err = err
 	return n, err
@@ -146,14 +146,14 @@ func (f *framer) chunkHeader(first bool) (int64, error) {
 		}
 		line = append(line, c)
 	}
-	return 0, fmt.Errorf("%w: chunk size %q is too long", ErrFraming, line)
+	return 0, fmt.Errorf("%w: chunk size %q is too long", errFraming, line)
 }
 
 func badHeader(got, want byte, err error) error {
 	if err != nil {
 		return unexpected(err)
 	}
-	return fmt.Errorf("%w: %q where a chunk header has %q", ErrFraming, got, want)
+	return fmt.Errorf("%w: %q where a chunk header has %q", errFraming, got, want)
 }
 
 func chunkSize(line string) (int64, error) {
@@ -162,7 +162,7 @@ func chunkSize(line string) (int64, error) {
 	}
 	size, err := strconv.ParseUint(line, 10, 32)
 	if err != nil || line[0] == '0' {
-		return 0, fmt.Errorf("%w: chunk size %q is not a number from 1 to 4294967295", ErrFraming, line)
+		return 0, fmt.Errorf("%w: chunk size %q is not a number from 1 to 4294967295", errFraming, line)
 	}
 	return int64(size), nil
 }

@@ -12,9 +12,9 @@ import (
 	gonetconf "github.com/Juniper/go-netconf/netconf"
 )
 
-// ErrReply is the error of a reply that is no answer to the call: another message-id, another
+// errReply is the error of a reply that is no answer to the call: another message-id, another
 // root element, XML that is cut off or broken.
-var ErrReply = errors.New("not a reply to this call")
+var errReply = errors.New("not a reply to this call")
 
 // Call is one operation and what is wanted of its reply.
 type Call struct {
@@ -93,8 +93,8 @@ func (c Call) Name() string {
 
 // ReadReply reads one reply to the call, up to </rpc-reply>. The reply must carry messageID; one
 // that carries none is accepted if it is an error, as servers answer so to what they could not
-// read, or if messageID is "". An answer of severity error is a *ReplyError; everything else that
-// is not a whole reply wraps ErrReply or the error of r.
+// read, or if messageID is "". An answer of severity error is a *ReplyError; of any other error
+// nothing can be said about what the server did.
 //
 // Without Elements the call is a command with a short reply, and a reply of the kind that some
 // Junos releases send to a commit, with </routing-engine> missing, is read as it was meant.
@@ -130,7 +130,7 @@ func (c Call) readReply(d *xml.Decoder, messageID string) (Reply, error) {
 		return Reply{}, brokenReply(err)
 	}
 	if gotID != messageID && gotID != "" {
-		return Reply{}, fmt.Errorf("%w: message-id %q, sent %q", ErrReply, gotID, messageID)
+		return Reply{}, fmt.Errorf("%w: message-id %q, sent %q", errReply, gotID, messageID)
 	}
 	if err := r.walk(); err != nil {
 		return Reply{}, brokenReply(err)
@@ -139,7 +139,7 @@ func (c Call) readReply(d *xml.Decoder, messageID string) (Reply, error) {
 		return Reply{}, &ReplyError{Errors: r.errors, Warnings: r.warnings}
 	}
 	if gotID != messageID {
-		return Reply{}, fmt.Errorf("%w: no message-id, sent %q", ErrReply, messageID)
+		return Reply{}, fmt.Errorf("%w: no message-id, sent %q", errReply, messageID)
 	}
 	return Reply{OK: r.ok, Warnings: r.warnings}, nil
 }
@@ -149,10 +149,10 @@ func brokenReply(err error) error {
 	var syntax *xml.SyntaxError
 	if err == io.EOF {
 		err = errors.New("it ends early")
-	} else if !errors.As(err, &syntax) && !errors.Is(err, ErrReply) {
+	} else if !errors.As(err, &syntax) && !errors.Is(err, errReply) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrReply, err)
+	return fmt.Errorf("%w: %w", errReply, err)
 }
 
 // replyReader reads a reply in one pass.
@@ -178,7 +178,7 @@ func (r *replyReader) open() (string, error) {
 			continue
 		}
 		if start.Name.Local != "rpc-reply" {
-			return "", fmt.Errorf("%w: it is a <%s>", ErrReply, start.Name.Local)
+			return "", fmt.Errorf("%w: it is a <%s>", errReply, start.Name.Local)
 		}
 		for _, attr := range start.Attr {
 			if attr.Name.Local == "message-id" {
@@ -188,6 +188,10 @@ func (r *replyReader) open() (string, error) {
 		return "", nil
 	}
 }
+
+// maxDepth is far beyond Junos' tables: the decoder remembers every open element, which in 64 MB
+// of start tags is a gigabyte.
+const maxDepth = 100
 
 // walk reads from behind the start of the root element to its end.
 func (r *replyReader) walk() error {
@@ -204,6 +208,9 @@ func (r *replyReader) walk() error {
 			}
 			if !consumed {
 				depth++
+			}
+			if depth > maxDepth {
+				return fmt.Errorf("%w: elements are nested more than %d deep", errReply, maxDepth)
 			}
 		case xml.EndElement:
 			depth--
@@ -222,7 +229,8 @@ func (r *replyReader) element(start xml.StartElement) (consumed bool, err error)
 	case "rpc-error":
 		return true, r.rpcError(start)
 	case "error", "warning":
-		if strings.Contains(start.Name.Space, "/xnm/") {
+		// A part of the namespace, or the prefix where none is declared.
+		if strings.Contains("/"+start.Name.Space+"/", "/xnm/") {
 			return true, r.xnmError(start)
 		}
 	case "ok", "commit-success", "commit-check-success", "load-success":
@@ -285,7 +293,7 @@ func (r *replyReader) add(e Error) {
 // where entity attacks begin.
 func refuse(token xml.Token) error {
 	if _, found := token.(xml.Directive); found {
-		return fmt.Errorf("%w: it holds a <!directive>", ErrReply)
+		return fmt.Errorf("%w: it holds a <!directive>", errReply)
 	}
 	return nil
 }

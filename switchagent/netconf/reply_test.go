@@ -57,10 +57,13 @@ func TestReadReply(t *testing.T) {
 		{name: "error without severity", in: fmt.Sprintf(wrapper, "<rpc-error><error-tag>lock-denied</error-tag></rpc-error>"), refused: "rpc-error lock-denied"},
 		{name: "xnm error", in: fmt.Sprintf(wrapper, `<xnm:error xmlns:xnm="http://xml.juniper.net/xnm/1.1/xnm"><source-daemon>dcd</source-daemon><edit-path>[edit x]</edit-path><message>bad</message></xnm:error>`), refused: "bad (at [edit x]) (from dcd)"},
 		{name: "xnm warning", in: fmt.Sprintf(wrapper, `<xnm:warning xmlns:xnm="http://xml.juniper.net/xnm/1.1/xnm"><message>w</message></xnm:warning><ok/>`), ok: true, warnings: "w"},
+		{name: "xnm error without declaration", in: fmt.Sprintf(wrapper, `<xnm:error><message>bad</message></xnm:error><ok/>`), refused: "bad"},
+		{name: "deep", in: fmt.Sprintf(wrapper, strings.Repeat("<a>", 1000)+strings.Repeat("</a>", 1000)), broken: true},
 		{name: "another element named error", in: fmt.Sprintf(wrapper, "<input><error>3</error></input><ok/>"), ok: true},
 		{name: "error without message-id", in: "<rpc-reply>" + nestedError + "</rpc-reply>", refused: "syntax error"},
 		{name: "no message-id", in: "<rpc-reply><ok/></rpc-reply>", broken: true},
 		{name: "foreign message-id", in: `<rpc-reply message-id="2"><ok/></rpc-reply>`, broken: true},
+		{name: "foreign message-id with an error", in: `<rpc-reply message-id="2">` + nestedError + `</rpc-reply>`, broken: true},
 		{name: "notification", in: "<notification/>", broken: true},
 		{name: "cut off", in: fmt.Sprintf(wrapper, "<ok/>")[:140], broken: true},
 		{name: "cut off in a routing-engine", in: strings.TrimSuffix(malformedCommit, "</nc:rpc-reply>\n"), broken: true},
@@ -77,7 +80,7 @@ func TestReadReply(t *testing.T) {
 			} {
 				reply, err := Call{Body: "<x/>"}.ReadReply(r, "1")
 				var refused *ReplyError
-				if tt.broken != errors.Is(err, ErrReply) || (tt.refused != "") != errors.As(err, &refused) {
+				if tt.broken != errors.Is(err, errReply) || (tt.refused != "") != errors.As(err, &refused) {
 					t.Fatalf("%s: unexpected error %v", name, err)
 				}
 				if refused != nil && !strings.Contains(err.Error(), tt.refused) {

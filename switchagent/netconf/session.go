@@ -36,12 +36,12 @@ const (
 	maxMessage = 64 << 20
 )
 
-// Errors of a session that died without the connection being at fault.
+// What ends a session although the connection stands.
 var (
-	ErrStalled = errors.New("server stopped in the middle of a reply")
-	ErrSilent  = errors.New("server answers no keepalive")
-	ErrTimeout = errors.New("no complete reply in time")
-	ErrClosed  = errors.New("session was closed")
+	errStalled = errors.New("server fell silent")
+	errSilent  = errors.New("server answers no keepalive")
+	errTimeout = errors.New("no complete reply in time")
+	errClosed  = errors.New("session was closed")
 )
 
 // Session is an open NETCONF session. Its methods may be called by several goroutines.
@@ -70,29 +70,30 @@ func (s *Session) hello() error {
 	return s.transport.helloErr
 }
 
-// Capabilities are those of the server's hello.
-func (s *Session) Capabilities() []string { return s.session.ServerCapabilities }
-
 // ID is the server's session-id; on Junos it is the process id of its mgd.
 func (s *Session) ID() int { return s.session.SessionID }
 
 // Err says why the session is dead; it is nil while calls can be made.
 func (s *Session) Err() error { return s.conn.failure() }
 
-// Call sends one operation and reads its reply. A *ReplyError leaves the session usable. Every
-// other error is the end of the session, and whether the operation took effect is unknown.
+// Call sends one operation and reads its reply. A *ReplyError leaves the session usable, and so
+// does a ctx that ends before anything is sent. Every other error is the end of the session, and
+// whether the operation took effect is unknown.
 func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
 		timeout = callTimeout
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w (%s)", ErrTimeout, timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w (%s)", errTimeout, timeout))
 	defer cancel()
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return Reply{}, fmt.Errorf("netconf %s: waiting for another call: %w", c.Name(), context.Cause(ctx))
+	}
+	if ctx.Err() != nil { // nothing was sent: the session goes on
+		return Reply{}, fmt.Errorf("netconf %s: %w", c.Name(), context.Cause(ctx))
 	}
 	if err := s.Err(); err != nil {
 		return Reply{}, fmt.Errorf("netconf %s: session is dead: %w", c.Name(), err)
@@ -125,7 +126,7 @@ func (s *Session) exchange(ctx context.Context, c Call) (Reply, error) {
 	}
 	msg := s.framer.message()
 	if !c.Slow {
-		watched := newStallReader(msg, s.stall, func() { s.conn.fail(ErrStalled) })
+		watched := newStallReader(msg, s.stall, func() { s.conn.fail(errStalled) })
 		defer watched.stop()
 		msg = watched
 	}
@@ -148,7 +149,7 @@ func (s *Session) Close() error {
 		defer cancel()
 		s.Call(ctx, Call{Body: "<close-session/>"}) // the connection is closed whatever it answers
 	}
-	s.conn.fail(ErrClosed)
+	s.conn.fail(errClosed)
 	s.closed.Do(func() { close(s.closing) })
 	s.keepalive.Wait()
 	return nil
@@ -166,7 +167,7 @@ func (s *Session) startKeepalive(client *ssh.Client, every, wait time.Duration) 
 				return
 			case <-tick.C:
 			}
-			silent := time.AfterFunc(wait, func() { s.conn.fail(ErrSilent) })
+			silent := time.AfterFunc(wait, func() { s.conn.fail(errSilent) })
 			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
 			silent.Stop()
 			if err != nil {

@@ -25,17 +25,17 @@ func TestCallFaults(t *testing.T) {
 		answer func(p *peer, id string)
 		want   error
 	}{
-		{"no answer", func(p *peer, _ string) { p.receive() }, ErrStalled},
-		{"stalled in the middle", func(p *peer, id string) { half(p, id); p.receive() }, ErrStalled},
+		{"no answer", func(p *peer, _ string) { p.receive() }, errStalled},
+		{"stalled in the middle", func(p *peer, id string) { half(p, id); p.receive() }, errStalled},
 		{"channel closed in the middle", half, io.ErrUnexpectedEOF},
 		{"connection closed in the middle", func(p *peer, id string) { half(p, id); p.hangUp() }, io.ErrUnexpectedEOF},
-		{"delimiter inside", func(p *peer, id string) { half(p, id); p.frame("") }, ErrReply},
-		{"foreign message-id", func(p *peer, _ string) { p.reply("7", "<ok/>") }, ErrReply},
+		{"delimiter inside", func(p *peer, id string) { half(p, id); p.frame("") }, errReply},
+		{"foreign message-id", func(p *peer, _ string) { p.reply("7", "<ok/>") }, errReply},
 		{"endless", func(p *peer, id string) {
 			half(p, id)
 			for _, err := p.out.Write(make([]byte, 1<<16)); err == nil; _, err = p.out.Write(make([]byte, 1<<16)) {
 			}
-		}, ErrTooLarge},
+		}, errTooLarge},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,8 +72,8 @@ func TestCallIsBounded(t *testing.T) {
 	}, host.PublicKey())
 
 	s := dial(t, target)
-	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: 50 * time.Millisecond}); !errors.Is(err, ErrTimeout) {
-		t.Errorf("dribbling: got %v, want %v", err, ErrTimeout)
+	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: 50 * time.Millisecond}); !errors.Is(err, errTimeout) {
+		t.Errorf("dribbling: got %v, want %v", err, errTimeout)
 	}
 
 	s = dial(t, target)
@@ -100,6 +100,30 @@ func TestSlowCall(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, func() { close(release) })
 	if _, err := s.Call(t.Context(), Call{Body: "<commit-configuration/>", Slow: true}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSteadyReply: a reply that takes longer than a stall may, but never stalls, is good.
+func TestSteadyReply(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	const stall = 500 * time.Millisecond
+	target := newServer(t, host).start(func(p *peer) {
+		p.hello(false)
+		_, id := p.receive()
+		fmt.Fprintf(p.out, `<rpc-reply message-id="%s">`, id)
+		tick := time.NewTicker(stall / 20)
+		defer tick.Stop()
+		for range 40 {
+			<-tick.C
+			fmt.Fprint(p.out, "<row/>")
+		}
+		fmt.Fprint(p.out, "<ok/></rpc-reply>]]>]]>")
+		p.receive()
+	}, host.PublicKey())
+	s := dial(t, target)
+	s.stall = stall
+	if reply, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil || !reply.OK {
+		t.Errorf("got %+v, %v", reply, err)
 	}
 }
 
@@ -193,8 +217,33 @@ func TestCallsTakeTurns(t *testing.T) {
 func TestWaitingForATurnIsBounded(t *testing.T) {
 	s := &Session{turn: make(chan struct{}, 1), conn: &conn{}}
 	s.turn <- struct{}{}
-	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: time.Millisecond}); !errors.Is(err, ErrTimeout) {
-		t.Errorf("got %v, want %v", err, ErrTimeout)
+	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: time.Millisecond}); !errors.Is(err, errTimeout) {
+		t.Errorf("got %v, want %v", err, errTimeout)
+	}
+}
+
+// TestStoppedCallerSendsNothing: who was told to stop between load and commit commits nothing.
+func TestStoppedCallerSendsNothing(t *testing.T) {
+	host := newSigner(t, "ed25519")
+	heard := make(chan string, 100)
+	s := dial(t, newServer(t, host).start(func(p *peer) {
+		p.hello(false)
+		for msg, id := p.receive(); msg != ""; msg, id = p.receive() {
+			heard <- msg
+			p.reply(id, "<ok/>")
+		}
+	}, host.PublicKey()))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // a select would choose by chance
+		if _, err := s.Call(ctx, Call{Body: "<commit-configuration/>"}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v, want %v", err, context.Canceled)
+		}
+	}
+	if _, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil {
+		t.Errorf("the session has suffered: %v", err)
+	} else if msg := <-heard; !strings.Contains(msg, "<x/>") {
+		t.Errorf("sent %s", msg)
 	}
 }
 
@@ -229,8 +278,8 @@ func TestKeepaliveEndsADeadSession(t *testing.T) {
 		s.startKeepalive(client, time.Millisecond, time.Second)
 		if mute {
 			client.Wait() // only the keepalive can end it
-			if !errors.Is(s.Err(), ErrSilent) {
-				t.Errorf("got %v, want %v", s.Err(), ErrSilent)
+			if !errors.Is(s.Err(), errSilent) {
+				t.Errorf("got %v, want %v", s.Err(), errSilent)
 			}
 		} else if _, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil {
 			t.Error(err)
@@ -254,7 +303,7 @@ func TestCloseSaysGoodbye(t *testing.T) {
 	if msg := <-heard; !strings.Contains(msg, "<close-session/>") {
 		t.Errorf("heard %q", msg)
 	}
-	if !errors.Is(s.Err(), ErrClosed) {
-		t.Errorf("got %v, want %v", s.Err(), ErrClosed)
+	if !errors.Is(s.Err(), errClosed) {
+		t.Errorf("got %v, want %v", s.Err(), errClosed)
 	}
 }

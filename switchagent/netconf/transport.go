@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	gonetconf "github.com/Juniper/go-netconf/netconf"
@@ -15,7 +14,6 @@ import (
 type transport struct {
 	framer   *framer
 	conn     *conn
-	chunks   bool  // our hello offered base:1.1
 	helloErr error // of either hello: the library drops it
 }
 
@@ -29,7 +27,7 @@ func (t *transport) Receive() ([]byte, error) { return io.ReadAll(t.framer.messa
 
 // Close ends the connection.
 func (t *transport) Close() error {
-	t.conn.fail(ErrClosed)
+	t.conn.fail(errClosed)
 	return nil
 }
 
@@ -55,18 +53,12 @@ func (t *transport) SendHello(hello *gonetconf.HelloMessage) error {
 	if err != nil {
 		t.helloErr = fmt.Errorf("sending hello: %w", err)
 	}
-	t.chunks = slices.Contains(hello.Capabilities, base11)
 	return t.helloErr
 }
 
-// base11 is the capability of chunked framing; it is used if both hellos hold it (RFC 6242
-// section 4.1).
-const base11 = "urn:ietf:params:netconf:base:1.1"
-
-// SetVersion is called with "v1.1" if the server's hello held base:1.1.
-func (t *transport) SetVersion(version string) {
-	t.framer.chunked = version == "v1.1" && t.chunks
-}
+// SetVersion is called with "v1.1" if the server's hello held base:1.1, which the library always
+// offers: then chunked framing it is (RFC 6242 section 4.1).
+func (t *transport) SetVersion(version string) { t.framer.chunked = version == "v1.1" }
 
 // readHello reads by local names: a server set to rfc-compliant prefixes them all.
 func readHello(r io.Reader) (*gonetconf.HelloMessage, error) {
@@ -87,7 +79,7 @@ func readHello(r io.Reader) (*gonetconf.HelloMessage, error) {
 		return hello, &ReplyError{Errors: wire.Errors}
 	}
 	if wire.XMLName.Local != "hello" {
-		return hello, fmt.Errorf("%w: <%s> in place of a hello", ErrReply, wire.XMLName.Local)
+		return hello, fmt.Errorf("%w: <%s> in place of a hello", errReply, wire.XMLName.Local)
 	}
 	for _, capability := range wire.Capabilities {
 		hello.Capabilities = append(hello.Capabilities, strings.TrimSpace(capability))

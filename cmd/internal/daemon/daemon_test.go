@@ -53,7 +53,8 @@ f.yaml:4:1: colour: unknown key; allowed: as, interval, links, name, prefixes, s
 f.yaml:7:11: links[0].weight: "200" is not allowed: a whole number of at most 8 bits is wanted
 f.yaml:8:3: links[0].hight: unknown key; allowed: name, weight
 f.yaml:9:3: links[1]: "eth1" is not a mapping; allowed keys: name, weight
-f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted`,
+f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted
+f.yaml: name: missing; any text is allowed`,
 	}, {
 		name: "what Validate reports has its place too",
 		text: "links:\n- name: eth0\n- name: lo\n",
@@ -68,8 +69,8 @@ f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted`,
 		want: "f.yaml:1:7: name: a single value is wanted, not a list or mapping",
 	}, {
 		name: "a value where a list is wanted",
-		text: "prefixes: 10.0.0.0/8\n",
-		want: `f.yaml:1:11: prefixes: "10.0.0.0/8" is not a list; write [10.0.0.0/8]`,
+		text: "name: a\nprefixes: 10.0.0.0/8\n",
+		want: `f.yaml:2:11: prefixes: "10.0.0.0/8" is not a list; write [10.0.0.0/8]`,
 	}, {
 		name: "a key given twice",
 		text: "name: a\nname: b\n",
@@ -81,7 +82,7 @@ f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted`,
 	}, {
 		name: "two documents",
 		text: "name: a\n---\nname: b\n",
-		want: "f.yaml:3:5: a second YAML document; only one is allowed",
+		want: "f.yaml:3:5: a second YAML document; only one is allowed\nf.yaml: name: missing; any text is allowed",
 	}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,12 +168,62 @@ func TestServe(t *testing.T) {
 	expectNotice(t, systemd, "STOPPING=1")
 }
 
+func TestWatchdogIsToldOfLife(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	systemd, err := net.ListenPacket("unixgram", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer systemd.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "2000")
+	asked := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	alive := func(ctx context.Context) error {
+		select {
+		case asked <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	served := make(chan error, 1)
+	var told strings.Builder
+	s := Service{
+		Registry: NewRegistry("sample"), Log: slog.New(slog.NewTextHandler(&told, nil)), Alive: alive,
+		Run: func(ctx context.Context, _ func()) error { <-ctx.Done(); return nil },
+	}
+	go func() { served <- s.Serve(ctx) }()
+	<-asked
+	expectNotice(t, systemd, "WATCHDOG=1")
+	systemd.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // nobody asks, nobody lives
+	if n, _, err := systemd.ReadFrom(make([]byte, 100)); err == nil {
+		t.Errorf("%d bytes of life from the dead", n)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(told.String(), "no sign of life") {
+		t.Errorf("logged: %s", told.String())
+	}
+}
+
 func TestServeReportsFailures(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	broken := errors.New("port 179 is taken")
 	s := Service{Log: log, Registry: NewRegistry("sample"), Run: func(context.Context, func()) error { return broken }}
 	if err := s.Serve(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("Serve: %v, want %v", err, broken)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s.Listen = taken.Addr().String()
+	if err := s.Serve(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "(is another daemon.test running?)") {
+		t.Errorf("Serve at an address that is taken: %v", err)
 	}
 	s.Listen = "127.0.0.1:1:1"
 	if err := s.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1:1") {

@@ -29,8 +29,8 @@ import (
 // these. Keys that the file leaves out keep the value they had.
 //
 // If into has a method Validate(report func(key, problem string)), it is
-// called after a clean decode; what it reports is given the position of the
-// key, which is written as in uplinks[1].name.
+// called too; what it reports is given the position of the key, which is
+// written as in uplinks[1].name.
 func Load(path string, into any) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -44,7 +44,7 @@ func decode(path string, text []byte, into any) error {
 	if err != nil {
 		return syntaxError(path, err)
 	}
-	d := &decoder{path: path, nodes: map[string]ast.Node{}}
+	d := &decoder{path: path, nodes: map[string]ast.Node{}, failed: map[string]bool{}}
 	switch len(file.Docs) {
 	case 0:
 	case 1:
@@ -56,8 +56,12 @@ func decode(path string, text []byte, into any) error {
 	}
 	if v, ok := into.(interface {
 		Validate(report func(key, problem string))
-	}); ok && d.problems == nil {
-		v.Validate(func(key, problem string) { d.report(d.nearest(key), key, problem) })
+	}); ok {
+		v.Validate(func(key, problem string) {
+			if !d.failed[key] { // what could not be read has no value to judge
+				d.report(d.nearest(key), key, problem)
+			}
+		})
 	}
 	return errors.Join(d.problems...)
 }
@@ -65,6 +69,7 @@ func decode(path string, text []byte, into any) error {
 type decoder struct {
 	path     string
 	nodes    map[string]ast.Node // by key path, for positions of what Validate reports
+	failed   map[string]bool     // keys whose value could not be read
 	problems []error
 }
 
@@ -74,6 +79,7 @@ func (d *decoder) report(at ast.Node, key, problem string) {
 		p := at.GetToken().Position
 		where = fmt.Sprintf("%s:%d:%d", d.path, p.Line, p.Column)
 	}
+	d.failed[key] = true
 	if key != "" {
 		key += ": "
 	}

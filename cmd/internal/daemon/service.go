@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -61,6 +62,9 @@ type Service struct {
 	Log      *slog.Logger
 	// Health says what is wrong, nil if nothing is.
 	Health func() error
+	// Alive returns once the work goes on, or the context's error. Systemd's
+	// watchdog is told only then. Nil: as long as the process lives.
+	Alive func(context.Context) error
 	// Run does the work until ctx ends, and calls ready once, when the daemon
 	// does what it is there for.
 	Run func(ctx context.Context, ready func()) error
@@ -82,7 +86,7 @@ func (s Service) Serve(ctx context.Context) error {
 	if s.Listen != "" {
 		l, err := net.Listen("tcp", s.Listen)
 		if err != nil {
-			return fmt.Errorf("listening for /metrics and /healthz: %w", err)
+			return fmt.Errorf("listening for /metrics and /healthz: %w%s", err, hint(err))
 		}
 		group.Go(func() error { return s.serveHTTP(ctx, l) })
 	}
@@ -93,7 +97,7 @@ func (s Service) Serve(ctx context.Context) error {
 			notifier.notify(s.Log, sdnotify.Ready)
 		})
 	})
-	group.Go(func() error { return notifier.watchdog(ctx, s.Log) })
+	group.Go(func() error { return notifier.watchdog(ctx, s.Log, s.Alive) })
 	group.Go(func() error {
 		<-ctx.Done()
 		notifier.notify(s.Log, sdnotify.Stopping)
@@ -103,6 +107,14 @@ func (s Service) Serve(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// hint names the likely cause of an error of listening.
+func hint(err error) string {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Sprintf(" (is another %s running?)", filepath.Base(os.Args[0]))
+	}
+	return ""
 }
 
 func (s Service) serveHTTP(ctx context.Context, l net.Listener) error {
@@ -150,8 +162,9 @@ func (n notifier) notify(log *slog.Logger, state string) {
 	}
 }
 
-// watchdog reports life twice in each interval that systemd asks for.
-func (n notifier) watchdog(ctx context.Context, log *slog.Logger) error {
+// watchdog reports life twice in each interval that systemd asks for, unless
+// there is none.
+func (n notifier) watchdog(ctx context.Context, log *slog.Logger, alive func(context.Context) error) error {
 	interval, err := watchdogInterval(os.Getenv("WATCHDOG_USEC"))
 	if err != nil || interval == 0 {
 		return err
@@ -163,9 +176,22 @@ func (n notifier) watchdog(ctx context.Context, log *slog.Logger) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			if err := answers(ctx, interval/2, alive); err != nil && ctx.Err() == nil {
+				log.Error("no sign of life for systemd's watchdog", "err", err)
+				continue
+			}
 			n.notify(log, "WATCHDOG=1")
 		}
 	}
+}
+
+func answers(ctx context.Context, patience time.Duration, alive func(context.Context) error) error {
+	if alive == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return alive(ctx)
 }
 
 // watchdogInterval parses WATCHDOG_USEC of sd_watchdog_enabled(3); empty means

@@ -1,0 +1,110 @@
+package hostagent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"lastmile/hostagent/kernel"
+	"lastmile/hostagent/rib"
+)
+
+const (
+	// retryAfter is how long after a failure of the kernel or of BGP the orders
+	// that failed are given again.
+	retryAfter = time.Second
+
+	// auditEvery is how long what others do to our routes and kernel parameters
+	// may go unseen. A large table is looked at less often: what an audit takes
+	// delays the answer to the loss of a leaf.
+	auditEvery = 10 * time.Second
+	auditShare = 200 // one part of the time is for audits
+)
+
+// apply takes changed next-hop sets to the kernel.
+func (a *Agent) apply(changes []rib.Change) {
+	routes := make([]kernel.Route, len(changes))
+	for i, c := range changes {
+		routes[i] = kernel.Route{Prefix: c.Prefix, NextHops: c.NextHops}
+	}
+	a.install(routes)
+}
+
+// install installs routes; those of a batch that fails are tried again.
+func (a *Agent) install(routes []kernel.Route) {
+	if len(routes) == 0 {
+		return
+	}
+	err := a.fib.Apply(routes)
+	for _, r := range routes {
+		if err != nil {
+			a.pending[r.Prefix] = r
+		} else {
+			delete(a.pending, r.Prefix)
+		}
+	}
+	if err != nil {
+		a.metrics.fibErrors.Inc()
+	}
+	if err != nil || len(a.pending) == 0 {
+		a.complain("installing routes", err)
+	}
+}
+
+// repair gives the orders again that have failed, and now and then looks for
+// what others have undone.
+func (a *Agent) repair(ctx context.Context) {
+	a.adoptLoopback(ctx)
+	a.install(slices.Collect(maps.Values(a.pending)))
+	for _, u := range a.uplinks {
+		a.tryOther(ctx, u)
+	}
+	if !time.Now().Before(a.nextAudit) {
+		a.audit()
+		a.prepare()
+	}
+}
+
+// audit installs again what is missing in the kernel.
+func (a *Agent) audit() {
+	began := time.Now()
+	changed, err := a.auditor.Audit()
+	a.nextAudit = time.Now().Add(max(auditEvery, auditShare*time.Since(began)))
+	a.complain("auditing routes", err)
+	if changed {
+		a.log.Warn("routes or next hops are missing in the kernel, installing them again")
+		a.metrics.repairs.Inc()
+		a.apply(a.rib.Routes())
+	}
+}
+
+// complain logs an error once, and not again before it is another one or has
+// been none.
+func (a *Agent) complain(doing string, err error) {
+	text := brief(err)
+	switch last := a.faults[doing]; {
+	case text == last:
+	case text == "":
+		a.log.Info("recovered", "from", doing)
+	default:
+		a.log.Error(doing, "err", text)
+	}
+	a.faults[doing] = text
+}
+
+// brief is the text of an error, of which only the first parts are told where
+// it has very many: one for each of a table's routes, say.
+func brief(err error) string {
+	const parts = 3
+	if err == nil {
+		return ""
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) <= parts {
+		return err.Error()
+	}
+	all := joined.Unwrap()
+	return fmt.Sprintf("%v; %v; %v; and %d more", all[0], all[1], all[2], len(all)-parts)
+}

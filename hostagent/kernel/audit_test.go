@@ -1,0 +1,96 @@
+package kernel_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lastmile/hostagent/kernel"
+)
+
+func TestAudit(t *testing.T) {
+	b := newBench(t)
+	fib := b.open()
+	source := netip.MustParseAddr("10.0.0.1")
+	if err := fib.SetSource(source, netip.Addr{}); err != nil {
+		t.Fatal(err)
+	}
+	orders := []kernel.Route{via("0.0.0.0/0", leaf0, leaf1), via("10.0.2.2/32", leaf0), via("c0d1::2/128", leaf0), via("c0d1::3/128", leaf0, leaf1)}
+	want := []string{
+		"10.0.2.2 src 10.0.0.1 via fe80::1%up0", "c0d1::2 via fe80::1%up0", "c0d1::3 via fe80::1%up0 fe80::2%up1",
+		"default src 10.0.0.1 via fe80::1%up0 fe80::2%up1",
+	}
+	b.apply(fib, orders...)
+	b.want(want...)
+	if changed, err := fib.Audit(); changed || err != nil {
+		t.Errorf("nothing changed: %v, %v", changed, err)
+	}
+	tests := map[string]func(){
+		"a route removed":          func() { b.ip("route del 10.0.2.2/32") },
+		"an IPv6 route removed":    func() { b.ip("-6 route del c0d1::3/128") },
+		"a route changed":          func() { b.ip("route replace 10.0.2.2/32 dev up1 proto 199 metric 20") },
+		"a next hop removed":       func() { b.ip("nexthop flush dev up0") },
+		"all next hops removed":    func() { b.ip("nexthop flush proto 199") },
+		"the source gone and back": func() { b.ip("address del 10.0.0.1/32 dev lo"); b.ip("address add 10.0.0.1/32 dev lo") },
+	}
+	for name, damage := range tests {
+		t.Run(name, func(t *testing.T) {
+			damage()
+			if cmp.Equal(want, b.routes()) {
+				t.Fatal("nothing was broken")
+			}
+			if changed, err := fib.Audit(); !changed || err != nil {
+				t.Errorf("not seen: %v, %v", changed, err)
+			}
+			b.apply(fib, orders...)
+			b.want(want...)
+			if changed, err := fib.Audit(); changed || err != nil {
+				t.Errorf("mended, and still: %v, %v", changed, err)
+			}
+		})
+	}
+}
+
+func TestOpenAndCloseLeaveNothingStale(t *testing.T) {
+	b := newBench(t)
+	for _, line := range []string{ // what a killed run, or an older form of us, left
+		"nexthop add id 11 via fe80::1 dev up0 proto 199",
+		"nexthop add id 12 group 11 proto 199",
+		"route add 10.0.2.2/32 nhid 12 proto 199 metric 20",
+		"route add 10.0.3.3/32 dev up0 proto 199",
+		"route add default dev up0 proto 199 metric 7",
+		"-6 route add c0d1::3/128 dev up0 proto 199",
+		"-6 route add default dev up0 proto 199 metric 7",
+		"-6 route add c0d1::5/128 nhid 12 proto 199",
+	} {
+		b.ip(line)
+	}
+	fib, err := b.tryOpen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.want()
+	b.apply(fib, via("10.0.2.2/32", leaf0), via("::/0", leaf0, leaf1))
+	if err := fib.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.want()
+	if left := b.objects(); len(left) != 0 {
+		t.Errorf("objects left: %v", left)
+	}
+}
+
+func TestNamespaceHasOneFIB(t *testing.T) {
+	b := newBench(t)
+	fib := b.open()
+	b.apply(fib, via("10.0.2.2/32", leaf0))
+	if _, err := b.tryOpen(); err == nil || !strings.Contains(err.Error(), "another hostagent is running") {
+		t.Errorf("a second one: %v", err)
+	}
+	b.want("10.0.2.2 via fe80::1%up0")
+	b.apply(fib, via("10.0.2.2/32", leaf1))
+	b.want("10.0.2.2 via fe80::2%up1")
+	newBench(t).open() // another namespace
+}

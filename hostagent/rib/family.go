@@ -1,0 +1,164 @@
+package rib
+
+import (
+	"maps"
+	"slices"
+)
+
+// family is the part of a table with the prefixes of one address family.
+type family[K key[K]] struct {
+	entries    map[K]*set
+	peak       int            // of entries, for fit
+	originated map[K]bool     // what we announce ourselves
+	claims     []item[K, int] // what the peer says in the present update, by its place in Table.said
+	room       []item[K, int] // for sorting them
+}
+
+// change is a prefix whose next hops were others before.
+type change[K key[K]] = item[K, *nextHops]
+
+// statement is what a peer says of the prefixes of one path in an update: the path, encoded, or nothing for a withdrawal.
+type statement struct {
+	path []byte
+	last move // the one it made last: most prefixes come from the same set
+}
+
+// move is what a statement makes of a prefix.
+type move struct {
+	from, to *set
+	gain     int // of prefixes by the peer: -1, 0, 1
+	known    bool
+}
+
+// settle makes the claims of the peer true, the last one of each prefix.
+func (f *family[K]) settle(t *Table, p *peer) {
+	f.room = slices.Grow(f.room[:0], len(f.claims))[:len(f.claims)]
+	claims := sorted(f.claims, f.room)
+	for i, c := range claims {
+		if i+1 < len(claims) && claims[i+1].key == c.key {
+			continue
+		}
+		from, said := f.entries[c.key], &t.said[c.value]
+		if !said.last.known || said.last.from != from {
+			said.last = t.plan(p, from, said.path)
+		}
+		f.carry(t, c.key, said.last)
+		p.Prefixes += said.last.gain
+	}
+	f.claims, f.room = reuse(f.claims)[:0], reuse(f.room)
+	f.entries = fit(f.entries, &f.peak)
+}
+
+// carry makes one prefix's move.
+func (f *family[K]) carry(t *Table, k K, m move) {
+	if m.from == m.to {
+		return
+	}
+	if m.to == nil {
+		delete(f.entries, k)
+	} else {
+		m.to.prefixes++
+		f.entries[k] = m.to
+	}
+	if m.from.nextHops() != m.to.nextHops() && !f.originated[k] {
+		t.changes = append(t.changes, Change{Prefix: k.prefix(), NextHops: m.to.nextHops().addresses()})
+	}
+	if m.from == nil {
+		return
+	}
+	if m.from.prefixes--; m.from.prefixes == 0 {
+		t.forget(m.from)
+	}
+}
+
+// routes appends the prefixes that have next hops, in no order.
+func (f *family[K]) routes(all []Change) []Change {
+	for k, s := range f.entries {
+		if hops := s.nextHops().addresses(); len(hops) > 0 && !f.originated[k] {
+			all = append(all, Change{Prefix: k.prefix(), NextHops: hops})
+		}
+	}
+	return all
+}
+
+// inherit gives the prefixes of all sets that no prefix is counted for any more to the heirs of these sets.
+func (f *family[K]) inherit(t *Table) {
+	var changed []change[K]
+	for k, s := range f.entries {
+		if s.prefixes > 0 {
+			continue
+		}
+		if s.heir == nil {
+			delete(f.entries, k)
+		} else {
+			f.entries[k] = s.heir
+		}
+		if s.heir.nextHops() != s.use && !f.originated[k] {
+			changed = append(changed, change[K]{k, s.heir.nextHops()})
+		}
+	}
+	f.note(t, changed)
+	f.entries = fit(f.entries, &f.peak)
+}
+
+// originate makes these the prefixes that we announce ourselves.
+func (f *family[K]) originate(t *Table, now map[K]bool) {
+	var changed []change[K]
+	for k := range now {
+		if s := f.entries[k]; s != nil && !f.originated[k] {
+			changed = append(changed, change[K]{k, nil})
+		}
+	}
+	for k := range f.originated {
+		if s := f.entries[k]; s != nil && !now[k] {
+			changed = append(changed, change[K]{k, s.use})
+		}
+	}
+	f.originated = now
+	f.note(t, changed)
+}
+
+// note adds to the table's changes, in order.
+func (f *family[K]) note(t *Table, changed []change[K]) {
+	changed = sorted(changed, make([]change[K], len(changed)))
+	t.changes = slices.Grow(t.changes, len(changed))
+	for _, c := range changed {
+		t.changes = append(t.changes, Change{Prefix: c.key.prefix(), NextHops: c.value.addresses()})
+	}
+}
+
+// plan says what becomes of a prefix with this set of paths when the peer's path is the given one, or none if it is empty.
+func (t *Table) plan(p *peer, from *set, path []byte) move {
+	m := move{from: from, to: t.with(from, p.number, path), known: true}
+	if from.has(p.number) {
+		m.gain--
+	}
+	if m.to.has(p.number) {
+		m.gain++
+	}
+	return m
+}
+
+// mostKept is how many elements of room are kept for the next update.
+const mostKept = 1 << 13
+
+// reuse returns s if it is not too large to be kept.
+func reuse[E any](s []E) []E {
+	if cap(s) > mostKept {
+		return nil
+	}
+	return s
+}
+
+// fit returns m, or a smaller map with the same content when less than a quarter is left of its peak: a map does not
+// give back room by itself.
+func fit[K comparable, V any](m map[K]V, peak *int) map[K]V {
+	*peak = max(*peak, len(m))
+	if *peak < mostKept || len(m) > *peak/4 {
+		return m
+	}
+	*peak = len(m)
+	small := make(map[K]V, len(m))
+	maps.Copy(small, m)
+	return small
+}

@@ -1,0 +1,182 @@
+package rib
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+)
+
+// set is the paths to a prefix, one a peer. All prefixes with the same paths share one: the leaves of a fabric say the same
+// of many, so there are far fewer sets than prefixes, and each is judged once.
+type set struct {
+	paths    string // see appendPath; one follows the other, the peers' numbers ascend
+	use      *nextHops
+	prefixes int  // that have this set
+	heir     *set // while a peer is dropped: what takes this set's place, nil for nothing
+}
+
+// nextHops is shared by all sets that use the same peers, so that it is the same where it is equal.
+type nextHops struct {
+	id    string       // numbers of the peers
+	addrs []netip.Addr // of the peers, sorted
+	sets  int          // that use it
+}
+
+// appendPath appends what stands for a path in sets: all its fields as variable-length integers, the AS path after its
+// length, the communities to the end.
+func appendPath(b []byte, p *Path) []byte {
+	for _, v := range [...]uint64{uint64(p.LocalPref), uint64(p.Length), uint64(p.Origin), uint64(p.MED), uint64(len(p.ASPath))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	for _, list := range [...][]uint32{p.ASPath, p.Communities} {
+		for _, v := range list {
+			b = binary.AppendUvarint(b, uint64(v))
+		}
+	}
+	return b
+}
+
+// appendMember appends a peer's path to a set.
+func appendMember(b []byte, number uint64, path []byte) []byte {
+	b = binary.AppendUvarint(b, number)
+	b = binary.AppendUvarint(b, uint64(len(path)))
+	return append(b, path...)
+}
+
+// reader reads what appendMember or appendPath wrote.
+type reader string
+
+func (r *reader) uvarint() uint64 {
+	var v uint64
+	for i := range len(*r) {
+		c := (*r)[i]
+		v |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			*r = (*r)[i+1:]
+			break
+		}
+	}
+	return v
+}
+
+// member reads the next peer's number and path; whole is both as they are written.
+func (r *reader) member() (number uint64, path, whole reader) {
+	before := *r
+	number = r.uvarint()
+	length := r.uvarint()
+	path, *r = (*r)[:length], (*r)[length:]
+	return number, path, before[:len(before)-len(*r)]
+}
+
+// path reads a path.
+func (r reader) path() Path {
+	p := Path{LocalPref: uint32(r.uvarint()), Length: int(r.uvarint()), Origin: uint8(r.uvarint()), MED: uint32(r.uvarint())}
+	for range r.uvarint() {
+		p.ASPath = append(p.ASPath, uint32(r.uvarint()))
+	}
+	for len(r) > 0 {
+		p.Communities = append(p.Communities, uint32(r.uvarint()))
+	}
+	return p
+}
+
+// has reports whether the peer has a path in the set.
+func (s *set) has(peer uint64) bool {
+	if s == nil {
+		return false
+	}
+	for r := reader(s.paths); len(r) > 0; {
+		if number, _, _ := r.member(); number == peer {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *set) nextHops() *nextHops {
+	if s == nil {
+		return nil
+	}
+	return s.use
+}
+
+func (n *nextHops) addresses() []netip.Addr {
+	if n == nil {
+		return nil
+	}
+	return n.addrs
+}
+
+// with returns the set that s becomes when the peer's path in it is the given one, or none if that is empty; nil for a set
+// of no paths.
+func (t *Table) with(s *set, peer uint64, path []byte) *set {
+	b := t.room[:0]
+	placed := len(path) == 0
+	if s != nil {
+		for r := reader(s.paths); len(r) > 0; {
+			number, _, whole := r.member()
+			if !placed && number >= peer {
+				b, placed = appendMember(b, peer, path), true
+			}
+			if number != peer {
+				b = append(b, whole...)
+			}
+		}
+	}
+	if !placed {
+		b = appendMember(b, peer, path)
+	}
+	t.room = b
+	if len(b) == 0 {
+		return nil
+	}
+	if known := t.sets[string(b)]; known != nil {
+		return known
+	}
+	fresh := &set{paths: string(b)}
+	fresh.use = t.share(t.choose(fresh))
+	fresh.use.sets++
+	t.sets[fresh.paths] = fresh
+	return fresh
+}
+
+// share returns the next hops of these peers.
+func (t *Table) share(used []*peer) *nextHops {
+	b := t.room[:0]
+	for _, p := range used {
+		b = binary.AppendUvarint(b, p.number)
+	}
+	t.room = b
+	if known := t.hops[string(b)]; known != nil {
+		return known
+	}
+	fresh := &nextHops{id: string(b), addrs: make([]netip.Addr, len(used))}
+	for i, p := range used {
+		fresh.addrs[i] = p.Addr
+	}
+	t.hops[fresh.id] = fresh
+	return fresh
+}
+
+// forget gives back a set that no prefix has.
+func (t *Table) forget(s *set) {
+	delete(t.sets, s.paths)
+	if s.use.sets--; s.use.sets == 0 {
+		delete(t.hops, s.use.id)
+	}
+}
+
+// peer returns the peer of this address, a new one if need be.
+func (t *Table) peer(addr netip.Addr) *peer {
+	if p := t.peers[addr]; p != nil {
+		return p
+	}
+	number := slices.Index(t.numbers, nil)
+	if number < 0 {
+		number = len(t.numbers)
+		t.numbers = append(t.numbers, nil)
+	}
+	p := &peer{Peer: Peer{Addr: addr}, number: uint64(number), rules: rulesFor(t.config.Import, addr.Zone())}
+	t.peers[addr], t.numbers[number] = p, p
+	return p
+}
