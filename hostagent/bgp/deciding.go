@@ -24,11 +24,6 @@ func (s *Speaker) opened(p *peer, c *connection, theirs open) {
 	}
 }
 
-var (
-	rejected  = &notification{code: errCease, subcode: subRejected}
-	collision = &notification{code: errCease, subcode: subCollision}
-)
-
 // choose makes a connection the session, and gives up all else.
 func (s *Speaker) choose(p *peer, c *connection) {
 	if p.hangUp != nil {
@@ -59,7 +54,7 @@ func (s *Speaker) established(p *peer, c *connection) {
 // heard of it.
 func (s *Speaker) giveUp(p *peer, c *connection) {
 	p.remove(c)
-	c.end(collision)
+	c.end(collision())
 }
 
 // ended is the end of a connection that was not given up.

@@ -41,6 +41,14 @@ type notification struct {
 	why           string // in more words than code and subcode
 }
 
+// collision is the end of a connection that is not wanted beside another (RFC
+// 4486 section 4).
+func collision() *notification { return &notification{code: errCease, subcode: subCollision} }
+
+// rejected is the answer to a peer that may not connect now (RFC 4486 section
+// 4).
+func rejected() *notification { return &notification{code: errCease, subcode: subRejected} }
+
 func (n *notification) message() message {
 	return newMessage(typeNotification, append([]byte{n.code, n.subcode}, n.data...)...)
 }

@@ -146,13 +146,13 @@ func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	session := p.session()
 	switch {
 	case time.Now().Before(p.shunned):
-		refuse(tcp, rejected)
+		refuse(tcp, rejected())
 	case session == nil:
 		s.begin(p, tcp, dialled)
 	case dialled || session.state == Established:
 		// RFC 4271 section 6.8: an Established connection is not given up for
 		// a new one. Nor need there be another one of ours.
-		refuse(tcp, collision)
+		refuse(tcp, collision())
 	default:
 		// Not a word before the session is Established or has ended: were the
 		// peer to hear our OPEN here now, it might give up the session for it

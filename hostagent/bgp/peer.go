@@ -65,7 +65,7 @@ func (p *peer) remove(c *connection) {
 // unhold refuses the connection that was held, if there is one.
 func (p *peer) unhold() {
 	if p.held != nil {
-		refuse(p.held, collision)
+		refuse(p.held, collision())
 		p.held = nil
 	}
 }
