@@ -184,7 +184,9 @@ func (r *Router) Stop() error {
 		select {
 		case <-d.ended:
 		case <-time.After(5 * time.Second):
-			errs = append(errs, d.cmd.Process.Kill())
+			if err := d.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				errs = append(errs, fmt.Errorf("killing %s: %w", d.name, err))
+			}
 			<-d.ended
 		}
 	}
