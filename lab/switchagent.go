@@ -79,7 +79,7 @@ func (t Topology) serverPorts(leaf Node) string {
 // runSwitchAgent starts the switchagent of a sidecar whose files are there.
 func (f *Fabric) runSwitchAgent(ctx context.Context, sidecar string) error {
 	dir := f.nodeDir(sidecar)
-	// The program may lie where only root can go, such as /root/lastmile/bin:
+	// The program may lie where only root can go, such as root's home:
 	// it is opened here and executed by its descriptor.
 	program, err := os.Open(f.binaries.SwitchAgent)
 	if err != nil {
