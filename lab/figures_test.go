@@ -54,8 +54,8 @@ func TestFailoverVerdict(t *testing.T) {
 		{"nothing lost", 0, 0, 0, 0, 0, true},
 		{"some on the way out", 1000, 1050, 0, 5, 0, true},
 		{"one that was under way", 990, 1050, 0, 6, 0, true},
-		{"all that were under way", 900, 1000, 0, 10, 0, true},
-		{"a probe before", 890, 900, 1, 0, 0, false},
+		{"all that were under way", 980, 1000, 0, 2, 0, true},
+		{"a probe before", 970, 980, 1, 0, 0, false},
 		{"all of the way out", 1000, 2000, 0, 100, 0, false},
 		{"one on the way back", 3000, 3010, 0, 0, 1, false},
 	}

@@ -98,7 +98,7 @@ func (f *Fabric) flap(ctx context.Context, server, leaf string) (flap, error) {
 
 // underway is for how long before the link goes a probe counts as lost on the
 // way out: it, or its answer, may have been on that link.
-const underway = 100 * time.Millisecond
+const underway = 20 * time.Millisecond
 
 // judge tells what the probes saw of the flap.
 func (t flap) judge(probes []probe) outcome {
