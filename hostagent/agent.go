@@ -47,17 +47,18 @@ type auditor interface {
 
 // speaker is what the agent asks of BGP.
 type speaker interface {
-	AddPeer(context.Context, netip.Addr) error
-	DeletePeer(context.Context, netip.Addr) error
+	AddPeer(context.Context, netip.Addr, bgp.Options) error
+	DeletePeer(context.Context, netip.Addr, bgp.Cease) error
 	Announce(context.Context, []netip.Prefix) error
 	Peers(context.Context) ([]bgp.Peer, error)
 }
 
 // An Agent is the daemon's state. All but health belongs to the loop.
 type Agent struct {
-	cfg     Config
-	log     *slog.Logger
-	metrics *metrics
+	cfg      Config
+	log      *slog.Logger
+	metrics  *metrics
+	sessions *bgp.Metrics
 
 	fib      fib
 	auditor  auditor
@@ -84,16 +85,17 @@ type Agent struct {
 // New returns an agent for the configuration; Run starts it.
 func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 	a := &Agent{
-		cfg:     cfg,
-		log:     log,
-		metrics: newMetrics(reg),
-		rib:     rib.New(cfg.table()),
-		uplinks: map[string]*uplink{},
-		pending: map[netip.Prefix]kernel.Route{},
-		faults:  map[string]string{},
-		heard:   make(chan nd.Heard),
-		queries: make(chan func(context.Context)),
-		sysctls: kernel.Sysctls,
+		cfg:      cfg,
+		log:      log,
+		metrics:  newMetrics(reg),
+		sessions: bgp.NewMetrics(reg),
+		rib:      rib.New(cfg.table()),
+		uplinks:  map[string]*uplink{},
+		pending:  map[netip.Prefix]kernel.Route{},
+		faults:   map[string]string{},
+		heard:    make(chan nd.Heard),
+		queries:  make(chan func(context.Context)),
+		sysctls:  kernel.Sysctls,
 	}
 	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
@@ -155,7 +157,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		}
 		s, err := bgp.New(bgp.Config{
 			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
-			MaxPrefixes: bgp.DefaultMaxPrefixes, Log: a.log,
+			Log: a.log, Metrics: a.sessions,
 		})
 		if err != nil {
 			return err
@@ -330,7 +332,11 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 
 func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 	u := a.byLeaf(s.Peer)
-	if u == nil || s.State == u.session.State {
+	if u == nil {
+		return
+	}
+	if s.State == u.session.State {
+		u.session.Reason = s.Reason
 		return
 	}
 	was := u.session

@@ -32,6 +32,9 @@ type Config struct {
 	// rule that matches one decides, what none matches is rejected. Without
 	// rules everything is accepted.
 	Import []ImportRule `yaml:"import"`
+	// Sessions says how to speak with the leaves: the first rule for an uplink
+	// counts.
+	Sessions []SessionRule `yaml:"sessions"`
 	// HoldTime is the BGP hold time that is offered (RFC 4271 4.2).
 	HoldTime time.Duration `yaml:"hold_time"`
 	// Listen is the TCP address of /metrics and /healthz; empty for none.
@@ -80,6 +83,9 @@ func (c *Config) Validate(report func(key, problem string)) {
 	}
 	for i, r := range c.Import {
 		r.validate(fmt.Sprintf("import[%d]", i), report)
+	}
+	for i, r := range c.Sessions {
+		r.validate(fmt.Sprintf("sessions[%d]", i), report)
 	}
 	if c.HoldTime < 3*time.Second || c.HoldTime > 65535*time.Second || c.HoldTime%time.Second != 0 {
 		report("hold_time", fmt.Sprintf("%v is not allowed: whole seconds from 3s to 65535s", c.HoldTime))

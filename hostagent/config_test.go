@@ -40,6 +40,17 @@ announce[3]: "fe80::/64" is not allowed: a global unicast prefix is wanted`},
 		}, `import[1].uplinks[1]: "lo" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted
 import[1].max_as_path: -1 is not allowed: 1 or more, or 0 for any length
 import[1].local_pref: not allowed beside reject: what is rejected has no local preference`},
+		{"sessions, good", func(c *Config) {
+			c.Sessions = []SessionRule{{Uplinks: []string{"eth*"}, RemoteAS: []string{"external"}, MaxPrefixes: new(0), DSCP: new(63)}, {}}
+		}, ""},
+		{"sessions", func(c *Config) {
+			c.Sessions = []SessionRule{{Uplinks: []string{"lo"}, RemoteAS: []string{"65001", "internal", "0"}}, {MaxPrefixes: new(-1), DSCP: new(64), UserTimeout: time.Millisecond}}
+		}, `sessions[0].uplinks[0]: "lo" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted
+sessions[0].remote_as[1]: "internal" is not allowed: an AS number from 1 to 4294967295, or the word external for any but our own, is wanted
+sessions[0].remote_as[2]: "0" is not allowed: an AS number from 1 to 4294967295, or the word external for any but our own, is wanted
+sessions[1].max_prefixes: -1 is not allowed: 1 or more, or 0 for any number
+sessions[1].dscp: 64 is not allowed: 0 to 63
+sessions[1].user_timeout: 1ms is not allowed: 1s or more, or 0s for the hold time`},
 		{"hold time", func(c *Config) { c.HoldTime = 1500 * time.Millisecond }, "hold_time: 1.5s is not allowed: whole seconds from 3s to 65535s"},
 		{"socket", func(c *Config) { c.Socket = "" }, "socket: missing; the path of a unix socket is wanted"},
 	}

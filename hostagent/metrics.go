@@ -20,6 +20,8 @@ type metrics struct {
 	announced    prometheus.Gauge
 	transitions  *prometheus.CounterVec
 	otherRouters *prometheus.CounterVec
+	looped       *prometheus.CounterVec
+	rejected     *prometheus.CounterVec
 	fibErrors    prometheus.Counter
 	repairs      prometheus.Counter
 }
@@ -43,6 +45,8 @@ func newMetrics(reg registerer) *metrics {
 		announced:    gauge("announced_prefixes", "Prefixes announced to the leaves.").WithLabelValues(),
 		transitions:  counter("bgp_session_transitions_total", "Sessions that came up or went down.", "link", "to"),
 		otherRouters: counter("nd_other_router_advertisements_total", "Advertisements of a router other than the one peered with.", "link"),
+		looped:       counter("bgp_announcements_looped_total", "Announcements passed over because our own AS stands in the path more often than allowas_in.", "link"),
+		rejected:     counter("bgp_announcements_rejected_total", "Announcements that the import rules rejected.", "link"),
 		fibErrors:    counter("fib_errors_total", "Batches of routes that the kernel refused in part or whole; they are tried again.").WithLabelValues(),
 		repairs:      counter("fib_repairs_total", "Audits that found routes or next hops missing in the kernel.").WithLabelValues(),
 	}
@@ -62,6 +66,10 @@ func (a *Agent) report() {
 	received := map[string]int{}
 	for _, p := range a.rib.Peers() {
 		received[p.Addr.Zone()] = p.Prefixes
+		if u := a.byLeaf(p.Addr); u != nil {
+			u.looped.add(a.metrics.looped.WithLabelValues(u.link.Name), p.Looped)
+			u.rejected.add(a.metrics.rejected.WithLabelValues(u.link.Name), p.Rejected)
+		}
 	}
 	for name, u := range a.uplinks {
 		a.metrics.uplinkUp.WithLabelValues(name).Set(number(u.stop != nil))
@@ -70,6 +78,18 @@ func (a *Agent) report() {
 	}
 	a.metrics.routes.Set(float64(a.auditor.Len()))
 	a.metrics.announced.Set(float64(len(a.announced)))
+}
+
+// tally is how much of a count that begins anew with each session has been added
+// to a counter.
+type tally uint64
+
+func (t *tally) add(to prometheus.Counter, now uint64) {
+	if now < uint64(*t) {
+		*t = 0
+	}
+	to.Add(float64(now - uint64(*t)))
+	*t = tally(now)
 }
 
 func number(b bool) float64 {

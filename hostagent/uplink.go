@@ -22,6 +22,8 @@ type uplink struct {
 	heard   time.Time          // when other was
 	session bgp.PeerState      // the session with leaf
 	since   time.Time          // when leaf was adopted, or lost its session
+
+	looped, rejected tally // of the session's announcements
 }
 
 func (u *uplink) established() bool { return u.session.State == bgp.Established }
@@ -47,6 +49,8 @@ func (u *uplink) status() string {
 		return "no link-local address"
 	case !u.leaf.IsValid():
 		return "no leaf heard"
+	case !u.established() && u.session.Reason != "":
+		return fmt.Sprintf("%s (%s)", u.session.State, u.session.Reason)
 	default:
 		return u.session.State.String()
 	}
@@ -199,7 +203,7 @@ func (a *Agent) peerWith(ctx context.Context, u *uplink, leaf netip.Addr) {
 		a.apply(a.rib.Drop(u.leaf))
 		a.dropPeer(ctx, u)
 	}
-	if err := a.bgp.AddPeer(ctx, leaf); err != nil {
+	if err := a.bgp.AddPeer(ctx, leaf, a.cfg.session(u.link.Name)); err != nil {
 		// The leaf's next advertisement tries again.
 		a.log.Error("adding the peer", "link", u.link.Name, "peer", leaf, "err", err)
 		return
@@ -212,7 +216,7 @@ func (a *Agent) dropPeer(ctx context.Context, u *uplink) {
 	if u.established() {
 		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
 	}
-	if err := a.bgp.DeletePeer(ctx, u.leaf); err != nil {
+	if err := a.bgp.DeletePeer(ctx, u.leaf, bgp.PeerRemoved); err != nil {
 		a.log.Error("removing the peer", "link", u.link.Name, "peer", u.leaf, "err", err)
 	}
 	u.leaf, u.session = netip.Addr{}, bgp.PeerState{}

@@ -130,11 +130,11 @@ func (w *world) Audit() (changed bool, err error) {
 func (w *world) LinkLost(name string)     { w.order("lost %s", name) }
 func (w *world) LeafLost(leaf netip.Addr) { w.order("lost %s", leaf) }
 func (w *world) Len() int                 { return 0 }
-func (w *world) AddPeer(_ context.Context, peer netip.Addr) error {
+func (w *world) AddPeer(_ context.Context, peer netip.Addr, _ bgp.Options) error {
 	w.order("peer +%s", peer)
 	return nil
 }
-func (w *world) DeletePeer(_ context.Context, peer netip.Addr) error {
+func (w *world) DeletePeer(_ context.Context, peer netip.Addr, _ bgp.Cease) error {
 	w.order("peer -%s", peer)
 	return nil
 }

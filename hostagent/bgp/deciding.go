@@ -93,6 +93,17 @@ func (s *Speaker) idle(p *peer, reason string, now time.Time) {
 	s.enter(p, Idle, now)
 }
 
+// blame notes what keeps a session from being opened, logs it once, and tells
+// it.
+func (s *Speaker) blame(p *peer, reason string) {
+	if p.Reason == reason || p.State == Established {
+		return
+	}
+	s.cfg.Log.Info("bgp session not opened", "link", p.addr.Zone(), "peer", p.addr, "reason", reason)
+	p.Reason = reason
+	s.tell(p.PeerState)
+}
+
 // release begins with the connection that was held, if there is one.
 func (s *Speaker) release(p *peer) {
 	if tcp := p.held; tcp != nil {

@@ -217,7 +217,7 @@ func TestPrefixLimit(t *testing.T) {
 	connect(t, host, "eth0", leafNS, "swp1")
 	leaf := at(t, leafNS)
 	cfg := serverConfig()
-	cfg.MaxPrefixes = 3
+	cfg.Options = &bgp.Options{MaxPrefixes: 3}
 	s := startSpeaker(t, host, cfg)
 	s.add(leaf0)
 	w := leaf.session(s, hello(65001, "10.0.0.9"))

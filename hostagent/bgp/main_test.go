@@ -43,15 +43,16 @@ func TestMain(m *testing.M) {
 
 // speakerConfig is a bgp.Config that JSON can carry.
 type speakerConfig struct {
-	AS          uint32
-	RouterID    netip.Addr
-	ListenPort  uint16
-	MaxPrefixes int
+	AS         uint32
+	RouterID   netip.Addr
+	ListenPort uint16
+	Options    *bgp.Options // of all peers; nil for the default
 }
 
 // request is an order; every field is one.
 type request struct {
 	Add, Delete, Refresh *netip.Addr    `json:",omitempty"`
+	Reset                *netip.Addr    `json:",omitempty"` // because BFD is down
 	Announce             []netip.Prefix `json:",omitempty"`
 	Peers                bool           `json:",omitempty"`
 }
@@ -76,11 +77,15 @@ func runSpeaker(config string) error {
 		return err
 	}
 	s, err := bgp.New(bgp.Config{
-		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort, MaxPrefixes: cfg.MaxPrefixes,
+		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		return err
+	}
+	options := bgp.DefaultOptions()
+	if cfg.Options != nil {
+		options = *cfg.Options
 	}
 	var mu sync.Mutex
 	out := json.NewEncoder(os.Stdout)
@@ -90,7 +95,7 @@ func runSpeaker(config string) error {
 		l.At = time.Now()
 		out.Encode(l)
 	}
-	go obey(ctx, s, say)
+	go obey(ctx, s, options, say)
 	var telling sync.WaitGroup
 	telling.Go(func() {
 		for n := range s.News() {
@@ -107,7 +112,7 @@ func runSpeaker(config string) error {
 	return err
 }
 
-func obey(ctx context.Context, s *bgp.Speaker, say func(line)) {
+func obey(ctx context.Context, s *bgp.Speaker, options bgp.Options, say func(line)) {
 	in := json.NewDecoder(os.Stdin)
 	for {
 		var r request
@@ -118,9 +123,11 @@ func obey(ctx context.Context, s *bgp.Speaker, say func(line)) {
 		var err error
 		switch {
 		case r.Add != nil:
-			err = s.AddPeer(ctx, *r.Add)
+			err = s.AddPeer(ctx, *r.Add, options)
 		case r.Delete != nil:
-			err = s.DeletePeer(ctx, *r.Delete)
+			err = s.DeletePeer(ctx, *r.Delete, bgp.PeerRemoved)
+		case r.Reset != nil:
+			err = s.ResetPeer(ctx, *r.Reset, bgp.BFDDown)
 		case r.Refresh != nil:
 			err = s.Refresh(ctx, *r.Refresh)
 		case r.Peers:

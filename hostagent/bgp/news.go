@@ -31,7 +31,7 @@ func (s State) String() string {
 // News is what a Speaker tells: a PeerState or an Update. For one peer the
 // order is the order in which things happened: Updates come only between the
 // PeerState that says Established and the next one.
-type News interface{ news() }
+type News interface{ of() netip.Addr }
 
 // PeerState is a change of one session. Any state but Established means that
 // no route of the peer is valid any more.
@@ -56,8 +56,8 @@ type Update struct {
 	EndOfRIB bool
 }
 
-func (PeerState) news() {}
-func (Update) news()    {}
+func (s PeerState) of() netip.Addr { return s.Peer }
+func (u Update) of() netip.Addr    { return u.Peer }
 
 // Route is a prefix and the attributes of its path. Routes of one UPDATE share
 // their attributes, which nobody may change.

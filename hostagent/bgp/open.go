@@ -34,7 +34,10 @@ func ourOpen(cfg Config) open {
 	hostname, _ := os.Hostname() // for the eyes of the leaf's operator only
 	return open{
 		as: cfg.AS, holdTime: uint16(cfg.HoldTime.Seconds()), id: cfg.RouterID, hostname: hostname,
-		capabilities: capabilities{true, true, true, true, true, true, true},
+		capabilities: capabilities{
+			multiprotocol: true, ipv4: true, ipv6: true, extendedNextHop: true,
+			fourOctetAS: true, routeRefresh: true, extendedMessage: true,
+		},
 	}
 }
 
@@ -149,13 +152,12 @@ func (o *open) addCapabilities(b []byte) bool {
 }
 
 // check says what keeps us from a session with the peer whose OPEN this is, as
-// a *notification (RFC 4271 section 6.2): sessions are external, of any AS.
-func (o open) check(ownAS uint32) error {
+// a *notification (RFC 4271 section 6.2).
+func (o open) check(ownAS uint32, options Options) error {
+	if err := options.checkAS(o.as, ownAS); err != nil {
+		return err
+	}
 	switch {
-	case o.as == ownAS:
-		return &notification{code: errOpen, subcode: subBadPeerAS, why: fmt.Sprintf("refused: the peer's AS %d is our own", o.as)}
-	case o.as == 0: // RFC 7607 section 2
-		return &notification{code: errOpen, subcode: subBadPeerAS, why: "refused: the peer's AS is 0"}
 	case o.id.IsUnspecified(): // RFC 6286 section 2.1
 		return &notification{code: errOpen, subcode: 3, why: "refused: the peer's BGP identifier is 0.0.0.0"}
 	case o.holdTime == 1 || o.holdTime == 2:

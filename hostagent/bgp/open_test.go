@@ -97,7 +97,7 @@ func TestFamilies(t *testing.T) {
 		}
 	}
 	if err := (open{as: 1, id: netip.MustParseAddr("10.0.0.1"),
-		capabilities: capabilities{multiprotocol: true}}).check(2); short(err) != "2/7 " {
+		capabilities: capabilities{multiprotocol: true}}).check(2, Options{}); short(err) != "2/7 " {
 		t.Errorf("no family of ours: %v", err)
 	}
 }
@@ -141,7 +141,7 @@ func FuzzOpen(f *testing.F) {
 		before := bytes.Clone(body)
 		o, err := parseOpen(body)
 		if err == nil {
-			err = o.check(64512)
+			err = o.check(64512, Options{})
 		}
 		if !bytes.Equal(before, body) {
 			t.Fatal("the message was changed")

@@ -13,25 +13,29 @@ import (
 // at most one connection that it has opened and one that we have. The first to
 // get beyond OpenSent becomes the session. Owned by Run.
 type peer struct {
-	addr netip.Addr // link-local, with the link as its zone
+	addr     netip.Addr // link-local, with the link as its zone
+	options  Options
+	counters *counters
 
 	PeerState
 	extendedNextHop bool
 
 	ctx       context.Context // ends with the peer
-	end       context.CancelFunc
+	end       context.CancelCauseFunc
 	at        place
+	key       string // of TCP MD5 signatures, empty for none
 	listener  *net.TCPListener
 	strangers atomic.Uint64 // connections that came from elsewhere
 
-	conns     []*connection
-	hangUp    context.CancelFunc // ends the dial in progress; nil if there is none
-	pace      pace
-	dialAt    time.Time    // zero while there is no reason to
-	waiting   *connection  // has the peer's OPEN, and waits for the other to have it; nil if none does
-	held      *net.TCPConn // opened by the peer while the session was in OpenConfirm; nil if none is
-	waitUntil time.Time    // of either
-	shunned   time.Time    // until then the peer's connections are refused
+	conns      []*connection
+	hangUp     context.CancelFunc // ends the dial in progress; nil if there is none
+	pace       pace
+	unanswered int          // dials in a row that nobody has answered
+	dialAt     time.Time    // zero while there is no reason to
+	waiting    *connection  // has the peer's OPEN, and waits for the other to have it; nil if none does
+	held       *net.TCPConn // opened by the peer while the session was in OpenConfirm; nil if none is
+	waitUntil  time.Time    // of either
+	shunned    time.Time    // until then the peer's connections are refused
 }
 
 // conn returns the connection that we, or the peer, have opened; nil if there
@@ -60,6 +64,15 @@ func (p *peer) remove(c *connection) {
 	if p.waiting == c {
 		p.waiting = nil
 	}
+}
+
+// hang ends what may become a connection.
+func (p *peer) hang() {
+	if p.hangUp != nil {
+		p.hangUp()
+	}
+	p.unhold()
+	p.waiting = nil
 }
 
 // unhold refuses the connection that was held, if there is one.

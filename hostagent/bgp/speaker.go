@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // errStopped is what orders get once Run has returned.
@@ -22,20 +24,14 @@ type Config struct {
 	// stands for 9 s. Keepalives are sent three times as often.
 	HoldTime   time.Duration
 	ListenPort uint16 // TCP port to listen on, on the links with a peer; 0 stands for 179
-	// MaxPrefixes is how many a peer may announce, of both families together;
-	// 0 stands for any number. The session of one that announces more is ended
-	// with a Cease (RFC 4486), and tried again after half a minute.
-	MaxPrefixes int
-	Log         *slog.Logger
+	Log        *slog.Logger
+	Metrics    *Metrics // nil for none
 }
 
 const (
 	defaultHoldTime = 9 * time.Second
 	defaultPort     = 179
 )
-
-// DefaultMaxPrefixes is a limit that the Internet's table is within.
-const DefaultMaxPrefixes = 1_000_000
 
 // A Speaker keeps one session to each neighbour it is told of. One process can
 // run one Speaker at a time: GoBGP keeps settings in package variables.
@@ -67,6 +63,9 @@ func New(cfg Config) (*Speaker, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
 	if err := check(cfg); err != nil {
 		return nil, err
@@ -122,7 +121,7 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 	ready()
 	s.loop(ctx)
 	for _, p := range s.peers {
-		p.close()
+		p.close(nil)
 	}
 	s.running.Wait()
 	return nil
