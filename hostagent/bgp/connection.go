@@ -23,6 +23,7 @@ type connection struct {
 	options Options
 	dialled bool // by us
 	tcp     *net.TCPConn
+	ours    open          // our OPEN
 	leaf    *framer       // what the peer sends
 	machine netip.Addr    // by which GoBGP knows the session
 	chosen  chan struct{} // closed when this is to become the session
@@ -85,7 +86,7 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 
 // greet exchanges OPENs and waits to be chosen. It returns the peer's OPEN.
 func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open, error) {
-	ours, err := ourOpen(cfg).message()
+	ours, err := c.ours.message()
 	if err != nil {
 		return open{}, err
 	}

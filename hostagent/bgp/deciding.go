@@ -14,7 +14,7 @@ func (s *Speaker) opened(p *peer, c *connection, theirs open) {
 	} else if p.hangUp != nil {
 		state = Connect
 	}
-	switch judge(c.dialled, dominates(ourOpen(s.cfg), theirs), state) {
+	switch judge(c.dialled, dominates(c.ours, theirs), state) {
 	case proceed:
 		s.choose(p, c)
 	case yield:
@@ -65,6 +65,7 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 	if c.state == Established {
 		lasted = now.Sub(p.Since)
 	}
+	p.stale = c.stale(err)
 	p.dialAt = now.Add(p.pace.ended(now, lasted))
 	switch {
 	case weSaid(err, errOpen, subBadPeerAS):

@@ -43,10 +43,12 @@ func TestMain(m *testing.M) {
 
 // speakerConfig is a bgp.Config that JSON can carry.
 type speakerConfig struct {
-	AS         uint32
-	RouterID   netip.Addr
-	ListenPort uint16
-	Options    *bgp.Options // of all peers; nil for the default
+	AS          uint32
+	RouterID    netip.Addr
+	ListenPort  uint16
+	Options     *bgp.Options // of all peers; nil for the default
+	RestartTime time.Duration
+	Restarted   bool
 }
 
 // request is an order; every field is one.
@@ -72,12 +74,19 @@ type line struct {
 func runSpeaker(config string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	ctx, restart := context.WithCancelCause(ctx)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	go func() {
+		<-asked
+		restart(bgp.Restarting)
+	}()
 	var cfg speakerConfig
 	if err := json.Unmarshal([]byte(config), &cfg); err != nil {
 		return err
 	}
 	s, err := bgp.New(bgp.Config{
-		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort,
+		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort, RestartTime: cfg.RestartTime, Restarted: cfg.Restarted,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -230,7 +239,12 @@ func (s *speaker) stop() error {
 	if s.cmd.ProcessState != nil {
 		return nil
 	}
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	return s.end(syscall.SIGTERM)
+}
+
+// end sends the process a signal and waits for its end.
+func (s *speaker) end(by syscall.Signal) error {
+	if err := s.cmd.Process.Signal(by); err != nil {
 		return err
 	}
 	return s.wait()

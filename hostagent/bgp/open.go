@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
@@ -21,22 +22,24 @@ type open struct {
 }
 
 type capabilities struct {
-	multiprotocol   bool // names its families (RFC 4760 section 8)
-	ipv4, ipv6      bool // unicast, among those it names
-	extendedNextHop bool // IPv4 unicast with an IPv6 next hop (RFC 8950)
-	fourOctetAS     bool // RFC 6793
-	routeRefresh    bool // RFC 2918
-	extendedMessage bool // RFC 8654
+	multiprotocol   bool    // names its families (RFC 4760 section 8)
+	ipv4, ipv6      bool    // unicast, among those it names
+	extendedNextHop bool    // IPv4 unicast with an IPv6 next hop (RFC 8950)
+	fourOctetAS     bool    // RFC 6793
+	routeRefresh    bool    // RFC 2918
+	extendedMessage bool    // RFC 8654
+	restart         restart // RFC 4724
 }
 
-// ourOpen is what we tell every peer.
-func ourOpen(cfg Config) open {
+// ourOpen is what we tell a peer, started being when Run was.
+func ourOpen(cfg Config, options Options, started time.Time) open {
 	hostname, _ := os.Hostname() // for the eyes of the leaf's operator only
 	return open{
 		as: cfg.AS, holdTime: uint16(cfg.HoldTime.Seconds()), id: cfg.RouterID, hostname: hostname,
 		capabilities: capabilities{
 			multiprotocol: true, ipv4: true, ipv6: true, extendedNextHop: true,
 			fourOctetAS: true, routeRefresh: true, extendedMessage: true,
+			restart: ourRestart(cfg, options, started),
 		},
 	}
 }
@@ -141,6 +144,11 @@ func (o *open) addCapabilities(b []byte) bool {
 				return false
 			}
 			o.fourOctetAS, o.as = true, binary.BigEndian.Uint32(value)
+		case bgp.BGP_CAP_GRACEFUL_RESTART:
+			var ok bool
+			if o.restart, ok = parseRestart(value); !ok {
+				return false
+			}
 		case bgp.BGP_CAP_ROUTE_REFRESH:
 			o.routeRefresh = true
 		case bgp.BGP_CAP_EXTENDED_MESSAGE:
@@ -185,6 +193,7 @@ func (o open) message() (message, error) {
 	add(o.fourOctetAS, bgp.NewCapFourOctetASNumber(o.as))
 	add(o.routeRefresh, bgp.NewCapRouteRefresh())
 	add(o.extendedMessage, bgp.NewCapExtendedMessage())
+	add(o.restart.present, o.restart.capability())
 	add(o.hostname != "", bgp.NewCapFQDN(o.hostname, ""))
 	as := uint16(bgp.AS_TRANS)
 	if o.as < 1<<16 {

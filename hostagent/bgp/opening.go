@@ -206,7 +206,7 @@ func (s *Speaker) begin(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 	ctx, end := context.WithCancelCause(p.ctx)
 	c := &connection{
-		peer: p.addr, options: p.options, dialled: dialled, tcp: tcp, leaf: newFramer(tcp), machine: newMachineAddress(),
+		peer: p.addr, options: p.options, ours: ourOpen(s.cfg, p.options, s.started), dialled: dialled, tcp: tcp, leaf: newFramer(tcp), machine: newMachineAddress(),
 		chosen: make(chan struct{}), updates: s.updates, counters: p.counters, end: end, state: OpenSent,
 	}
 	p.conns = append(p.conns, c)

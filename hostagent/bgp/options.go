@@ -25,7 +25,10 @@ type Options struct {
 	// TTLSecurity takes segments only from a peer on the link (RFC 5082). Ours
 	// are sent with the hop limit that a peer can ask for the same.
 	TTLSecurity bool
-	DSCP        uint8 // of what we send, 0 to 63
+	// GracefulRestart keeps the routes of a peer whose BGP restarts and whose
+	// forwarding goes on, as it has told (RFC 4724 section 4.2).
+	GracefulRestart bool
+	DSCP            uint8 // of what we send, 0 to 63
 	// UserTimeout is for how long the peer may leave what we send
 	// unacknowledged (RFC 5482); 0 stands for the hold time.
 	UserTimeout time.Duration
@@ -40,7 +43,7 @@ const (
 
 // DefaultOptions are those of a peer of whom nothing is said.
 func DefaultOptions() Options {
-	return Options{MaxPrefixes: DefaultMaxPrefixes, DSCP: DefaultDSCP}
+	return Options{MaxPrefixes: DefaultMaxPrefixes, DSCP: DefaultDSCP, GracefulRestart: true}
 }
 
 // checkAS says what is wrong with the peer's AS, as a *notification (RFC 4271
