@@ -327,6 +327,9 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 			}}
 		}
 		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))
+		if n.EndOfRIB {
+			a.apply(a.rib.Sweep(n.Peer))
+		}
 	}
 }
 
@@ -344,14 +347,14 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 	switch {
 	case u.established():
 		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
+		a.back(u)
 	case was.State == bgp.Established:
-		a.fib.LeafLost(s.Peer) // at once: a large table takes a second to work through
-		a.apply(a.rib.Drop(s.Peer))
+		a.lost(u, s)
 		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
 		u.since = time.Now()
 		// The leaf may have been replaced, by one that has been heard already or
 		// that would not advertise itself for half a minute.
-		if u.other.IsValid() && u.heard.After(was.Since) {
+		if s.Stale == 0 && u.other.IsValid() && u.heard.After(was.Since) {
 			a.peerWith(ctx, u, u.other)
 		}
 		a.solicit(ctx, u)

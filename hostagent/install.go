@@ -59,6 +59,7 @@ func (a *Agent) repair(ctx context.Context) {
 	a.adoptLoopback(ctx)
 	a.install(slices.Collect(maps.Values(a.pending)))
 	for _, u := range a.uplinks {
+		a.expire(u)
 		a.tryOther(ctx, u)
 	}
 	if !time.Now().Before(a.nextAudit) {

@@ -15,6 +15,7 @@ type registerer = prometheus.Registerer
 type metrics struct {
 	uplinkUp     *prometheus.GaugeVec
 	sessionUp    *prometheus.GaugeVec
+	kept         *prometheus.GaugeVec
 	received     *prometheus.GaugeVec
 	routes       prometheus.Gauge
 	announced    prometheus.Gauge
@@ -40,6 +41,7 @@ func newMetrics(reg registerer) *metrics {
 	return &metrics{
 		uplinkUp:     gauge("uplink_up", "Whether the uplink has carrier and a link-local address.", "link"),
 		sessionUp:    gauge("bgp_session_up", "Whether the BGP session with the uplink's leaf is Established.", "link"),
+		kept:         gauge("bgp_routes_kept", "Whether the routes of the uplink's leaf are kept while its BGP restarts.", "link"),
 		received:     gauge("bgp_prefixes_received", "Prefixes that the uplink's leaf announces and that are accepted.", "link"),
 		routes:       gauge("routes", "Prefixes routed over at least one leaf.").WithLabelValues(),
 		announced:    gauge("announced_prefixes", "Prefixes announced to the leaves.").WithLabelValues(),
@@ -55,7 +57,7 @@ func newMetrics(reg registerer) *metrics {
 // forget ends the gauges of an uplink that is gone; counters go on if it
 // comes back.
 func (m *metrics) forget(link string) {
-	for _, gauge := range []*prometheus.GaugeVec{m.uplinkUp, m.sessionUp, m.received} {
+	for _, gauge := range []*prometheus.GaugeVec{m.uplinkUp, m.sessionUp, m.kept, m.received} {
 		gauge.DeleteLabelValues(link)
 	}
 }
@@ -74,6 +76,7 @@ func (a *Agent) report() {
 	for name, u := range a.uplinks {
 		a.metrics.uplinkUp.WithLabelValues(name).Set(number(u.stop != nil))
 		a.metrics.sessionUp.WithLabelValues(name).Set(number(u.established()))
+		a.metrics.kept.WithLabelValues(name).Set(number(!u.keptUntil.IsZero()))
 		a.metrics.received.WithLabelValues(name).Set(float64(received[name]))
 	}
 	a.metrics.routes.Set(float64(a.auditor.Len()))

@@ -24,6 +24,9 @@ type SessionRule struct {
 	// TTLSecurity takes packets only with the TTL that they have on the link
 	// (RFC 5082).
 	TTLSecurity bool `yaml:"ttl_security"`
+	// GracefulRestart keeps the routes of a leaf whose BGP restarts and that
+	// forwards on (RFC 4724); true if left out.
+	GracefulRestart *bool `yaml:"graceful_restart"`
 	// DSCP marks what is sent to the leaf.
 	DSCP *int `yaml:"dscp"`
 	// UserTimeout is for how long the leaf may leave data unacknowledged; 0 for
@@ -74,6 +77,9 @@ func (c *Config) session(link string) bgp.Options {
 	}
 	if r.MaxPrefixes != nil {
 		options.MaxPrefixes = *r.MaxPrefixes
+	}
+	if r.GracefulRestart != nil {
+		options.GracefulRestart = *r.GracefulRestart
 	}
 	if r.DSCP != nil {
 		options.DSCP = uint8(*r.DSCP)

@@ -14,14 +14,15 @@ import (
 
 // An uplink is one link to one leaf.
 type uplink struct {
-	link    kernel.Link
-	missing bool               // named in the configuration, and not there
-	stop    context.CancelFunc // ends router discovery; nil while the link is down
-	leaf    netip.Addr         // the leaf that we peer with; zero until one is heard
-	other   netip.Addr         // another router on the link, heard or tried last; zero for none
-	heard   time.Time          // when other was
-	session bgp.PeerState      // the session with leaf
-	since   time.Time          // when leaf was adopted, or lost its session
+	link      kernel.Link
+	missing   bool               // named in the configuration, and not there
+	stop      context.CancelFunc // ends router discovery; nil while the link is down
+	leaf      netip.Addr         // the leaf that we peer with; zero until one is heard
+	other     netip.Addr         // another router on the link, heard or tried last; zero for none
+	heard     time.Time          // when other was
+	session   bgp.PeerState      // the session with leaf
+	since     time.Time          // when leaf was adopted, or lost its session
+	keptUntil time.Time          // when the routes of the leaf go, which restarts; zero if it does not
 
 	looped, rejected tally // of the session's announcements
 }
@@ -190,7 +191,7 @@ func (a *Agent) onHeard(ctx context.Context, h nd.Heard) {
 // tryOther gives the other router on the link its trial when the leaf has had
 // its own.
 func (a *Agent) tryOther(ctx context.Context, u *uplink) {
-	if u.other.IsValid() && !u.established() && time.Since(u.since) >= leafTrial {
+	if u.other.IsValid() && !u.established() && u.keptUntil.IsZero() && time.Since(u.since) >= leafTrial {
 		a.peerWith(ctx, u, u.other)
 	}
 }
@@ -219,7 +220,7 @@ func (a *Agent) dropPeer(ctx context.Context, u *uplink) {
 	if err := a.bgp.DeletePeer(ctx, u.leaf, bgp.PeerRemoved); err != nil {
 		a.log.Error("removing the peer", "link", u.link.Name, "peer", u.leaf, "err", err)
 	}
-	u.leaf, u.session = netip.Addr{}, bgp.PeerState{}
+	u.leaf, u.session, u.keptUntil = netip.Addr{}, bgp.PeerState{}, time.Time{}
 }
 
 // byLeaf returns the uplink whose leaf has the zoned address, nil if none.
