@@ -173,6 +173,8 @@ func (c *connection) fromLeaf(ctx context.Context, t *tap, emit emitter) error {
 				return err
 			}
 			continue
+		case kind == typeRouteRefresh && !t.theirs.mayRefresh(m.body()):
+			continue
 		}
 		if _, err := t.machine.tcp.Write(m); err != nil {
 			return nil

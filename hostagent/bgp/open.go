@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
@@ -54,6 +55,14 @@ func (o open) families() []bgp.Family {
 		all = append(all, bgp.RF_IPv6_UC)
 	}
 	return all
+}
+
+// mayRefresh says if the body of a ROUTE-REFRESH asks for a family of the
+// session. Others are passed over (RFC 2918 section 4), and so are the marks
+// that RFC 7313 has in their place, which we do not offer.
+func (o open) mayRefresh(body []byte) bool {
+	family := bgp.NewFamily(binary.BigEndian.Uint16(body), body[3])
+	return body[2] == 0 && slices.Contains(o.families(), family)
 }
 
 // parseOpen decodes the body of an OPEN message. The error is a *notification.
