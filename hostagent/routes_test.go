@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,7 @@ import (
 
 	"lastmile/hostagent/bgp"
 	"lastmile/hostagent/kernel"
+	"lastmile/hostagent/rib"
 )
 
 // says has a leaf announce a prefix with these attributes.
@@ -35,9 +37,15 @@ func (w *world) says(leaf, prefix string, attributes bgp.Attributes) {
 	}}})
 }
 
-// ask puts a question to the control socket's handler, and answers queries for
-// as long as that takes.
+// ask puts a question to the control socket's handler.
 func (w *world) ask(what string) *httptest.ResponseRecorder {
+	recorder := httptest.NewRecorder()
+	w.stream(what, recorder)
+	return recorder
+}
+
+// stream answers queries for as long as the question takes.
+func (w *world) stream(what string, to http.ResponseWriter) {
 	ctx, cancel := context.WithCancel(w.ctx)
 	defer cancel()
 	go func() {
@@ -50,9 +58,7 @@ func (w *world) ask(what string) *httptest.ResponseRecorder {
 			}
 		}
 	}()
-	recorder := httptest.NewRecorder()
-	w.handler().ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/"+what, nil))
-	return recorder
+	w.handler().ServeHTTP(to, httptest.NewRequestWithContext(ctx, http.MethodGet, "/"+what, nil))
 }
 
 // route returns the text of `show routes PREFIX`.
@@ -288,4 +294,55 @@ func TestShowAllRoutes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// meter reads an answer as it comes, and how much memory is in use meanwhile.
+type meter struct {
+	header http.Header
+	bytes  int
+	next   int    // when to look again
+	most   uint64 // bytes of the heap in use
+}
+
+func (m *meter) Header() http.Header { return m.header }
+func (m *meter) WriteHeader(int)     {}
+func (m *meter) Write(b []byte) (int, error) {
+	if m.bytes += len(b); m.bytes > m.next {
+		m.next = m.bytes + 10<<20
+		m.most = max(m.most, heapInUse())
+	}
+	return len(b), nil
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// TestShowAllRoutesInLittleMemory: the answer is 50 MB, and is never held.
+func TestShowAllRoutesInLittleMemory(t *testing.T) {
+	w := newWorld(t, "eth*")
+	w.cfg.RouterID = netip.MustParseAddr("10.0.1.1")
+	const size = 100_000
+	routes := make([]rib.Route, size)
+	path := &rib.Path{ASPath: []uint32{65001}, Length: 1, LocalPref: 100}
+	for i := range routes {
+		routes[i] = rib.Route{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)}), 32), Path: path}
+	}
+	for _, leaf := range []string{leaf1, leaf2} {
+		w.rib.Update(netip.MustParseAddr(leaf), routes, nil)
+	}
+	routes = nil
+	before := heapInUse()
+	m := &meter{header: http.Header{}}
+	w.stream("routes", m)
+	if m.bytes < size*2*100 {
+		t.Fatalf("%d bytes are not the whole table", m.bytes)
+	}
+	if grown := int64(m.most) - int64(before); grown > 8<<20 {
+		t.Errorf("%d bytes of memory for an answer of %d", grown, m.bytes)
+	}
+	t.Logf("%d bytes, for which %d more were in use", m.bytes, int64(m.most)-int64(before))
 }

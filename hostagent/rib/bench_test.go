@@ -78,3 +78,14 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// BenchmarkPrefixes is how long whoever owns the table of half a million prefixes waits when all of them are to be shown.
+func BenchmarkPrefixes(b *testing.B) {
+	table := rib.New(rib.Config{AS: 64513})
+	for _, u := range updates(65001, 500_000, 500) {
+		table.Update(leaf1, u, nil)
+	}
+	for b.Loop() {
+		table.Prefixes()
+	}
+}
