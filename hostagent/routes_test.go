@@ -321,7 +321,7 @@ func heapInUse() uint64 {
 	return stats.HeapAlloc
 }
 
-// TestShowAllRoutesInLittleMemory: the answer is 50 MB, and is never held.
+// TestShowAllRoutesInLittleMemory: the answer is 60 MB, and is never held.
 func TestShowAllRoutesInLittleMemory(t *testing.T) {
 	w := newWorld(t, "eth*")
 	w.cfg.RouterID = netip.MustParseAddr("10.0.1.1")
