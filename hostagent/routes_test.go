@@ -23,6 +23,12 @@ import (
 	"lastmile/hostagent/rib"
 )
 
+// Lookup is the kernel's.
+func (w *world) Lookup(prefix netip.Prefix) (kernel.Route, bool) {
+	r, there := w.installed[prefix]
+	return r, there
+}
+
 // says has a leaf announce a prefix with these attributes.
 func (w *world) says(leaf, prefix string, attributes bgp.Attributes) {
 	if attributes.LocalPref == 0 {

@@ -136,10 +136,6 @@ func (w *world) Audit() (changed bool, err error) {
 func (w *world) LinkLost(name string)     { w.order("lost %s", name) }
 func (w *world) LeafLost(leaf netip.Addr) { w.order("lost %s", leaf) }
 func (w *world) Len() int                 { return 0 }
-func (w *world) Lookup(prefix netip.Prefix) (kernel.Route, bool) {
-	r, there := w.installed[prefix]
-	return r, there
-}
 func (w *world) AddPeer(_ context.Context, peer netip.Addr) error {
 	w.order("peer +%s", peer)
 	return nil
