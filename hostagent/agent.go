@@ -56,10 +56,9 @@ type speaker interface {
 
 // An Agent is the daemon's state. All but health belongs to the loop.
 type Agent struct {
-	cfg      Config
-	log      *slog.Logger
-	metrics  *metrics
-	sessions *bgp.Metrics
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
 
 	fib      fib
 	auditor  auditor
@@ -82,24 +81,26 @@ type Agent struct {
 	heard   chan nd.Heard
 	queries chan func(context.Context)
 	health  atomic.Pointer[string] // what is wrong, "" if nothing
+
+	sessions *bgp.Metrics
 }
 
 // New returns an agent for the configuration; Run starts it.
 func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 	a := &Agent{
-		cfg:      cfg,
-		log:      log,
-		metrics:  newMetrics(reg),
-		sessions: bgp.NewMetrics(reg),
-		rib:      rib.New(cfg.table()),
-		uplinks:  map[string]*uplink{},
-		pending:  map[netip.Prefix]kernel.Route{},
-		refused:  map[netip.Prefix]error{},
-		faults:   map[string]string{},
-		heard:    make(chan nd.Heard),
-		queries:  make(chan func(context.Context)),
-		sysctls:  kernel.Sysctls,
+		cfg:     cfg,
+		log:     log,
+		metrics: newMetrics(reg),
+		rib:     rib.New(cfg.table()),
+		uplinks: map[string]*uplink{},
+		pending: map[netip.Prefix]kernel.Route{},
+		refused: map[netip.Prefix]error{},
+		faults:  map[string]string{},
+		heard:   make(chan nd.Heard),
+		queries: make(chan func(context.Context)),
+		sysctls: kernel.Sysctls,
 	}
+	a.sessions = bgp.NewMetrics(reg)
 	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
 		return nd.New(nd.Config{Link: link, Log: log, Metrics: discovery}).Run(ctx, news)

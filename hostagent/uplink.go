@@ -14,17 +14,17 @@ import (
 
 // An uplink is one link to one leaf.
 type uplink struct {
-	link      kernel.Link
-	missing   bool               // named in the configuration, and not there
-	stop      context.CancelFunc // ends router discovery; nil while the link is down
-	leaf      netip.Addr         // the leaf that we peer with; zero until one is heard
-	other     netip.Addr         // another router on the link, heard or tried last; zero for none
-	heard     time.Time          // when other was
-	session   bgp.PeerState      // the session with leaf
-	since     time.Time          // when leaf was adopted, or lost its session
-	keptUntil time.Time          // when the routes of the leaf go, which restarts; zero if it does not
+	link    kernel.Link
+	missing bool               // named in the configuration, and not there
+	stop    context.CancelFunc // ends router discovery; nil while the link is down
+	leaf    netip.Addr         // the leaf that we peer with; zero until one is heard
+	other   netip.Addr         // another router on the link, heard or tried last; zero for none
+	heard   time.Time          // when other was
+	session bgp.PeerState      // the session with leaf
+	since   time.Time          // when leaf was adopted, or lost its session
 
-	looped, rejected tally // of the session's announcements
+	looped, rejected tally     // of the session's announcements
+	keptUntil        time.Time // when the routes of the leaf go, which restarts; zero if it does not
 }
 
 func (u *uplink) established() bool { return u.session.State == bgp.Established }
