@@ -79,7 +79,7 @@ func runSpeaker(config string) error {
 	signal.Notify(asked, syscall.SIGUSR1)
 	go func() {
 		<-asked
-		restart(bgp.Restarting)
+		restart(bgp.ErrRestart)
 	}()
 	var cfg speakerConfig
 	if err := json.Unmarshal([]byte(config), &cfg); err != nil {

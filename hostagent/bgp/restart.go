@@ -10,10 +10,10 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
-// Restarting is the cause of Run's context for an end that the peers are not to
+// ErrRestart is the cause of Run's context for an end that the peers are not to
 // be told of, so that they keep our routes for Config.RestartTime (RFC 4724
 // section 4.1).
-var Restarting = errors.New("hostagent restarts")
+var ErrRestart = errors.New("hostagent restarts")
 
 const (
 	// mostStale is for how long a peer's routes are kept at most while it

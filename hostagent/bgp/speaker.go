@@ -115,7 +115,7 @@ func (s *Speaker) News() <-chan News { return s.news }
 
 // Run starts, calls ready, and keeps the sessions until ctx ends; then it
 // sends every peer a Cease, so that they withdraw our prefixes at once, unless
-// the cause is Restarting. It may
+// the cause is ErrRestart. It may
 // be called once. The error says why nobody could listen.
 func (s *Speaker) Run(ctx context.Context, ready func()) error {
 	defer close(s.news)
