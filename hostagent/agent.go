@@ -45,6 +45,12 @@ type auditor interface {
 	Len() int
 }
 
+// sysctls sets and restores kernel parameters.
+type sysctls interface {
+	Set(uplinks []string) (changed []string, err error)
+	Restore() error
+}
+
 // speaker is what the agent asks of BGP.
 type speaker interface {
 	AddPeer(context.Context, netip.Addr) error
@@ -61,10 +67,11 @@ type Agent struct {
 
 	fib      fib
 	auditor  auditor
+	heritage heritage
 	bgp      speaker
 	rib      *rib.Table
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
-	sysctls  func(uplinks []string) (changed []string, err error)
+	sysctls  sysctls
 
 	group     *errgroup.Group // of router discovery, and all that Run starts
 	uplinks   map[string]*uplink
@@ -74,6 +81,7 @@ type Agent struct {
 	pending   map[netip.Prefix]kernel.Route // what the kernel refused
 	removals  uint64                        // of addresses on lo, that we know of
 	nextAudit time.Time
+	restart   restart
 	faults    map[string]string // what has been complained of, by what was being done
 
 	heard   chan nd.Heard
@@ -93,7 +101,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		faults:  map[string]string{},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
-		sysctls: kernel.Sysctls,
+		sysctls: new(kernel.Sysctls),
 	}
 	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
@@ -124,8 +132,9 @@ func (a *Agent) Alive(ctx context.Context) error {
 func (a *Agent) setHealth(text string) { a.health.Store(&text) }
 
 // Run does the agent's work until ctx ends, and calls ready once BGP listens.
-// On return the kernel is as it was: the routes are gone and the leaves have
-// been told.
+// On return the leaves have been told, and the kernel is as it was: the routes
+// are gone. With keep_routes_on_stop, and after an error, they stay for the
+// next run to take over.
 func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	if err := nd.Check(); err != nil {
 		return err
@@ -136,12 +145,11 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	}
 	defer control.Close()
 
-	table, err := kernel.OpenFIB(a.log)
+	table, err := a.openFIB()
 	if err != nil {
 		return err
 	}
-	a.fib, a.auditor = table, table
-	defer func() { err = errors.Join(err, table.Close()) }()
+	defer func() { err = errors.Join(err, a.closeFIB(table, err == nil && ctx.Err() != nil)) }()
 
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)
@@ -232,6 +240,7 @@ func (a *Agent) loop(ctx context.Context, links <-chan kernel.State, news <-chan
 		case <-retry.C:
 			a.repair(ctx)
 		}
+		a.settle()
 		a.report()
 	}
 }
@@ -317,6 +326,7 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 		if u == nil || !u.established() {
 			return // of a session that has been given up since
 		}
+		u.updated, u.endOfRIB = time.Now(), u.endOfRIB || n.EndOfRIB
 		routes := make([]rib.Route, len(n.Announced))
 		for i, r := range n.Announced {
 			routes[i] = rib.Route{Prefix: r.Prefix, Path: rib.Path{
@@ -334,9 +344,10 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 		return
 	}
 	was := u.session
-	u.session = s
+	u.session, u.updated, u.endOfRIB = s, time.Time{}, false
 	switch {
 	case u.established():
+		a.replaced(s.Peer)
 		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
 	case was.State == bgp.Established:
 		a.fib.LeafLost(s.Peer) // at once: a large table takes a second to work through

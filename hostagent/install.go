@@ -25,19 +25,27 @@ const (
 
 // apply takes changed next-hop sets to the kernel.
 func (a *Agent) apply(changes []rib.Change) {
+	a.install(kernelRoutes(changes))
+}
+
+func kernelRoutes(changes []rib.Change) []kernel.Route {
 	routes := make([]kernel.Route, len(changes))
 	for i, c := range changes {
 		routes[i] = kernel.Route{Prefix: c.Prefix, NextHops: c.NextHops}
 	}
-	a.install(routes)
+	return routes
 }
 
 // install installs routes; those of a batch that fails are tried again.
 func (a *Agent) install(routes []kernel.Route) {
-	if len(routes) == 0 {
-		return
+	if len(routes) > 0 {
+		a.order(routes, a.fib.Apply)
 	}
-	err := a.fib.Apply(routes)
+}
+
+// order gives routes to the kernel by do.
+func (a *Agent) order(routes []kernel.Route, do func([]kernel.Route) error) {
+	err := do(routes)
 	for _, r := range routes {
 		if err != nil {
 			a.pending[r.Prefix] = r
@@ -61,7 +69,7 @@ func (a *Agent) repair(ctx context.Context) {
 	for _, u := range a.uplinks {
 		a.tryOther(ctx, u)
 	}
-	if !time.Now().Before(a.nextAudit) {
+	if a.restart.over && !time.Now().Before(a.nextAudit) {
 		a.audit()
 		a.prepare()
 	}

@@ -56,8 +56,8 @@ func FuzzParse(f *testing.F) {
 		if r, err := parseRoute(data); err == nil && r.ours && data[5] != Protocol {
 			t.Errorf("%s is not ours", r.prefix)
 		}
-		if _, members, _, err := parseObject(data); err == nil && len(members) > len(data)/8 {
-			t.Errorf("%d members in %d bytes", len(members), len(data))
+		if _, o, _, err := parseObject(data); err == nil && len(o.members) > len(data)/8 {
+			t.Errorf("%d members in %d bytes", len(o.members), len(data))
 		}
 	})
 }
