@@ -80,7 +80,9 @@ type Agent struct {
 	source    [2]netip.Addr                 // of the routes: IPv4, IPv6
 	pending   map[netip.Prefix]kernel.Route // what the kernel refused
 	removals  uint64                        // of addresses on lo, that we know of
+	tampered  uint64                        // what others have done to our routes, that we know of
 	nextAudit time.Time
+	soonAudit time.Time // the first time at which there may be one that has a reason
 	restart   restart
 	faults    map[string]string // what has been complained of, by what was being done
 
@@ -265,6 +267,10 @@ func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 		// The address may be back, and the routes with it as their source not.
 		a.removals = state.Removals
 		a.audit()
+	}
+	if a.tampered != state.Tampered {
+		a.tampered = state.Tampered
+		a.auditSoon()
 	}
 	a.adoptLinks(state.Links)
 	for _, u := range a.uplinks {

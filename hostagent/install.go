@@ -21,6 +21,7 @@ const (
 	// delays the answer to the loss of a leaf.
 	auditEvery = 10 * time.Second
 	auditShare = 200 // one part of the time is for audits
+	hurryShare = 10  // one part, while others remove routes again and again
 )
 
 // apply takes changed next-hop sets to the kernel.
@@ -75,11 +76,23 @@ func (a *Agent) repair(ctx context.Context) {
 	}
 }
 
+// auditSoon looks for what is missing at once, or as soon as the last look is
+// long enough ago.
+func (a *Agent) auditSoon() {
+	if time.Now().Before(a.soonAudit) {
+		a.nextAudit = a.soonAudit
+	} else if a.restart.over {
+		a.audit()
+	}
+}
+
 // audit installs again what is missing in the kernel.
 func (a *Agent) audit() {
 	began := time.Now()
 	changed, err := a.auditor.Audit()
-	a.nextAudit = time.Now().Add(max(auditEvery, auditShare*time.Since(began)))
+	took := time.Since(began)
+	a.nextAudit = time.Now().Add(max(auditEvery, auditShare*took))
+	a.soonAudit = time.Now().Add(max(retryAfter, hurryShare*took))
 	a.complain("auditing routes", err)
 	if changed {
 		a.log.Warn("routes or next hops are missing in the kernel, installing them again")

@@ -36,7 +36,8 @@ type object struct {
 	gateway netip.Addr // without a zone
 	link    int
 	members []uint32 // nil for a next hop
-	odd     bool     // a group of a kind that we would not make
+	buckets uint16   // of a resilient group
+	odd     bool     // a group that we would make otherwise
 }
 
 // objects are our next-hop objects and groups, as far as we know.

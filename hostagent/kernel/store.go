@@ -86,8 +86,8 @@ func (s kernelStore) list() (map[uint32]object, error) {
 		request.begin(unix.RTM_GETNEXTHOP, 0, make([]byte, sizeofNhmsg)...)
 		return s.conn.dump(request, func(m syscall.NetlinkMessage) error {
 			id, o, ours, err := parseObject(m.Data)
-			o.odd = o.odd != (s.resilient.Buckets > 0) && o.members != nil
 			if err == nil && ours {
+				o.odd = o.members != nil && o.buckets != s.resilient.Buckets // which nobody can change
 				have[id] = o
 			}
 			return err
@@ -202,7 +202,7 @@ func retryDump(dump func() error) error {
 
 const sizeofNhmsg = 8
 
-// parseObject reads the body of RTM_NEWNEXTHOP. A resilient group comes as odd.
+// parseObject reads the body of RTM_NEWNEXTHOP.
 func parseObject(body []byte) (id uint32, o object, ours bool, err error) {
 	if len(body) < sizeofNhmsg {
 		return 0, o, false, fmt.Errorf("next-hop message of %d bytes: %w", len(body), unix.EBADMSG)
@@ -221,8 +221,8 @@ func parseObject(body []byte) (id uint32, o object, ours bool, err error) {
 			}
 		}
 	}
-	if kind := attrs[unix.NHA_GROUP_TYPE]; len(kind) == 2 {
-		o.odd = binary.NativeEndian.Uint16(kind) != 0
+	if raw := attributes(attrs[nhaResGroup])[nhaResBuckets]; len(raw) == 2 {
+		o.buckets = binary.NativeEndian.Uint16(raw)
 	}
 	return id, o, body[2] == Protocol, nil
 }
