@@ -151,7 +151,8 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.closeFIB(table, err == nil && ctx.Err() != nil)) }()
+	asked := ctx // ends when the stop is an orderly one
+	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil)) }()
 
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)

@@ -22,6 +22,7 @@ type metrics struct {
 	otherRouters *prometheus.CounterVec
 	fibErrors    prometheus.Counter
 	repairs      prometheus.Counter
+	objects      prometheus.Gauge
 }
 
 func newMetrics(reg registerer) *metrics {
@@ -44,6 +45,7 @@ func newMetrics(reg registerer) *metrics {
 		transitions:  counter("bgp_session_transitions_total", "Sessions that came up or went down.", "link", "to"),
 		otherRouters: counter("nd_other_router_advertisements_total", "Advertisements of a router other than the one peered with.", "link"),
 		fibErrors:    counter("fib_errors_total", "Batches of routes that the kernel refused in part or whole; they are tried again.").WithLabelValues(),
+		objects:      gauge("nexthop_objects", "Whether routes share next-hop objects; if not, losing a leaf costs one message a route.").WithLabelValues(),
 		repairs:      counter("fib_repairs_total", "Audits that found routes or next hops missing in the kernel.").WithLabelValues(),
 	}
 }

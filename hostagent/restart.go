@@ -100,6 +100,7 @@ func (a *Agent) openFIB() (*kernel.FIB, error) {
 	if n := table.Len(); n > 0 {
 		a.log.Info("routes of an earlier run stay until they are confirmed", "routes", n, "at_most", a.cfg.RestartWait)
 	}
+	a.metrics.objects.Set(number(table.Objects()))
 	a.fib, a.auditor, a.heritage = table, table, table
 	a.sysctls = &kernel.Sysctls{Plain: !table.Objects()}
 	return table, nil

@@ -134,11 +134,12 @@ func TestRestartLosesNoPacket(t *testing.T) {
 	tests := map[string]struct {
 		config []string
 		end    os.Signal
+		compat string // nexthop_compat_mode after the last, orderly stop
 	}{
-		"killed":                  {nil, os.Kill},
-		"killed, without objects": {[]string{"next_hop_objects: off"}, os.Kill},
-		"killed, resilient":       {[]string{"resilient_ecmp: {buckets: 64}"}, os.Kill},
-		"stopped for an upgrade":  {[]string{"keep_routes_on_stop: true"}, os.Interrupt},
+		"killed":                  {nil, os.Kill, "0"},
+		"killed, without objects": {[]string{"next_hop_objects: off"}, os.Kill, "0"},
+		"killed, resilient":       {[]string{"resilient_ecmp: {buckets: 64}"}, os.Kill, "0"},
+		"stopped for an upgrade":  {[]string{"keep_routes_on_stop: true"}, os.Interrupt, "1"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,8 +166,42 @@ func TestRestartLosesNoPacket(t *testing.T) {
 			if err := s.stop(); err != nil {
 				t.Error(err)
 			}
+			out, err := s.ns.Run(t.Context(), "sysctl", "-n", "net.ipv4.nexthop_compat_mode")
+			if got := strings.TrimSpace(string(out)); err != nil || got != test.compat {
+				t.Errorf("nexthop_compat_mode is %s, want %s (%v)", got, test.compat, err)
+			}
 			s.expectLogged(t, 1, `msg="restart is over" routes=2 removed=0 not_heard=[]`)
 		})
+	}
+}
+
+func TestWithoutNextHopObjects(t *testing.T) {
+	s := newServer(t)
+	s.start(t, `uplinks: ["eth*"]`, "next_hop_objects: off")
+	for _, prefix := range []string{"10.9.9.9", "c0d1::9"} {
+		s.awaitLegs(t, prefix, 2)
+	}
+	if err := s.leaves[0].SetDown("swp1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, prefix := range []string{"10.9.9.9", "c0d1::9"} {
+		s.awaitLegs(t, prefix, 1)
+	}
+	if _, err := s.ns.Run(t.Context(), "ping", "-c1", "-W2", "10.9.9.9"); err != nil {
+		t.Error(err)
+	}
+	if err := s.leaves[0].SetUp("swp1"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitLegs(t, "10.9.9.9", 2)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	s.expectLogged(t, 1, "no next-hop objects")
+	for _, family := range []string{"-4", "-6"} {
+		if out, err := s.ns.Run(t.Context(), "ip", family, "route", "show", "proto", "199"); err != nil || len(out) > 0 {
+			t.Errorf("after the stop: %s (%v)", out, err)
+		}
 	}
 }
 
@@ -175,11 +210,19 @@ func TestRestartLosesNoPacket(t *testing.T) {
 func (s *server) awaitLegs(t *testing.T, prefix string, want int) {
 	t.Helper()
 	await(t, func() error {
-		out, err := s.ns.Run(t.Context(), "ip", "route", "show", prefix, "proto", "199")
+		family := "-4"
+		if strings.Contains(prefix, ":") {
+			family = "-6"
+		}
+		out, err := s.ns.Run(t.Context(), "ip", family, "route", "show", prefix, "proto", "199")
 		if err != nil {
 			return err
 		}
-		if strings.Count(string(out), "nexthop via") == want || strings.Contains(string(out), "nhid") && s.paths(t, prefix) == want {
+		got := strings.Count(string(out), " via ")
+		if strings.Contains(string(out), "nhid") {
+			got = s.paths(t, prefix)
+		}
+		if got == want {
 			return nil
 		}
 		return fmt.Errorf("want %d next hops: %s", want, out)

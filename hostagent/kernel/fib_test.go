@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,6 +147,25 @@ func testCarrierLoss(t *testing.T, b *bench) {
 	b.carrier(1, "up")
 	b.apply(fib, orders...)
 	b.want(all...)
+}
+
+// TestKernelLeavesOutLinksWithoutCarrier is what stands in for the pruning of groups: the kernel does it before anybody
+// could tell it.
+func TestKernelLeavesOutLinksWithoutCarrier(t *testing.T) {
+	b := newBench(t)
+	b.options.NoObjects, b.settings.Plain = true, true
+	if _, err := b.sysctls("up0", "up1"); err != nil {
+		t.Fatal(err)
+	}
+	fib := b.open()
+	b.apply(fib, via("10.0.2.2/32", leaf0, leaf1))
+	if got := b.paths(); !slices.Contains(got, "up0") || !slices.Contains(got, "up1") {
+		t.Fatalf("not over both: %v", got)
+	}
+	b.carrier(0, "down")
+	b.eventually("no flow over up0", func() bool { return !slices.Contains(b.paths(), "up0") })
+	b.carrier(0, "up")
+	b.eventually("flows over up0", func() bool { return slices.Contains(b.paths(), "up0") })
 }
 
 func TestLeafLost(t *testing.T) { inBothModes(t, testLeafLost) }
