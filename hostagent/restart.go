@@ -66,7 +66,7 @@ func (a *Agent) settle() {
 func (a *Agent) awaited(hops []netip.Addr) (links []string) {
 	for _, hop := range hops {
 		u, ok := a.uplinks[hop.Zone()]
-		if ok && u.stop != nil && !u.complete() && !slices.Contains(links, hop.Zone()) {
+		if ok && u.link.Up && !u.complete() && !slices.Contains(links, hop.Zone()) {
 			links = append(links, hop.Zone())
 		}
 	}

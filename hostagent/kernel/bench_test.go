@@ -53,27 +53,36 @@ func BenchmarkApply(b *testing.B) {
 // BenchmarkLeafLost is the time until no route uses a leaf, by the number of routes. The median is what counts: on a machine
 // that has other work, the kernel's wait for its other processors (synchronize_net) may take long.
 func BenchmarkLeafLost(b *testing.B) {
-	for _, table := range []int{10, 10_000, 100_000, 500_000} {
-		b.Run(strconv.Itoa(table), func(b *testing.B) {
-			server := newBench(b)
-			if _, err := server.sysctls(); err != nil {
-				b.Fatal(err)
-			}
-			fib := server.open()
-			both := hostRoutes(table, leaf0, leaf1)
-			var took []time.Duration
-			for b.Loop() {
-				b.StopTimer()
-				server.apply(fib, both...)
-				b.StartTimer()
-				began := time.Now()
-				fib.LeafLost(leaf0)
-				took = append(took, time.Since(began))
-			}
-			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "ns/median")
-		})
+	tables := map[bool][]int{false: {10, 10_000, 100_000, 500_000}, true: {10, 10_000, 100_000}}
+	for _, plain := range []bool{false, true} {
+		for _, table := range tables[plain] {
+			benchmarkLeafLost(b, table, plain)
+		}
 	}
+}
+
+func benchmarkLeafLost(b *testing.B, table int, plain bool) {
+	name := map[bool]string{false: "objects/", true: "multipath/"}[plain]
+	b.Run(name+strconv.Itoa(table), func(b *testing.B) {
+		server := newBench(b)
+		server.options.NoObjects = plain
+		if _, err := server.sysctls(); err != nil {
+			b.Fatal(err)
+		}
+		fib := server.open()
+		both := hostRoutes(table, leaf0, leaf1)
+		var took []time.Duration
+		for b.Loop() {
+			b.StopTimer()
+			server.apply(fib, both...)
+			b.StartTimer()
+			began := time.Now()
+			fib.LeafLost(leaf0)
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "ns/median")
+	})
 }
 
 // BenchmarkRestart takes over the routes of an earlier run, has the leaves confirm them, and sweeps.
