@@ -130,7 +130,11 @@ func (f *FIB) Sweep(routes []Route) (removed int, err error) {
 
 // removeInherited removes what has not been confirmed by the time of Sweep.
 func (f *FIB) removeInherited() error {
-	if f.holding || len(f.unconfirmed)+len(f.odd)+len(f.useless) == 0 {
+	if f.holding {
+		return nil
+	}
+	if len(f.unconfirmed)+len(f.odd)+len(f.useless) == 0 {
+		f.unconfirmed = nil // an empty map keeps its memory
 		return nil
 	}
 	var stale []Route
