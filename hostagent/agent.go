@@ -46,6 +46,12 @@ type auditor interface {
 	Len() int
 }
 
+// sysctls sets and restores kernel parameters.
+type sysctls interface {
+	Set(uplinks []string) (changed []string, err error)
+	Restore() error
+}
+
 // speaker is what the agent asks of BGP.
 type speaker interface {
 	AddPeer(context.Context, netip.Addr, bgp.Options) error
@@ -62,10 +68,11 @@ type Agent struct {
 
 	fib      fib
 	auditor  auditor
+	heritage heritage
 	bgp      speaker
 	rib      *rib.Table
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
-	sysctls  func(uplinks []string) (changed []string, err error)
+	sysctls  sysctls
 
 	group     *errgroup.Group // of router discovery, and all that Run starts
 	uplinks   map[string]*uplink
@@ -75,7 +82,10 @@ type Agent struct {
 	pending   map[netip.Prefix]kernel.Route // orders of batches that the kernel refused in part or whole
 	refused   map[netip.Prefix]error        // why, of those that it named
 	removals  uint64                        // of addresses on lo, that we know of
+	tampered  uint64                        // what others have done to our routes, that we know of
 	nextAudit time.Time
+	soonAudit time.Time // the first time at which there may be one that has a reason
+	restart   restart
 	faults    map[string]string // what has been complained of, by what was being done
 
 	heard   chan nd.Heard
@@ -98,7 +108,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		faults:  map[string]string{},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
-		sysctls: kernel.Sysctls,
+		sysctls: new(kernel.Sysctls),
 	}
 	a.sessions = bgp.NewMetrics(reg)
 	discovery := nd.NewMetrics(reg)
@@ -130,8 +140,9 @@ func (a *Agent) Alive(ctx context.Context) error {
 func (a *Agent) setHealth(text string) { a.health.Store(&text) }
 
 // Run does the agent's work until ctx ends, and calls ready once BGP listens.
-// On return the kernel is as it was: the routes are gone and the leaves have
-// been told.
+// On return the leaves have been told, and the kernel is as it was: the routes
+// are gone. With keep_routes_on_stop, and after an error, they stay for the
+// next run to take over.
 func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	if err := nd.Check(); err != nil {
 		return err
@@ -142,12 +153,12 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	}
 	defer control.Close()
 
-	table, err := kernel.OpenFIB(a.log)
+	table, err := a.openFIB()
 	if err != nil {
 		return err
 	}
-	a.fib, a.auditor = table, table
-	defer func() { err = errors.Join(err, table.Close()) }()
+	asked := ctx // ends when the stop is an orderly one
+	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil)) }()
 
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)
@@ -238,6 +249,7 @@ func (a *Agent) loop(ctx context.Context, links <-chan kernel.State, news <-chan
 		case <-retry.C:
 			a.repair(ctx)
 		}
+		a.settle()
 		a.report()
 	}
 }
@@ -262,6 +274,10 @@ func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 		// The address may be back, and the routes with it as their source not.
 		a.removals = state.Removals
 		a.audit()
+	}
+	if a.tampered != state.Tampered {
+		a.tampered = state.Tampered
+		a.auditSoon()
 	}
 	a.adoptLinks(state.Links)
 	for _, u := range a.uplinks {
@@ -323,6 +339,7 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 		if u == nil || !u.established() {
 			return // of a session that has been given up since
 		}
+		u.updated, u.endOfRIB = time.Now(), u.endOfRIB || n.EndOfRIB
 		routes := routesOf(n.Announced)
 		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))
 		if n.EndOfRIB {
@@ -341,9 +358,10 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 		return
 	}
 	was := u.session
-	u.session = s
+	u.session, u.updated, u.endOfRIB = s, time.Time{}, false
 	switch {
 	case u.established():
+		a.replaced(s.Peer)
 		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
 		a.back(u)
 	case was.State == bgp.Established:

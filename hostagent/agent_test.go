@@ -221,6 +221,25 @@ func TestWhatOthersUndo(t *testing.T) {
 	})
 }
 
+func TestWhatOthersUndoIsSeenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		tamper := func() {
+			w.damaged = true
+			w.state.Tampered++
+			w.onKernel(w.ctx, w.state)
+		}
+		tamper()
+		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+		tamper()
+		w.repair(w.ctx)
+		w.expect(t) // not more often than once a second, whatever they do
+		time.Sleep(retryAfter)
+		w.repair(w.ctx)
+		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+	})
+}
+
 func TestErrorsOfManyRoutesAreBrief(t *testing.T) {
 	var many []error
 	for i := range 100_000 {

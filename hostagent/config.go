@@ -37,6 +37,15 @@ type Config struct {
 	Sessions []SessionRule `yaml:"sessions"`
 	// HoldTime is the BGP hold time that is offered (RFC 4271 4.2).
 	HoldTime time.Duration `yaml:"hold_time"`
+	// RestartWait is how long after a start the routes of an earlier run stay
+	// without being confirmed by the leaves.
+	RestartWait time.Duration `yaml:"restart_wait"`
+	// KeepRoutesOnStop leaves the routes in the kernel on an orderly stop.
+	KeepRoutesOnStop bool `yaml:"keep_routes_on_stop"`
+	// NextHopObjects is "auto", or "off" for routes without them.
+	NextHopObjects string `yaml:"next_hop_objects"`
+	// ResilientECMP has flows keep their leaf when another one goes.
+	ResilientECMP ResilientECMP `yaml:"resilient_ecmp"`
 	// Listen is the TCP address of /metrics and /healthz; empty for none.
 	Listen string `yaml:"listen"`
 	// Socket is the path of the unix socket that `hostagent show` asks.
@@ -49,8 +58,13 @@ func DefaultConfig() Config {
 		Announce:  []string{loopback},
 		AllowASIn: 1,
 		HoldTime:  9 * time.Second,
-		Listen:    "127.0.0.1:9474",
-		Socket:    "/run/hostagent/hostagent.sock",
+
+		RestartWait:    30 * time.Second,
+		NextHopObjects: objectsAuto,
+		ResilientECMP:  ResilientECMP{IdleTimer: 120 * time.Second},
+
+		Listen: "127.0.0.1:9474",
+		Socket: "/run/hostagent/hostagent.sock",
 	}
 }
 
@@ -90,6 +104,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 	if c.HoldTime < 3*time.Second || c.HoldTime > 65535*time.Second || c.HoldTime%time.Second != 0 {
 		report("hold_time", fmt.Sprintf("%v is not allowed: whole seconds from 3s to 65535s", c.HoldTime))
 	}
+	c.validateKernel(report)
 	if c.Socket == "" {
 		report("socket", "missing; the path of a unix socket is wanted")
 	}

@@ -52,6 +52,18 @@ sessions[1].max_prefixes: -1 is not allowed: 1 or more, or 0 for any number
 sessions[1].dscp: 64 is not allowed: 0 to 63
 sessions[1].user_timeout: 1ms is not allowed: 1s or more, or 0s for the hold time`},
 		{"hold time", func(c *Config) { c.HoldTime = 1500 * time.Millisecond }, "hold_time: 1.5s is not allowed: whole seconds from 3s to 65535s"},
+		{"kernel, the highest", func(c *Config) {
+			c.RestartWait, c.ResilientECMP = time.Hour, ResilientECMP{65535, 24 * time.Hour, 24 * time.Hour}
+		}, ""},
+		{"kernel", func(c *Config) {
+			c.RestartWait, c.NextHopObjects, c.ResilientECMP = -1, "on", ResilientECMP{65536, -1, 25 * time.Hour}
+		}, `restart_wait: -1ns is not allowed: 0s to 1h0m0s
+next_hop_objects: "on" is not allowed: auto or off
+resilient_ecmp.buckets: 65536 is not allowed: 1 to 65535, or 0 for hashing without buckets
+resilient_ecmp.idle_timer: -1ns is not allowed: 0s to 24h0m0s
+resilient_ecmp.unbalanced_timer: 25h0m0s is not allowed: 0s to 24h0m0s`},
+		{"buckets without objects", func(c *Config) { c.NextHopObjects, c.ResilientECMP.Buckets = "off", 128 },
+			"resilient_ecmp.buckets: not allowed beside next_hop_objects: off, which it needs"},
 		{"socket", func(c *Config) { c.Socket = "" }, "socket: missing; the path of a unix socket is wanted"},
 	}
 	for _, tt := range tests {

@@ -25,6 +25,7 @@ type metrics struct {
 	rejected     *prometheus.CounterVec
 	fibErrors    prometheus.Counter
 	repairs      prometheus.Counter
+	objects      prometheus.Gauge
 }
 
 func newMetrics(reg registerer) *metrics {
@@ -50,6 +51,7 @@ func newMetrics(reg registerer) *metrics {
 		looped:       counter("bgp_announcements_looped_total", "Announcements passed over because our own AS stands in the path more often than allowas_in.", "link"),
 		rejected:     counter("bgp_announcements_rejected_total", "Announcements that the import rules rejected.", "link"),
 		fibErrors:    counter("fib_errors_total", "Batches of routes that the kernel refused in part or whole; they are tried again.").WithLabelValues(),
+		objects:      gauge("nexthop_objects", "Whether routes share next-hop objects; if not, losing a leaf costs one message a route.").WithLabelValues(),
 		repairs:      counter("fib_repairs_total", "Audits that found routes or next hops missing in the kernel.").WithLabelValues(),
 	}
 }

@@ -14,14 +14,16 @@ import (
 
 // An uplink is one link to one leaf.
 type uplink struct {
-	link    kernel.Link
-	missing bool               // named in the configuration, and not there
-	stop    context.CancelFunc // ends router discovery; nil while the link is down
-	leaf    netip.Addr         // the leaf that we peer with; zero until one is heard
-	other   netip.Addr         // another router on the link, heard or tried last; zero for none
-	heard   time.Time          // when other was
-	session bgp.PeerState      // the session with leaf
-	since   time.Time          // when leaf was adopted, or lost its session
+	link     kernel.Link
+	missing  bool               // named in the configuration, and not there
+	stop     context.CancelFunc // ends router discovery; nil while the link is down
+	leaf     netip.Addr         // the leaf that we peer with; zero until one is heard
+	other    netip.Addr         // another router on the link, heard or tried last; zero for none
+	heard    time.Time          // when other was
+	session  bgp.PeerState      // the session with leaf
+	updated  time.Time          // when the session last brought an update; zero before
+	endOfRIB bool               // the session has brought all the leaf's routes
+	since    time.Time          // when leaf was adopted, or lost its session
 
 	looped, rejected tally     // of the session's announcements
 	keptUntil        time.Time // when the routes of the leaf go, which restarts; zero if it does not
@@ -110,7 +112,7 @@ func (a *Agent) solicit(ctx context.Context, u *uplink) {
 
 // prepare sets the kernel parameters that the uplinks need.
 func (a *Agent) prepare() {
-	changed, err := a.sysctls(a.present())
+	changed, err := a.sysctls.Set(a.present())
 	for _, c := range changed {
 		a.log.Info("kernel parameter set", "change", c)
 	}
