@@ -58,35 +58,43 @@ func TestLeafWhoseBGPRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { monitor.Process.Kill(); monitor.Wait() })
-	touch := func(command, want string) {
+	mark := func(address string) { // so that ip monitor has told of all before
 		t.Helper()
 		await(t, func() error {
-			// The second time there is nothing to delete.
-			_, err := s.ns.Run(t.Context(), "ip", "route", command, "192.0.2.99", "dev", "lo")
-			if !strings.Contains(seen.String(), want) {
-				return fmt.Errorf("ip monitor has not told of %s (%v)", want, err)
+			for _, command := range []string{"add", "del"} {
+				if _, err := s.ns.Run(t.Context(), "ip", "route", command, address, "dev", "lo"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !strings.Contains(seen.String(), "Deleted "+address) {
+				return fmt.Errorf("ip monitor has not told of %s", address)
 			}
 			return nil
 		})
 	}
-	touch("replace", "192.0.2.99")
-	kill(t, filepath.Join(dir, "bgpd.pid"))
-	await(t, func() error {
-		for _, prefix := range []string{"10.9.9.9/32", "c0d1::9/128"} {
-			if got := s.paths(t, prefix); got != 1 {
-				t.Fatalf("%s has %d next hops in the kernel while the leaf restarts", prefix, got)
+	// FRR may close its first session after a start, without a word, before it
+	// has announced anything: then what is stale has to go (RFC 4724 section
+	// 4.2), and this was no test.
+	for tries := 1; ; tries++ {
+		mark("192.0.2.98")
+		from, falls := len(seen.String()), s.falls(t)
+		kill(t, filepath.Join(dir, "bgpd.pid"))
+		await(t, func() error { return s.metric(t, "hostagent_bgp_routes_kept", 1) })
+		startAgain(t, leaf, dir)
+		await(t, func() error { return s.metric(t, "hostagent_bgp_routes_kept", 0) })
+		await(t, func() error { return s.metric(t, "hostagent_bgp_session_up", 1) })
+		mark("192.0.2.99")
+		if s.falls(t) > falls+1 && tries < 5 {
+			s.awaitPaths(t, "10.9.9.9/32", 1)
+			s.awaitPaths(t, "c0d1::9/128", 1)
+			continue
+		}
+		for line := range strings.Lines(seen.String()[from:]) {
+			if !strings.Contains(line, "192.0.2.9") {
+				t.Errorf("a change in the server's kernel: %s", line)
 			}
 		}
-		return s.metric(t, "hostagent_bgp_routes_kept", 1)
-	})
-	startAgain(t, leaf, dir)
-	await(t, func() error { return s.metric(t, "hostagent_bgp_routes_kept", 0) })
-	await(t, func() error { return s.metric(t, "hostagent_bgp_session_up", 1) })
-	touch("del", "Deleted 192.0.2.99")
-	for line := range strings.Lines(seen.String()) {
-		if !strings.Contains(line, "192.0.2.99") {
-			t.Errorf("a change in the server's kernel: %s", line)
-		}
+		break
 	}
 	s.awaitPaths(t, "10.9.9.9/32", 1)
 	if err := s.stop(); err != nil {
@@ -150,4 +158,17 @@ func (l *lockedText) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// falls returns how often eth0's session has gone down.
+func (s *server) falls(t *testing.T) (n int) {
+	t.Helper()
+	out, err := s.ns.Run(t.Context(), "curl", "-s", "http://127.0.0.1:9474/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, after, ok := strings.Cut(string(out), "hostagent_bgp_session_transitions_total{link=\"eth0\",to=\"down\"} "); ok {
+		fmt.Sscan(after, &n)
+	}
+	return n
 }

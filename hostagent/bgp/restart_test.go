@@ -188,18 +188,20 @@ func watchRemovals(t *testing.T, ns *netns.NS) func() string {
 		return said.text.String()
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	probe := func(command string) {
-		if _, err := ns.Run(t.Context(), "ip", "route", command, "192.0.2.99", "dev", "lo"); err != nil {
-			t.Fatal(err)
-		}
+	mark := func(address string) { // so that ip monitor has told of all before
+		t.Helper()
+		await(t, "ip monitor to tell of "+address, func() bool {
+			for _, command := range []string{"add", "del"} {
+				if _, err := ns.Run(t.Context(), "ip", "route", command, address, "dev", "lo"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return strings.Contains(text(), "Deleted "+address)
+		})
 	}
-	await(t, "ip monitor to listen", func() bool {
-		probe("replace")
-		return strings.Contains(text(), "192.0.2.99")
-	})
+	mark("192.0.2.98")
 	return func() string {
-		probe("del")
-		await(t, "ip monitor to have told all", func() bool { return strings.Contains(text(), "Deleted 192.0.2.99") })
+		mark("192.0.2.99")
 		var removed []string
 		for line := range strings.Lines(text()) {
 			if strings.HasPrefix(line, "Deleted") {
