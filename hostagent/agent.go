@@ -172,6 +172,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		}
 		s, err := bgp.New(bgp.Config{
 			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
+			RestartTime: a.cfg.RestartTime, Restarted: len(a.heritage.Inherited()) > 0,
 			Log: a.log, Metrics: a.sessions,
 		})
 		if err != nil {
@@ -179,7 +180,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		}
 		a.bgp = s
 		listening := make(chan struct{})
-		group.Go(func() error { return s.Run(ctx, func() { close(listening) }) })
+		group.Go(func() error { return s.Run(a.speaking(ctx), func() { close(listening) }) })
 		select {
 		case <-ctx.Done():
 			return nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lastmile/hostagent/bgp"
 )
 
 // Config is the daemon's configuration. The same one serves every server: what
@@ -40,6 +42,9 @@ type Config struct {
 	// RestartWait is how long after a start the routes of an earlier run stay
 	// without being confirmed by the leaves.
 	RestartWait time.Duration `yaml:"restart_wait"`
+	// RestartTime is for how long the leaves are asked to keep the routes to us
+	// when hostagent is gone without a word (RFC 4724); 0 for not at all.
+	RestartTime time.Duration `yaml:"restart_time"`
 	// KeepRoutesOnStop leaves the routes in the kernel on an orderly stop.
 	KeepRoutesOnStop bool `yaml:"keep_routes_on_stop"`
 	// NextHopObjects is "auto", or "off" for routes without them.
@@ -60,6 +65,7 @@ func DefaultConfig() Config {
 		HoldTime:  9 * time.Second,
 
 		RestartWait:    30 * time.Second,
+		RestartTime:    30 * time.Second,
 		NextHopObjects: objectsAuto,
 		ResilientECMP:  ResilientECMP{IdleTimer: 120 * time.Second},
 
@@ -103,6 +109,9 @@ func (c *Config) Validate(report func(key, problem string)) {
 	}
 	if c.HoldTime < 3*time.Second || c.HoldTime > 65535*time.Second || c.HoldTime%time.Second != 0 {
 		report("hold_time", fmt.Sprintf("%v is not allowed: whole seconds from 3s to 65535s", c.HoldTime))
+	}
+	if c.RestartTime < 0 || c.RestartTime > bgp.MaxRestartTime || c.RestartTime%time.Second != 0 {
+		report("restart_time", fmt.Sprintf("%v is not allowed: whole seconds up to %v, or 0s for not at all", c.RestartTime, bgp.MaxRestartTime))
 	}
 	c.validateKernel(report)
 	if c.Socket == "" {

@@ -64,6 +64,7 @@ resilient_ecmp.idle_timer: -1ns is not allowed: 0s to 24h0m0s
 resilient_ecmp.unbalanced_timer: 25h0m0s is not allowed: 0s to 24h0m0s`},
 		{"buckets without objects", func(c *Config) { c.NextHopObjects, c.ResilientECMP.Buckets = "off", 128 },
 			"resilient_ecmp.buckets: not allowed beside next_hop_objects: off, which it needs"},
+		{"restart time", func(c *Config) { c.RestartTime = 4096 * time.Second }, "restart_time: 1h8m16s is not allowed: whole seconds up to 1h8m15s, or 0s for not at all"},
 		{"socket", func(c *Config) { c.Socket = "" }, "socket: missing; the path of a unix socket is wanted"},
 	}
 	for _, tt := range tests {

@@ -1,6 +1,7 @@
 package hostagent
 
 import (
+	"context"
 	"time"
 
 	"lastmile/hostagent/bgp"
@@ -43,4 +44,16 @@ func (a *Agent) expire(u *uplink) {
 	}
 	a.log.Warn("leaf has not come back in time, its routes go", "link", u.link.Name, "peer", u.leaf)
 	a.forgo(u)
+}
+
+// speaking returns the context for BGP's work. Where our routes stay on a stop
+// the leaves are to keep theirs, so they are not told of it. They are not told
+// of an end with an error either, which is the cause of ctx then.
+func (a *Agent) speaking(ctx context.Context) context.Context {
+	if !a.cfg.KeepRoutesOnStop {
+		return ctx
+	}
+	speaking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { cancel(bgp.ErrRestart) })
+	return speaking
 }

@@ -22,7 +22,8 @@ const (
 	// endOfRIBWait is how long a peer has to send its End-of-RIB markers.
 	endOfRIBWait = 30 * time.Second
 
-	maxRestartTime = 4095 * time.Second // 12 bits
+	// MaxRestartTime is the limit of Config.RestartTime: 12 bits of seconds.
+	MaxRestartTime = 4095 * time.Second
 )
 
 // restart is the Graceful Restart capability (RFC 4724 section 3).

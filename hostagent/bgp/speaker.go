@@ -101,8 +101,8 @@ func check(cfg Config) error {
 	if h := cfg.HoldTime; h < 3*time.Second || h > 65535*time.Second || h%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("hold time %v: want whole seconds from 3s to 65535s", h))
 	}
-	if r := cfg.RestartTime; r < 0 || r > maxRestartTime || r%time.Second != 0 {
-		errs = append(errs, fmt.Errorf("restart time %v: want whole seconds up to %v", r, maxRestartTime))
+	if r := cfg.RestartTime; r < 0 || r > MaxRestartTime || r%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("restart time %v: want whole seconds up to %v", r, MaxRestartTime))
 	}
 	return errors.Join(errs...)
 }
