@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"cmd/internal/daemon": {},
 
 	"hostagent":        {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
+	"hostagent/bfd":    {},
 	"hostagent/bgp":    {},
 	"hostagent/kernel": {},
 	"hostagent/nd":     {},
