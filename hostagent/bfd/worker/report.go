@@ -1,0 +1,75 @@
+package worker
+
+import (
+	"net/netip"
+	"time"
+
+	"lastmile/hostagent/bfd"
+)
+
+// News is what has become of a session.
+type News struct {
+	Session
+	// Err says why the worker refused what was ordered; the session, if there
+	// is one, is as it was before. Nothing of Session but Peer is set then.
+	Err error
+}
+
+// Session is what is known of a session.
+type Session struct {
+	Peer netip.Addr // link-local, with the link as its zone
+	// Known is false when the worker was lost. The session may be up or down;
+	// nothing follows from it. The rest is zero then.
+	Known bool
+	// Claimed is false for the session of an adopted worker that nobody has
+	// ordered yet.
+	Claimed bool
+	Report
+}
+
+// Report is a session as the worker sees it. It has a fixed size: it is sent as
+// it is.
+type Report struct {
+	State               bfd.State
+	Change              bfd.Change    // the last one; zero if there was none
+	Since               time.Duration // of Change, or else of the session, since 1970 (CLOCK_REALTIME)
+	Timers              bfd.Timers    // as ordered
+	Remote              bfd.Timers    // as the peer last said: it wants to send and to receive no faster
+	TransmitInterval    time.Duration // in force, before jitter
+	DetectTime          time.Duration // in force; 0 while the peer is not heard
+	SourcePort          uint16
+	Discriminator       uint32
+	RemoteDiscriminator uint32 // 0 while the peer is not heard
+	Counters
+	Link LinkCounters
+}
+
+// PathFailed reports whether routing has to act on the last change as if the
+// path had failed; see bfd.Change. In news it is this change that is new.
+func (r *Report) PathFailed() bool { return r.State != bfd.Up && r.Change.PathFailed() }
+
+// Counters count since the worker knows the session.
+type Counters struct {
+	Sent       uint64
+	Received   uint64 // packets of the peer that were used
+	Drops      Drops  // packets of the peer that were not
+	SendErrors uint64 // packets that the kernel refused to send
+	LastErrno  uint32 // of the last of these
+	// Late counts timers that the worker came to late by more than a quarter of
+	// the transmit interval, and LateMax is the latest it ever was. With a
+	// multiplier of 3 the peer bears twelve such quarters.
+	Late     uint64
+	LateMax  time.Duration
+	Ups      uint64 // times the session came up
+	Failures uint64 // times that it failed: bfd.Change.PathFailed
+}
+
+// LinkCounters count what came over a link and was of no session.
+type LinkCounters struct {
+	Drops Drops
+	Lost  uint64 // packets that the worker was too slow to read
+}
+
+// Drops counts packets by the reason why they were not used: a bfd.Drop is the
+// index.
+type Drops [16]uint64
