@@ -3,7 +3,9 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -153,17 +155,48 @@ func settle() Status {
 // locked memory it does nothing: the Go runtime, which maps more later, would
 // not survive to be refused.
 func lockMemory() error {
-	all := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
-	if err := unix.Prlimit(0, unix.RLIMIT_MEMLOCK, &all, nil); err != nil {
-		var limit unix.Rlimit
-		if getErr := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); getErr != nil || limit.Cur != unix.RLIM_INFINITY {
-			return fmt.Errorf("locking memory: raising the limit RLIMIT_MEMLOCK: %w (LimitMEMLOCK=infinity is missing)", err)
-		}
+	if !unlimited() {
+		return errors.New("locking memory: the limit RLIMIT_MEMLOCK would end the worker (CAP_IPC_LOCK, or LimitMEMLOCK=infinity, is missing)")
 	}
-	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE); err != nil {
+	// On fault: what the Go runtime has only reserved is some 100 MB.
+	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
 		return fmt.Errorf("locking memory: %w", err)
 	}
+	return lockProgram()
+}
+
+// lockProgram loads all of the program and keeps it: what runs for the first
+// time when a leaf dies must not be read from a disk then.
+func lockProgram() error {
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("locking the program in memory: %w", err)
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return fmt.Errorf("locking the program in memory: %w", err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err != nil || !strings.HasSuffix(line, self+"\n") {
+			continue
+		}
+		if _, _, errno := unix.Syscall(unix.SYS_MLOCK, from, to-from, 0); errno != 0 {
+			return fmt.Errorf("locking the program in memory: %w", errno)
+		}
+	}
 	return nil
+}
+
+// unlimited says whether any amount of memory can be locked.
+func unlimited() bool {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit) == nil && limit.Cur == unix.RLIM_INFINITY {
+		return true
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_IPC_LOCK) != 0
 }
 
 func oneLine(err error) string {
