@@ -3,7 +3,6 @@ package worker
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -137,18 +136,8 @@ func encode(b []byte, message any) []byte {
 // than its layout only if it comes from a later release; hello then tells.
 func decode(b []byte, message any) error {
 	if n := binary.Size(message); len(b) < n {
-		return fmt.Errorf("message of kind %d with %d bytes, want %d", b[0], len(b), n)
+		return fmt.Errorf("%T of %d bytes, want %d", message, len(b), n)
 	}
 	_, err := binary.Decode(b, binary.BigEndian, message)
 	return err
-}
-
-var errEmpty = errors.New("message of no bytes")
-
-// kindOf returns the kind of a message.
-func kindOf(b []byte) (kind, error) {
-	if len(b) == 0 {
-		return 0, errEmpty
-	}
-	return kind(b[0]), nil
 }
