@@ -134,7 +134,7 @@ func TestSessionWithBIRD(t *testing.T) {
 
 			// Either side is started again.
 			b.kill()
-			if s := a.await(bfd.Down); !s.PathFailed() {
+			if s := a.await(bfd.Down); !s.Change.PathFailed() {
 				t.Errorf("BIRD's death is taken for %+v", s.Change)
 			}
 			b.start("interval 100 ms; multiplier 3; passive " + passive + ";")

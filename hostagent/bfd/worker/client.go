@@ -184,12 +184,12 @@ func (c *Client) Run(ctx context.Context) error {
 	var wait backoff
 	for {
 		began := time.Now()
-		conn, err := c.connect()
+		conn, err := c.connect(ctx)
 		if err == nil {
 			err = c.serve(ctx, conn)
 		}
 		if ctx.Err() != nil {
-			return err
+			return err // of telling the peers; nil if they know
 		}
 		c.lost(err)
 		c.pause(ctx, wait.after(time.Since(began)))
@@ -199,9 +199,11 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
+var errOtherRelease = errors.New("a BFD worker of another release ends")
+
 // connect adopts the worker that there is, or starts one.
-func (c *Client) connect() (*net.UnixConn, error) {
-	conn, h, err := dial(c.cfg.Socket)
+func (c *Client) connect(ctx context.Context) (*net.UnixConn, error) {
+	conn, h, err := dial(ctx, c.cfg.Socket)
 	if err == nil && h.Version != protocol {
 		// Its sessions cannot be taken over. AdminDown is the gentlest end:
 		// no peer takes it for a fault (RFC 5882 section 3.2).
@@ -209,7 +211,8 @@ func (c *Client) connect() (*net.UnixConn, error) {
 		if err := c.end(conn); err != nil {
 			return nil, err
 		}
-		err = unix.ECONNREFUSED
+		// Met again while it still says AdminDown, it ends at once.
+		return nil, errOtherRelease
 	}
 	if err == nil {
 		c.found(h, true)
@@ -221,7 +224,7 @@ func (c *Client) connect() (*net.UnixConn, error) {
 	if err := start(c.cfg); err != nil {
 		return nil, err
 	}
-	if conn, h, err = dial(c.cfg.Socket); err != nil {
+	if conn, h, err = dial(ctx, c.cfg.Socket); err != nil {
 		return nil, err
 	}
 	c.found(h, false)

@@ -3,12 +3,14 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -120,6 +122,17 @@ func TestSomethingElseAtTheSocket(t *testing.T) {
 	}
 }
 
+func TestWorkerThatDoesNotStart(t *testing.T) {
+	cfg := config(t)
+	cfg.Program = []string{"/bin/false"}
+	c := New(cfg)
+	run(t, c)
+	until(t, "a reason", func() bool { return c.Status().Err != nil })
+	if s := c.Status(); s.Running || s.Restarts != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestDescriptors: an order that brings descriptors is answered, and leaves none
 // behind in a worker that has no use for them.
 func TestDescriptors(t *testing.T) {
@@ -128,7 +141,7 @@ func TestDescriptors(t *testing.T) {
 	if err := start(cfg); err != nil {
 		t.Fatal(err)
 	}
-	conn, h, err := dial(cfg.Socket)
+	conn, h, err := dial(t.Context(), cfg.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +185,7 @@ func TestStartWhileOneIsThere(t *testing.T) {
 	if err := start(cfg); !errors.Is(err, errLocked) {
 		t.Errorf("starting a second worker: %v", err)
 	}
-	conn, _, err := dial(cfg.Socket)
+	conn, _, err := dial(t.Context(), cfg.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,21 +201,33 @@ func TestStartWhileOneIsThere(t *testing.T) {
 func TestOutboxKeepsTheLatest(t *testing.T) {
 	o := newOutbox()
 	a, b := netip.MustParseAddr("fe80::1%a"), netip.MustParseAddr("fe80::1%b")
-	put := func(peer netip.Addr, s bfd.State) {
-		o.put(News{Session: Session{Peer: peer, Known: true, Report: Report{State: s}}})
+	put := func(peer netip.Addr, from, to bfd.State) {
+		o.put(News{Changed: true, Session: Session{Peer: peer, Known: true, Report: Report{
+			State: to, Change: bfd.Change{From: from, To: to, Cause: bfd.Expired},
+		}}})
 	}
-	put(a, bfd.Down)
-	put(b, bfd.Down)
-	put(a, bfd.Up)
-	for _, want := range []struct {
-		peer  netip.Addr
-		state bfd.State
-	}{{a, bfd.Up}, {b, bfd.Down}} {
-		if n, ok := o.take(); !ok || n.Peer != want.peer || n.State != want.state {
-			t.Errorf("%+v, %v, want %v", n, ok, want)
-		}
+	put(a, bfd.Down, bfd.Init)
+	put(b, bfd.Down, bfd.Init)
+	put(a, bfd.Init, bfd.Up)
+	put(a, bfd.Up, bfd.Down)
+	put(a, bfd.Down, bfd.Init)
+	o.put(News{Session: Session{Peer: b}, Err: errLocked})
+	o.put(News{Session: Session{Peer: a}}) // lost
+	var got []string
+	for n, ok := o.take(); ok; n, ok = o.take() {
+		got = append(got, fmt.Sprint(n.Peer.Zone(), n.Known, n.State, n.PathFailed(), n.Err != nil))
 	}
-	put(a, bfd.Down)
+	// Of a's news only the failure and the last are left.
+	want := []string{
+		fmt.Sprint("b", true, bfd.Init, false, false),
+		fmt.Sprint("a", true, bfd.Down, true, false),
+		fmt.Sprint("b", false, bfd.AdminDown, false, true),
+		fmt.Sprint("a", false, bfd.AdminDown, false, false),
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	put(a, bfd.Init, bfd.Up)
 	o.drop(a)
 	if n, ok := o.take(); ok {
 		t.Errorf("after all was taken or dropped: %+v", n)

@@ -10,26 +10,13 @@ import (
 
 // control is the worker's end of the conversation with hostagent.
 type control struct {
-	listener int    // -1 once the worker leaves
-	client   int    // -1 while it is alone
+	listener int
+	client   int    // -1 while the worker is alone
 	pid      uint32 // of the client
 	full     bool   // the client's socket had no room for news
 }
 
 func (w *worker) alone() bool { return w.control.client < 0 }
-
-// hide closes the listener. The lock is kept to the end: until then nobody may
-// start another worker.
-func (w *worker) hide() {
-	if w.control.listener < 0 {
-		return
-	}
-	if err := os.Remove(w.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		w.log.Error("removing the BFD worker's socket", "err", err)
-	}
-	w.unregister(w.control.listener)
-	w.control.listener = -1
-}
 
 // accept lets a client in, unless there is one.
 func (w *worker) accept() {
@@ -56,6 +43,7 @@ func (w *worker) accept() {
 		unix.Close(fd)
 		return
 	}
+	w.stay()
 	w.control.client, w.control.pid, w.control.full = fd, pid, false
 	w.log.Info("BFD worker serves hostagent", "client", pid, "sessions", len(w.sessions))
 	w.send(&hello{
@@ -104,6 +92,7 @@ func (w *worker) obey(b, rights []byte) {
 	if kind(b[0]) == kindStop {
 		w.log.Info("BFD worker ends: hostagent stops")
 		w.leave(now)
+		w.part(nil) // which is the answer: all peers were told
 		return
 	}
 	if err := decode(b, &o); err != nil {
@@ -185,7 +174,7 @@ func (w *worker) tell() {
 			w.part(err)
 			return
 		}
-		s.unreported = false
+		s.unreported, s.fresh = false, false
 	}
 }
 

@@ -153,7 +153,7 @@ func TestAdminDown(t *testing.T) {
 	a.await(bfd.Up)
 
 	d.set("shutdown")
-	if s := a.await(bfd.Down); s.Change.Cause != bfd.PeerAdminDown || s.PathFailed() {
+	if s := a.await(bfd.Down); s.Change.Cause != bfd.PeerAdminDown || s.Change.PathFailed() {
 		t.Errorf("FRR's AdminDown is taken for %+v", s.Change)
 	}
 	d.set("no shutdown")
@@ -191,14 +191,14 @@ func TestSilenceIsAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := a.await(bfd.Down)
-	if !s.PathFailed() || s.Change.Cause != bfd.Expired || s.Change.DetectTime != 150*time.Millisecond {
+	if !s.Change.PathFailed() || s.Change.Cause != bfd.Expired || s.Change.DetectTime != 150*time.Millisecond {
 		t.Errorf("%+v", s.Change)
 	}
 	if silence := s.Change.At - s.Change.LastReceived; silence < s.Change.DetectTime {
 		t.Errorf("it was called dead after %v of silence, less than %v", silence, s.Change.DetectTime)
 	}
 	for _, n := range a.told() {
-		if n.State == bfd.Down && n.PathFailed() {
+		if n.State == bfd.Down && n.Failed {
 			return
 		}
 	}

@@ -48,12 +48,30 @@ func TestStopSaysAdminDown(t *testing.T) {
 	a.await(bfd.Up)
 	d.await("up")
 	a.stop()
-	if !gone(t, socket) {
-		t.Error("the worker outlives the stop")
-	}
 	d.heardAdminDown()
+	eventually(t, "the end of the worker", func() bool { return gone(t, socket) })
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+// TestRestart: who comes while the worker still says AdminDown need not wait.
+func TestRestart(t *testing.T) {
+	c := newCable(t)
+	startBIRD(t, c, "interval 100 ms;")
+	socket := socketPath(t)
+	w := worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)}
+	a := startAgent(t, c.server, settings{Socket: socket})
+	a.watch(w)
+	before := a.await(bfd.Up)
+	a.stop()
+	b := startAgent(t, c.server, settings{Socket: socket})
+	if s := b.running(); !s.Adopted {
+		t.Errorf("%+v, want the worker that is about to end", s)
+	}
+	b.watch(w)
+	if after := b.await(bfd.Up); after.Discriminator != before.Discriminator || after.Failures != 0 {
+		t.Errorf("before:\n%+v\nafter:\n%+v", before, after)
 	}
 }
 
@@ -108,7 +126,7 @@ func TestDeadWorkerIsReplaced(t *testing.T) {
 	unknown := false
 	for _, n := range a.told() {
 		unknown = unknown || !n.Known
-		if n.PathFailed() {
+		if n.Failed {
 			t.Errorf("a failure was reported: %+v", n)
 		}
 	}

@@ -40,8 +40,9 @@ type worker struct {
 	oob      [maxMessage]byte
 }
 
-// drainTime is how long the worker says AdminDown at most before it ends: ten
-// seconds are a detection time of 3 x 3 s. Only the first packet has to arrive.
+// drainTime is how long the worker says AdminDown at most before it ends. At one
+// packet a second, as RFC 5880 section 6.8.3 has it, the usual multiplier of 3
+// makes it 3 s.
 const drainTime = 10 * time.Second
 
 func newWorker(c Config, s Status) (*worker, error) {
@@ -137,15 +138,29 @@ func (w *worker) wait(next time.Duration) error {
 	return nil
 }
 
-// leave begins the end: every peer is told AdminDown, and nobody can find us any
-// more.
+// leave begins the end: every peer is told AdminDown, at once and for a detection
+// time. A hostagent that comes meanwhile is served, and the end is off. Being told
+// twice is to end now.
 func (w *worker) leave(now time.Duration) {
 	if w.leaving {
+		w.deadline = now
 		return
 	}
 	w.leaving, w.deadline = true, now+drainTime
-	w.hide()
 	for _, s := range w.sessions {
 		s.leave(now)
+		w.tend(s, now)
+	}
+}
+
+// stay takes leave back. Who was told AdminDown stays so until somebody wants
+// the session.
+func (w *worker) stay() {
+	if !w.leaving {
+		return
+	}
+	w.leaving = false
+	for _, s := range w.sessions {
+		s.leaving = false
 	}
 }

@@ -44,8 +44,14 @@ func end(t *testing.T, ns *netns.NS, link string, peer byte, timers bfd.Timers) 
 	return w
 }
 
-// TestLoopAllocatesNothing: whatever it would allocate, nobody would collect.
-func TestLoopAllocatesNothing(t *testing.T) {
+// pair is two workers without a process, one at each end of a link.
+type pair struct {
+	t            *testing.T
+	ours, theirs *worker
+}
+
+func newPair(t *testing.T, ours, theirs bfd.Timers) *pair {
+	t.Helper()
 	a, b := netns.ForTest(t, "a"), netns.ForTest(t, "b")
 	if err := netns.Veth(a, "eth0", b, "swp1"); err != nil {
 		t.Fatal(err)
@@ -53,41 +59,55 @@ func TestLoopAllocatesNothing(t *testing.T) {
 	if err := errors.Join(a.AddAddress("eth0", "fe80::a/64"), b.AddAddress("swp1", "fe80::1/64")); err != nil {
 		t.Fatal(err)
 	}
-	timers := bfd.Timers{Transmit: 10 * time.Millisecond, Receive: 10 * time.Millisecond, Multiplier: 50}
-	ends := [2]*worker{end(t, a, "eth0", 1, timers), end(t, b, "swp1", 0xa, timers)}
-	run := func(turns int) {
-		for range turns {
-			for _, w := range ends {
-				next, _ := w.turn(monotonic())
-				if err := w.wait(min(next, monotonic()+time.Millisecond)); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
+	p := &pair{t, end(t, a, "eth0", 1, ours), end(t, b, "swp1", 0xa, theirs)}
+	settled := func(w *worker) bool {
+		s := w.sessions[0]
+		return s.state == bfd.Up && s.machine.TransmitInterval() == s.order.Timers.Transmit &&
+			s.remote.DesiredMinTx < time.Second // which it is while one end does not know that it is Up
 	}
-	settled := func() bool {
-		for _, w := range ends {
-			if s := w.sessions[0]; s.state != bfd.Up || s.machine.TransmitInterval() != timers.Transmit {
-				return false
-			}
-		}
-		return true
-	}
-	for deadline := time.Now().Add(20 * time.Second); !settled(); run(1) {
+	for deadline := time.Now().Add(20 * time.Second); !settled(p.ours) || !settled(p.theirs); p.turn(p.ours, p.theirs) {
 		if time.Now().After(deadline) {
-			t.Fatal("the sessions do not come up")
+			t.Fatal("the session does not come up")
 		}
 	}
-	run(100)
-	var before, after runtime.MemStats
-	sent := ends[0].sessions[0].counters.Sent
-	runtime.ReadMemStats(&before)
-	run(1000)
-	runtime.ReadMemStats(&after)
-	sent = ends[0].sessions[0].counters.Sent - sent
-	if sent < 100 {
-		t.Errorf("only %d packets were sent", sent)
+	return p
+}
+
+// turn lets workers do one turn each, of a millisecond at most.
+func (p *pair) turn(workers ...*worker) {
+	p.t.Helper()
+	for _, w := range workers {
+		next, ended := w.turn(monotonic())
+		if ended {
+			p.t.Fatal("the worker has ended")
+		}
+		if err := w.wait(min(next, monotonic()+time.Millisecond)); err != nil {
+			p.t.Fatal(err)
+		}
 	}
+}
+
+// TestLoopAllocatesNothing: whatever it would allocate, nobody would collect.
+func TestLoopAllocatesNothing(t *testing.T) {
+	timers := bfd.Timers{Transmit: 10 * time.Millisecond, Receive: 10 * time.Millisecond, Multiplier: 50}
+	p := newPair(t, timers, timers)
+	s := p.ours.sessions[0]
+	run := func() {
+		for range 1000 {
+			p.turn(p.ours, p.theirs)
+		}
+	}
+	run()
+	var before, after runtime.MemStats
+	sent, received := s.counters.Sent, s.counters.Received
+	runtime.ReadMemStats(&before)
+	run()
+	runtime.ReadMemStats(&after)
+	sent, received = s.counters.Sent-sent, s.counters.Received-received
+	if sent < 100 || received < 100 {
+		t.Errorf("only %d packets were sent, %d received", sent, received)
+	}
+	// The runtime's own, now and then.
 	if n := after.Mallocs - before.Mallocs; n > 10 {
 		t.Errorf("%d allocations in 2000 turns with %d packets each way, want none", n, sent)
 	}
@@ -114,43 +134,44 @@ func TestArrival(t *testing.T) {
 // TestExpiryWaitsForTheSocket: packets that wait keep a session up, however late
 // we are.
 func TestExpiryWaitsForTheSocket(t *testing.T) {
-	a, b := netns.ForTest(t, "a"), netns.ForTest(t, "b")
-	if err := netns.Veth(a, "eth0", b, "swp1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(a.AddAddress("eth0", "fe80::a/64"), b.AddAddress("swp1", "fe80::1/64")); err != nil {
-		t.Fatal(err)
-	}
 	// They wait for us for 5 s, we for them for 200 ms.
-	timers := bfd.Timers{Transmit: 20 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 250}
-	ours := end(t, a, "eth0", 1, timers)
-	timers.Multiplier = 10
-	theirs := end(t, b, "swp1", 0xa, timers)
-	turn := func(w *worker) {
-		next, _ := w.turn(monotonic())
-		if err := w.wait(min(next, monotonic()+5*time.Millisecond)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := ours.sessions[0]
-	for deadline := time.Now().Add(20 * time.Second); s.state != bfd.Up || s.machine.DetectTime() != 200*time.Millisecond; turn(theirs) {
-		if time.Now().After(deadline) {
-			t.Fatal("the session does not come up")
-		}
-		turn(ours)
-	}
+	patient := bfd.Timers{Transmit: 20 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 10}
+	timers := patient
+	timers.Multiplier = 250
+	p := newPair(t, timers, patient)
+	s := p.ours.sessions[0]
 	// We are away for a second, and they go on.
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
-		turn(theirs)
+		p.turn(p.theirs)
 	}
-	turn(ours)
+	p.turn(p.ours)
 	if s.state != bfd.Up || s.counters.Failures != 0 {
 		t.Errorf("the session is %v after a nap: %+v", s.state, s.change)
 	}
+	if s.counters.Late == 0 || s.counters.LateMax < 800*time.Millisecond {
+		t.Errorf("late %d times, %v at most, want a nap of a second", s.counters.Late, s.counters.LateMax)
+	}
 	// Both are silent for a second.
 	time.Sleep(time.Second)
-	turn(ours)
+	p.turn(p.ours)
 	if s.state != bfd.Down || s.change.Cause != bfd.Expired {
 		t.Errorf("the session is %v after silence: %+v", s.state, s.change)
+	}
+}
+
+// TestToldTwiceToEnd: once is to say AdminDown for a while, twice is to end now.
+func TestToldTwiceToEnd(t *testing.T) {
+	timers := bfd.Timers{Transmit: 50 * time.Millisecond, Receive: 50 * time.Millisecond, Multiplier: 10}
+	p := newPair(t, timers, timers)
+	p.ours.leave(monotonic())
+	for s := p.theirs.sessions[0]; s.change.Cause != bfd.PeerAdminDown; p.turn(p.theirs) {
+		if s.change.PathFailed() {
+			t.Fatalf("the end is taken for %+v", s.change)
+		}
+	}
+	p.turn(p.ours)
+	p.ours.leave(monotonic())
+	if _, ended := p.ours.turn(monotonic()); !ended {
+		t.Error("it goes on")
 	}
 }

@@ -45,7 +45,14 @@ func Main(c Config) error {
 	if err := w.heedSignals(); err != nil {
 		return err
 	}
-	return w.loop()
+	if err := w.loop(); err != nil {
+		return err
+	}
+	// The lock is ours until we are gone: nobody else has a socket there yet.
+	if err := os.Remove(c.Socket); err != nil {
+		return fmt.Errorf("removing the socket of the BFD worker: %w", err)
+	}
+	return nil
 }
 
 // heedSignals has SIGTERM end the worker in order. Whoever reads our log may go

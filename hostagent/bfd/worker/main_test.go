@@ -80,7 +80,8 @@ type line struct {
 
 type news struct {
 	worker.Session
-	Refusal string
+	Changed, Failed bool
+	Refusal         string
 }
 
 type status struct {
@@ -114,7 +115,7 @@ func runClient(config string) error {
 	var telling sync.WaitGroup
 	telling.Go(func() {
 		for n := range c.News() {
-			l := news{Session: n.Session}
+			l := news{Session: n.Session, Changed: n.Changed, Failed: n.PathFailed()}
 			if n.Err != nil {
 				l.Refusal = n.Err.Error()
 			}

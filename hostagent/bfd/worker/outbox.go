@@ -7,26 +7,23 @@ import (
 	"sync"
 )
 
-// An outbox keeps news until they are read, of each session the latest: it is
-// never longer than there are sessions, and who puts something in never waits.
+// An outbox keeps news until they are read. Of one session it keeps the latest
+// state, the latest failure and the latest refusal, in the order in which they
+// came: so it is never long, who puts something in never waits, and no slow
+// reader misses that a path has failed because it was back, or the worker lost,
+// a moment later.
 type outbox struct {
 	wake chan struct{}
 
-	mu     sync.Mutex
-	order  []netip.Addr
-	latest map[netip.Addr]News
+	mu   sync.Mutex
+	news []News
 }
 
-func newOutbox() *outbox {
-	return &outbox{wake: make(chan struct{}, 1), latest: map[netip.Addr]News{}}
-}
+func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
 
 func (o *outbox) put(n News) {
 	o.mu.Lock()
-	if _, ok := o.latest[n.Peer]; !ok {
-		o.order = append(o.order, n.Peer)
-	}
-	o.latest[n.Peer] = n
+	o.news = append(slices.DeleteFunc(o.news, n.replaces), n)
 	o.mu.Unlock()
 	select {
 	case o.wake <- struct{}{}:
@@ -34,23 +31,26 @@ func (o *outbox) put(n News) {
 	}
 }
 
+// replaces says whether old is of no interest any more.
+func (n News) replaces(old News) bool {
+	return old.Peer == n.Peer && (old.Err == nil) == (n.Err == nil) && old.PathFailed() == n.PathFailed()
+}
+
 // drop removes the news of a session that nobody wants any more.
 func (o *outbox) drop(peer netip.Addr) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.latest, peer)
-	o.order = slices.DeleteFunc(o.order, func(p netip.Addr) bool { return p == peer })
+	o.news = slices.DeleteFunc(o.news, func(n News) bool { return n.Peer == peer })
 }
 
 func (o *outbox) take() (n News, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.order) == 0 {
+	if len(o.news) == 0 {
 		return n, false
 	}
-	n = o.latest[o.order[0]]
-	delete(o.latest, n.Peer)
-	o.order = o.order[1:]
+	n = o.news[0]
+	o.news = slices.Delete(o.news, 0, 1)
 	return n, true
 }
 

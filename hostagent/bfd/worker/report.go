@@ -2,6 +2,7 @@ package worker
 
 import (
 	"net/netip"
+	"syscall"
 	"time"
 
 	"lastmile/hostagent/bfd"
@@ -10,10 +11,17 @@ import (
 // News is what has become of a session.
 type News struct {
 	Session
+	// Changed says that Change is new; if not, the session is told of because
+	// it was found or ordered.
+	Changed bool
 	// Err says why the worker refused what was ordered; the session, if there
 	// is one, is as it was before. Nothing of Session but Peer is set then.
 	Err error
 }
+
+// PathFailed reports whether routing has to act as if the path had failed; see
+// bfd.Change.
+func (n *News) PathFailed() bool { return n.Changed && n.Change.PathFailed() }
 
 // Session is what is known of a session.
 type Session struct {
@@ -32,7 +40,7 @@ type Session struct {
 type Report struct {
 	State               bfd.State
 	Change              bfd.Change    // the last one; zero if there was none
-	Since               time.Duration // of Change, or else of the session, since 1970 (CLOCK_REALTIME)
+	Since               time.Duration // see Time; since 1970
 	Timers              bfd.Timers    // as ordered
 	Remote              bfd.Timers    // as the peer last said: it wants to send and to receive no faster
 	TransmitInterval    time.Duration // in force, before jitter
@@ -44,9 +52,17 @@ type Report struct {
 	Link LinkCounters
 }
 
-// PathFailed reports whether routing has to act on the last change as if the
-// path had failed; see bfd.Change. In news it is this change that is new.
-func (r *Report) PathFailed() bool { return r.State != bfd.Up && r.Change.PathFailed() }
+// Time is when the session changed last, or when it was made if it never did.
+func (r *Report) Time() time.Time { return time.Unix(0, int64(r.Since)) }
+
+// SendError is why the kernel did not send the last packet that it did not send,
+// nil if it sent all.
+func (c *Counters) SendError() error {
+	if c.SendErrors == 0 {
+		return nil
+	}
+	return syscall.Errno(c.LastErrno)
+}
 
 // Counters count since the worker knows the session.
 type Counters struct {
@@ -56,8 +72,7 @@ type Counters struct {
 	SendErrors uint64 // packets that the kernel refused to send
 	LastErrno  uint32 // of the last of these
 	// Late counts timers that the worker came to late by more than a quarter of
-	// the transmit interval, and LateMax is the latest it ever was. With a
-	// multiplier of 3 the peer bears twelve such quarters.
+	// the transmit interval, and LateMax is the latest it ever was.
 	Late     uint64
 	LateMax  time.Duration
 	Ups      uint64 // times the session came up

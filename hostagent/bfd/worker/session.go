@@ -27,7 +27,8 @@ type session struct {
 	since      time.Duration // CLOCK_REALTIME
 	counters   Counters
 	due        time.Duration // what the timer was last set to for this session
-	unreported bool          // the client does not know yet
+	unreported bool          // the client does not know yet how it is
+	fresh      bool          // nor of change
 	leaving    bool          // it is only there to say AdminDown
 }
 
@@ -149,7 +150,7 @@ func (s *session) receive(p *bfd.Packet, at time.Duration) bfd.Drop {
 
 // changed notes a change of state; the machine calls it.
 func (s *session) changed(c bfd.Change) {
-	s.state, s.change = c.To, c
+	s.state, s.change, s.fresh = c.To, c, true
 	s.since = realtime() - (monotonic() - c.At)
 	s.unreported = !s.leaving
 	if c.To == bfd.Up {
@@ -202,7 +203,7 @@ func (s *session) send(b []byte) {
 
 // report fills in what a client is told.
 func (s *session) report(id uint32, r *report) {
-	*r = report{order: order{kindSession, id}, key: s.key, Name: s.order.Name}
+	*r = report{order: order{kindSession, id}, key: s.key, Name: s.order.Name, Changed: s.fresh}
 	r.Report = Report{
 		State: s.state, Change: s.change, Since: s.since,
 		Timers:           s.order.Timers,

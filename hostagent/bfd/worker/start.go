@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -107,13 +108,18 @@ func listen(path string) (*os.File, error) {
 }
 
 // dial connects to the worker that lives at the socket, and reads its hello.
-func dial(path string) (*net.UnixConn, hello, error) {
+func dial(ctx context.Context, path string) (*net.UnixConn, hello, error) {
 	var h hello
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
 	if err != nil {
 		return nil, h, err
 	}
-	if err := greet(conn, &h); err != nil {
+	hangUp := context.AfterFunc(ctx, func() { conn.Close() })
+	err = greet(conn, &h)
+	if !hangUp() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		conn.Close()
 		return nil, h, fmt.Errorf("connecting to the BFD worker: %w", err)
 	}

@@ -27,7 +27,8 @@ type tenure struct {
 // entry is a session of the worker.
 type entry struct {
 	peer    netip.Addr // with the link as its zone
-	ordered watch      // by us; zero if it was there before
+	ordered watch      // by us; zero if it was there before, or was refused
+	refusal text       // of the last order
 	ours    bool       // it was ordered by us, or by one who is gone and wanted by us
 }
 
@@ -49,10 +50,7 @@ func (c *Client) serve(ctx context.Context, conn *net.UnixConn) error {
 	err := t.work(ctx, messages, broken)
 	close(quit)
 	t.forget()
-	if ctx.Err() == nil {
-		return err
-	}
-	if err != nil {
+	if err != nil || ctx.Err() == nil {
 		return err
 	}
 	// The reader's place is taken by end.
@@ -63,10 +61,16 @@ func (c *Client) serve(ctx context.Context, conn *net.UnixConn) error {
 	return c.end(conn)
 }
 
+// retryTime is how often an order is given that was refused: a link may have
+// been made anew, another BFD daemon have ended.
+const retryTime = 5 * time.Second
+
 // work does what is ordered until the connection breaks or ctx ends: nil.
 func (t *tenure) work(ctx context.Context, messages <-chan []byte, broken <-chan error) error {
 	claim := time.NewTimer(t.client.cfg.Claim)
 	defer claim.Stop()
+	again := time.NewTicker(retryTime)
+	defer again.Stop()
 	err := t.ask(nil)
 	for err == nil {
 		select {
@@ -76,6 +80,8 @@ func (t *tenure) work(ctx context.Context, messages <-chan []byte, broken <-chan
 		case b := <-messages:
 			err = t.hear(b)
 		case <-t.client.kick:
+			err = t.sync()
+		case <-again.C:
 			err = t.sync()
 		case reply := <-t.client.asks:
 			err = t.ask(reply)
@@ -134,7 +140,7 @@ func (t *tenure) learn(r *report) {
 	}
 	s := Session{Peer: e.peer, Known: true, Claimed: e.ours, Report: r.Report}
 	if r.ID == 0 {
-		t.client.outbox.put(News{Session: s})
+		t.client.outbox.put(News{Session: s, Changed: r.Changed})
 		return
 	}
 	for _, q := range t.asked {
@@ -159,14 +165,28 @@ func (t *tenure) answered(a *answer) error {
 		t.listed = true
 		return t.sync()
 	}
-	k, ok := t.watched[a.ID]
-	delete(t.watched, a.ID)
-	if e := t.has[k]; ok && e != nil && a.Refusal != (text{}) {
-		err := fmt.Errorf("BFD peer %s: %s", e.peer, a.Refusal)
-		t.client.cfg.Log.Error("BFD session refused", "peer", e.peer, "err", err)
-		t.client.outbox.put(News{Session: Session{Peer: e.peer, Claimed: true}, Err: err})
+	if k, ok := t.watched[a.ID]; ok {
+		delete(t.watched, a.ID)
+		t.settled(k, a.Refusal)
 	}
 	return nil
+}
+
+// settled takes the answer to a watch order.
+func (t *tenure) settled(k key, refusal text) {
+	e := t.has[k]
+	if e == nil {
+		return
+	}
+	if refusal != (text{}) {
+		e.ordered = watch{}
+		if refusal != e.refusal {
+			err := fmt.Errorf("BFD peer %s: %s", e.peer, refusal)
+			t.client.cfg.Log.Error("BFD session refused", "peer", e.peer, "err", err)
+			t.client.outbox.put(News{Session: Session{Peer: e.peer, Claimed: true}, Err: err})
+		}
+	}
+	e.refusal = refusal
 }
 
 // ask asks for all sessions.
@@ -242,26 +262,25 @@ func (t *tenure) forget() {
 	}
 }
 
-// endTime is longer than a worker takes to end.
-const endTime = drainTime + 5*time.Second
+// endTime is how long the worker may take to tell every peer.
+const endTime = 2 * time.Second
 
-// end has the worker say AdminDown to its peers and end, and waits for that.
+// end has the worker say AdminDown to its peers and end. It returns when all were
+// told; the worker goes on to tell them for a while, in case that was lost.
 func (c *Client) end(conn *net.UnixConn) error {
 	defer conn.Close()
-	if err := send(conn, &stop{kindStop}); err != nil {
-		return fmt.Errorf("ending the BFD worker: %w", err)
+	err := send(conn, &stop{kindStop})
+	if err == nil {
+		err = conn.SetReadDeadline(time.Now().Add(endTime))
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(endTime)); err != nil {
-		return fmt.Errorf("ending the BFD worker: %w", err)
-	}
-	b := make([]byte, maxMessage)
-	for {
-		n, err := conn.Read(b)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("ending the BFD worker: it still runs after %v", endTime)
-		}
-		if err != nil || n == 0 {
-			return nil // it has closed its end
+	for b := make([]byte, maxMessage); err == nil; {
+		var n int
+		if n, err = conn.Read(b); n == 0 {
+			break // it has hung up
 		}
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("ending the BFD worker: no answer within %v", endTime)
+	}
+	return nil
 }

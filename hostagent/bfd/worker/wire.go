@@ -23,7 +23,7 @@ type kind uint8
 // Zero is none.
 const (
 	kindHello   kind = 1 // worker to client, first of all
-	kindStop    kind = 2 // client to worker: say AdminDown to all peers, end
+	kindStop    kind = 2 // client to worker: say AdminDown to all peers, hang up, end; see leave
 	kindWatch   kind = 3 // client to worker: have this session so
 	kindUnwatch kind = 4 // client to worker: say AdminDown, forget the session
 	kindList    kind = 5 // client to worker: send every session, then an answer
@@ -93,7 +93,8 @@ type answer struct {
 type report struct {
 	order
 	key
-	Name name
+	Name    name
+	Changed bool // since the client was told last
 	Report
 }
 
