@@ -110,7 +110,7 @@ func (l *limiter) next(interval time.Duration) time.Duration {
 func (l *limiter) take(now, interval time.Duration) {
 	passed := max(now-l.at, 0) / interval
 	l.at += passed * interval
-	if l.left += int(min(passed, extraBurst)); l.left > extraBurst {
+	if l.left += int(min(passed, extraBurst)); l.left >= extraBurst {
 		l.left, l.at = extraBurst, now
 	}
 	l.left--
