@@ -99,10 +99,10 @@ type limiter struct {
 	at   time.Duration // when left was right
 }
 
-// next is when one is allowed: -Never is at once.
+// next is when one is allowed, or was.
 func (l *limiter) next(interval time.Duration) time.Duration {
 	if l.left > 0 {
-		return -Never
+		return l.at
 	}
 	return l.at + interval
 }
