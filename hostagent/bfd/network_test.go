@@ -233,7 +233,7 @@ func (n *node) mostGap() time.Duration {
 	switch {
 	case n.config.Passive && n.remote == unknown:
 		return Never - n.now
-	case n.config.Timers.Multiplier == 1:
+	case n.config.Timers.Multiplier == 1 || n.told == 1:
 		return n.TransmitInterval() * 9 / 10
 	}
 	return n.TransmitInterval()

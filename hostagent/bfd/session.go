@@ -93,6 +93,7 @@ type Session struct {
 	extra    limiter       // of packets outside the schedule
 	sent     time.Duration // the last packet of the schedule
 	random   float64       // of the next one's jitter
+	told     uint8         // the multiplier in the last packet
 	farewell time.Duration // see Farewell
 }
 

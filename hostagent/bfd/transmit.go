@@ -28,7 +28,7 @@ func (s *Session) Transmit(now time.Duration) (Packet, bool) {
 			s.poll.sent(now + s.DetectTime())
 		}
 	}
-	s.changed = false
+	s.changed, s.told = false, p.Multiplier
 	return p, true
 }
 
@@ -62,10 +62,11 @@ func (s *Session) periodicAt() time.Duration {
 func (s *Session) mute() bool { return s.c.Passive && s.remote.Discriminator == 0 }
 
 // gap is the interval with the jitter of the next packet: 75 to 100 % of it, but
-// 75 to 90 % if the neighbour calls us dead when one is missing.
+// 75 to 90 % if the neighbour calls us dead when one is missing, which it does
+// until it is told another multiplier.
 func (s *Session) gap() time.Duration {
 	spread := 0.25
-	if s.timers.Multiplier == 1 {
+	if s.timers.Multiplier == 1 || s.told == 1 {
 		spread = 0.15
 	}
 	return time.Duration(float64(s.TransmitInterval()) * (0.75 + spread*s.random))

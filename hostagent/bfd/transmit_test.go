@@ -78,6 +78,25 @@ func TestJitterIsDrawnForEachPacket(t *testing.T) {
 	}
 }
 
+// A neighbour that was told multiplier 1 is not kept waiting before it is told
+// another, nor when it is told 1.
+func TestJitterWhenTheMultiplierChanges(t *testing.T) {
+	for _, c := range []struct{ from, to uint8 }{{1, 3}, {3, 1}} {
+		e := newEnd(t, Config{Timers: Timers{Transmit: 10 * ms, Receive: 10 * ms, Multiplier: c.from}}).reach(Up)
+		e.SetTimers(Timers{Transmit: 10 * ms, Receive: 10 * ms, Multiplier: c.to})
+		if gap := e.Deadline() - e.sent; gap != 9*ms {
+			t.Errorf("multiplier %d to %d: next packet after %v", c.from, c.to, gap)
+		}
+		e.wait()
+		e.sendsOne()
+		e.hears(said(Up))
+		want := map[uint8]time.Duration{1: 9 * ms, 3: 10 * ms}[c.to]
+		if gap := e.Deadline() - e.sent; gap != want {
+			t.Errorf("multiplier %d: next packet after %v, want %v", c.to, gap, want)
+		}
+	}
+}
+
 // RFC 5880 section 6.8.3: a shorter interval is honoured from the packet before.
 func TestShorterIntervalIsHonouredAtOnce(t *testing.T) {
 	e := newEnd(t, Config{}).reach(Up)
