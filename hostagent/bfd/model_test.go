@@ -245,16 +245,25 @@ func TestDetectsInTime(t *testing.T) {
 		w.bothUp(time.Second)
 		w.run(w.now + 5*time.Second + w.upTo(time.Second))
 		w.network.cut = [2]bool{true, true}
-		w.run(w.now + ms)
-		for _, n := range w.nodes {
-			last, _ := n.LastReceived()
-			want := last + DetectTime(n.peer.config.Timers.Multiplier, n.peer.config.Timers.Transmit, n.config.Timers.Receive)
-			if w.run(want); n.state == Down && want > w.now {
+		w.run(w.now + 150*time.Microsecond)
+		first, second := w.nodes[0], w.nodes[1]
+		if first.dies() > second.dies() {
+			first, second = second, first
+		}
+		for _, n := range []*node{first, second} {
+			at := n.dies()
+			if w.run(at); n.state != Up {
 				w.failf("%s is %v too early", n.name, n.state)
 			}
-			if w.run(want + 1); n.state != Down {
-				w.failf("%s is %v %v after the last packet", n.name, n.state, w.now-last)
+			if w.run(at + 1); n.state != Down || n.failures != 1 {
+				w.failf("%s is %v, and should have died at %v", n.name, n.state, at)
 			}
 		}
 	}
+}
+
+// dies is when the node must notice that it hears nothing any more.
+func (n *node) dies() time.Duration {
+	theirs := n.peer.config.Timers
+	return n.at + DetectTime(theirs.Multiplier, theirs.Transmit, n.config.Timers.Receive)
 }
