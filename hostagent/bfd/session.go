@@ -54,10 +54,14 @@ type Change struct {
 	From, To         State
 	Diagnostic       Diagnostic // ours, as the neighbour is told
 	RemoteDiagnostic Diagnostic // that of the last packet received
-	Cause            Cause
-	At               time.Duration // the time argument of the call
-	LastReceived     time.Duration // the last packet's receive time, before this call's; 0 if there was none
-	DetectTime       time.Duration // that was in force
+	// RemoteIndependent is the C bit of that packet: an expired session then says
+	// that the neighbour forwards nothing, even if it restarts gracefully (RFC 5882
+	// section 4.3).
+	RemoteIndependent bool
+	Cause             Cause
+	At                time.Duration // the time argument of the call
+	LastReceived      time.Duration // the last packet's receive time, before this call's; 0 if there was none
+	DetectTime        time.Duration // that was in force
 }
 
 // PathFailed reports whether routing has to act as if the path had failed. Only
@@ -89,6 +93,7 @@ type Session struct {
 	extra    limiter       // of packets outside the schedule
 	sent     time.Duration // the last packet of the schedule
 	random   float64       // of the next one's jitter
+	told     uint8         // the multiplier in the last packet
 	farewell time.Duration // see Farewell
 }
 
@@ -192,7 +197,8 @@ func (s *Session) silentAt() time.Duration {
 
 // enter changes the state to c.To.
 func (s *Session) enter(c Change) {
-	c.From, c.RemoteDiagnostic, c.DetectTime = s.state, s.remote.Diagnostic, s.DetectTime()
+	c.From, c.DetectTime = s.state, s.DetectTime()
+	c.RemoteDiagnostic, c.RemoteIndependent = s.remote.Diagnostic, s.remote.Independent
 	s.state, s.diag, s.changed = c.To, c.Diagnostic, true
 	s.offer()
 	if s.c.Changed != nil {

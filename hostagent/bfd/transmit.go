@@ -28,7 +28,7 @@ func (s *Session) Transmit(now time.Duration) (Packet, bool) {
 			s.poll.sent(now + s.DetectTime())
 		}
 	}
-	s.changed = false
+	s.changed, s.told = false, p.Multiplier
 	return p, true
 }
 
@@ -62,10 +62,11 @@ func (s *Session) periodicAt() time.Duration {
 func (s *Session) mute() bool { return s.c.Passive && s.remote.Discriminator == 0 }
 
 // gap is the interval with the jitter of the next packet: 75 to 100 % of it, but
-// 75 to 90 % if the neighbour calls us dead when one is missing.
+// 75 to 90 % if the neighbour calls us dead when one is missing, which it does
+// until it is told another multiplier.
 func (s *Session) gap() time.Duration {
 	spread := 0.25
-	if s.timers.Multiplier == 1 {
+	if s.timers.Multiplier == 1 || s.told == 1 {
 		spread = 0.15
 	}
 	return time.Duration(float64(s.TransmitInterval()) * (0.75 + spread*s.random))
@@ -99,10 +100,10 @@ type limiter struct {
 	at   time.Duration // when left was right
 }
 
-// next is when one is allowed: -Never is at once.
+// next is when one is allowed, or was.
 func (l *limiter) next(interval time.Duration) time.Duration {
 	if l.left > 0 {
-		return -Never
+		return l.at
 	}
 	return l.at + interval
 }
@@ -110,7 +111,7 @@ func (l *limiter) next(interval time.Duration) time.Duration {
 func (l *limiter) take(now, interval time.Duration) {
 	passed := max(now-l.at, 0) / interval
 	l.at += passed * interval
-	if l.left += int(min(passed, extraBurst)); l.left > extraBurst {
+	if l.left += int(min(passed, extraBurst)); l.left >= extraBurst {
 		l.left, l.at = extraBurst, now
 	}
 	l.left--
