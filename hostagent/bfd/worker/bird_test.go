@@ -100,18 +100,20 @@ func (b *bird) await(state string) {
 }
 
 func TestSessionWithBIRD(t *testing.T) {
+	t.Parallel()
 	for _, role := range []string{"active", "passive"} {
 		t.Run(role, func(t *testing.T) {
+			t.Parallel()
 			c := newCable(t)
 			passive := map[string]string{"active": "off", "passive": "on"}[role]
-			b := startBIRD(t, c, "interval 100 ms; multiplier 4; passive "+passive+";")
+			b := startBIRD(t, c, "interval 100 ms; multiplier 14; passive "+passive+";")
 			a := startAgent(t, c.server, settings{})
 			a.watch(worker.Watch{Peer: c.peer(), Timers: timers(200 * time.Millisecond)})
 			a.await(bfd.Up)
 			b.await("Up")
 			eventually(t, "the timers of both", func() bool {
 				s := a.session()
-				return s.TransmitInterval == 200*time.Millisecond && s.DetectTime == 4*200*time.Millisecond
+				return s.TransmitInterval == 200*time.Millisecond && s.DetectTime == 14*200*time.Millisecond
 			})
 
 			// While it is up, each end changes its timers, up and down.
@@ -122,10 +124,10 @@ func TestSessionWithBIRD(t *testing.T) {
 			}
 			for _, ms := range []int{400, 50} {
 				want := time.Duration(ms) * time.Millisecond
-				b.configure(fmt.Sprintf("interval %d ms; multiplier 3; passive %s;", ms, passive))
+				b.configure(fmt.Sprintf("interval %d ms; multiplier %d; passive %s;", ms, multiplier, passive))
 				eventually(t, "BIRD's timers in force", func() bool {
 					s := a.session()
-					return s.Remote == timers(want) && s.DetectTime == 3*max(want, 100*time.Millisecond)
+					return s.Remote == timers(want) && s.DetectTime == multiplier*max(want, 100*time.Millisecond)
 				})
 			}
 			if s := a.session(); s.State != bfd.Up || s.Ups != 1 || s.Failures != 0 {
@@ -137,7 +139,7 @@ func TestSessionWithBIRD(t *testing.T) {
 			if s := a.await(bfd.Down); !s.Change.PathFailed() {
 				t.Errorf("BIRD's death is taken for %+v", s.Change)
 			}
-			b.start("interval 100 ms; multiplier 3; passive " + passive + ";")
+			b.start("interval 100 ms; multiplier 10; passive " + passive + ";")
 			a.await(bfd.Up)
 			a.stop()
 			b.await("Down")

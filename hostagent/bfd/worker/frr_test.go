@@ -41,7 +41,7 @@ func startBFDD(t testing.TB, c *cable, lines ...string) *bfdd {
 	t.Helper()
 	d := &bfdd{t: t, router: frr.ForTest(t, frr.Config{NS: c.leaf, BFD: true})}
 	d.peer = fmt.Sprintf(" peer %s interface swp1", c.serverAddr.WithZone(""))
-	d.set(lines...)
+	d.set(append([]string{fmt.Sprint("detect-multiplier ", multiplier)}, lines...)...)
 	return d
 }
 
@@ -85,32 +85,35 @@ func (d *bfdd) await(status string) {
 }
 
 func TestSessionWithFRR(t *testing.T) {
+	t.Parallel()
 	for _, role := range []string{"active", "passive"} {
 		t.Run(role, func(t *testing.T) {
+			t.Parallel()
 			c := newCable(t)
 			mode := "no passive-mode"
 			if role == "passive" {
 				mode = "passive-mode"
 			}
-			d := startBFDD(t, c, "receive-interval 50", "transmit-interval 60", "detect-multiplier 4", mode)
+			d := startBFDD(t, c, "receive-interval 50", "transmit-interval 60", "detect-multiplier 14", mode)
 			a := startAgent(t, c.server, settings{})
-			a.watch(worker.Watch{Peer: c.peer(), Timers: bfd.Timers{Transmit: 70 * time.Millisecond, Receive: 80 * time.Millisecond, Multiplier: 5}})
+			a.watch(worker.Watch{Peer: c.peer(), Timers: bfd.Timers{Transmit: 70 * time.Millisecond, Receive: 80 * time.Millisecond, Multiplier: 15}})
 			a.await(bfd.Up)
 			d.await("up")
 			eventually(t, "the timers of both", func() bool {
 				s := a.session()
-				return s.TransmitInterval == 70*time.Millisecond && s.DetectTime == 4*80*time.Millisecond &&
-					s.Remote == bfd.Timers{Transmit: 60 * time.Millisecond, Receive: 50 * time.Millisecond, Multiplier: 4}
+				return s.TransmitInterval == 70*time.Millisecond && s.DetectTime == 14*80*time.Millisecond &&
+					s.Remote == bfd.Timers{Transmit: 60 * time.Millisecond, Receive: 50 * time.Millisecond, Multiplier: 14}
 			})
 			eventually(t, "our timers in FRR", func() bool {
 				p := d.show()
-				return p.TransmitInterval == 70 && p.ReceiveInterval == 80 && p.RemoteMultiplier == 5
+				return p.TransmitInterval == 70 && p.ReceiveInterval == 80 && p.RemoteMultiplier == 15
 			})
 		})
 	}
 }
 
 func TestTimersChangeWhileUp(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	d := startBFDD(t, c, "receive-interval 300", "transmit-interval 300")
 	a := startAgent(t, c.server, settings{})
@@ -133,7 +136,7 @@ func TestTimersChangeWhileUp(t *testing.T) {
 		d.set(fmt.Sprintf("receive-interval %d", ms), fmt.Sprintf("transmit-interval %d", ms))
 		eventually(t, fmt.Sprintf("FRR's %v in force", want), func() bool {
 			s := a.session()
-			return s.Remote.Transmit == want && s.DetectTime == 3*max(want, 200*time.Millisecond)
+			return s.Remote.Transmit == want && s.DetectTime == multiplier*max(want, 200*time.Millisecond)
 		})
 	}
 	if s := a.session(); s.State != bfd.Up || s.Ups != 1 || s.Failures != 0 {
@@ -145,6 +148,7 @@ func TestTimersChangeWhileUp(t *testing.T) {
 }
 
 func TestAdminDown(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
 	a := startAgent(t, c.server, settings{})
@@ -181,17 +185,20 @@ func TestAdminDown(t *testing.T) {
 }
 
 func TestSilenceIsAFailure(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	startBFDD(t, c, "receive-interval 50", "transmit-interval 50")
 	a := startAgent(t, c.server, settings{})
 	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(50 * time.Millisecond)})
 	a.await(bfd.Up)
-	// The carrier stays: the leaf has no address to speak from any more.
+	const detect = multiplier * 50 * time.Millisecond
+	eventually(t, "the timers wanted", func() bool { return a.session().DetectTime == detect })
+	// The carrier stays, and nothing comes any more.
 	if _, err := c.leaf.Run(t.Context(), "nft", "add table inet t; add chain inet t o { type filter hook output priority 0; policy drop; }"); err != nil {
 		t.Fatal(err)
 	}
 	s := a.await(bfd.Down)
-	if !s.Change.PathFailed() || s.Change.Cause != bfd.Expired || s.Change.DetectTime != 150*time.Millisecond {
+	if !s.Change.PathFailed() || s.Change.Cause != bfd.Expired || s.Change.DetectTime != detect {
 		t.Errorf("%+v", s.Change)
 	}
 	if silence := s.Change.At - s.Change.LastReceived; silence < s.Change.DetectTime {
@@ -206,6 +213,7 @@ func TestSilenceIsAFailure(t *testing.T) {
 }
 
 func TestKilledHostagentKeepsItsSessions(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
 	socket := socketPath(t)
@@ -217,7 +225,7 @@ func TestKilledHostagentKeepsItsSessions(t *testing.T) {
 	pid := a.running().PID
 
 	a.kill()
-	time.Sleep(2 * time.Second) // more than six detection times with nobody there
+	time.Sleep(2 * time.Second) // twice a detection time with nobody there
 	b := startAgent(t, c.server, settings{Socket: socket, Claim: time.Minute})
 	if s := b.running(); !s.Adopted || s.PID != pid {
 		t.Fatalf("%+v, want worker %d adopted", s, pid)

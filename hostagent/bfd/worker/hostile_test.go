@@ -44,6 +44,7 @@ func (c *cable) throw(t *testing.T, payload []byte, hopLimit int) {
 // TestHostilePackets throws what would take a session down, were it believed,
 // at one that is up.
 func TestHostilePackets(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	d := startBFDD(t, c, "receive-interval 200", "transmit-interval 200")
 	a := startAgent(t, c.server, settings{})
@@ -96,6 +97,7 @@ func TestHostilePackets(t *testing.T) {
 }
 
 func TestEveryReasonHasACounter(t *testing.T) {
+	t.Parallel()
 	if n := len(bfd.Drops()); n >= len(worker.Drops{}) {
 		t.Errorf("%d reasons to drop a packet, and room for %d", n, len(worker.Drops{})-1)
 	}

@@ -40,6 +40,7 @@ func (d *bfdd) heardAdminDown() {
 }
 
 func TestStopSaysAdminDown(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
 	socket := socketPath(t)
@@ -57,8 +58,9 @@ func TestStopSaysAdminDown(t *testing.T) {
 
 // TestRestart: who comes while the worker still says AdminDown need not wait.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
-	startBIRD(t, c, "interval 100 ms;")
+	startBIRD(t, c, "interval 100 ms; multiplier 10;")
 	socket := socketPath(t)
 	w := worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)}
 	a := startAgent(t, c.server, settings{Socket: socket})
@@ -76,6 +78,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestOrphanEnds(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
 	socket := socketPath(t)
@@ -92,6 +95,7 @@ func TestOrphanEnds(t *testing.T) {
 }
 
 func TestUnclaimedSessionsEnd(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
 	socket := socketPath(t)
@@ -107,8 +111,9 @@ func TestUnclaimedSessionsEnd(t *testing.T) {
 }
 
 func TestDeadWorkerIsReplaced(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
-	startBIRD(t, c, "interval 100 ms;")
+	startBIRD(t, c, "interval 100 ms; multiplier 10;")
 	a := startAgent(t, c.server, settings{})
 	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)})
 	before := a.await(bfd.Up)
@@ -136,8 +141,9 @@ func TestDeadWorkerIsReplaced(t *testing.T) {
 }
 
 func TestTwoHostagents(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
-	startBIRD(t, c, "interval 100 ms;")
+	startBIRD(t, c, "interval 100 ms; multiplier 10;")
 	socket := socketPath(t)
 	a := startAgent(t, c.server, settings{Socket: socket})
 	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)})
@@ -154,6 +160,7 @@ func TestTwoHostagents(t *testing.T) {
 
 // TestOneWorker starts several clients at once.
 func TestOneWorker(t *testing.T) {
+	t.Parallel()
 	ns := netns.ForTest(t, "server")
 	socket := socketPath(t)
 	var all []*agent
@@ -178,9 +185,10 @@ func TestOneWorker(t *testing.T) {
 }
 
 func TestPortIsTaken(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	c.leaf, c.server = c.server, c.leaf // BIRD is to run beside ours
-	startBIRD(t, c, "interval 100 ms;")
+	startBIRD(t, c, "interval 100 ms; multiplier 10;")
 	a := startAgent(t, c.leaf, settings{})
 	w := worker.Watch{Peer: c.serverAddr.WithZone("eth0"), Timers: timers(100 * time.Millisecond)}
 	a.watch(w)
@@ -195,8 +203,9 @@ func TestPortIsTaken(t *testing.T) {
 }
 
 func TestLinkGoesAndComes(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
-	startBIRD(t, c, "interval 100 ms;")
+	startBIRD(t, c, "interval 100 ms; multiplier 10;")
 	a := startAgent(t, c.server, settings{})
 	w := worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)}
 	a.watch(w)
@@ -230,6 +239,7 @@ func TestLinkGoesAndComes(t *testing.T) {
 }
 
 func TestWatchNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	a := startAgent(t, c.server, settings{})
 	if s := a.running(); s.Scheduling != worker.FIFO {
@@ -258,6 +268,7 @@ func TestWatchNamesWhatIsWrong(t *testing.T) {
 }
 
 func TestWithoutPrivilege(t *testing.T) {
+	t.Parallel()
 	drop := func(cap string) []string { return []string{"setpriv", "--bounding-set", "-" + cap} }
 	for name, test := range map[string]struct {
 		wrap   []string
@@ -272,8 +283,9 @@ func TestWithoutPrivilege(t *testing.T) {
 		"neither of these": {drop("sys_nice,-ipc_lock"), worker.Normal, false, "CAP_IPC_LOCK"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCable(t)
-			startBIRD(t, c, "interval 100 ms;")
+			startBIRD(t, c, "interval 100 ms; multiplier 10;")
 			a := startAgent(t, c.server, settings{wrap: test.wrap})
 			s := a.running()
 			if s.Scheduling != test.want || s.LockedMemory != test.locked || !strings.Contains(s.Reason, test.reason) || (s.Reason == "") != (test.reason == "") {

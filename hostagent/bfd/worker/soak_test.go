@@ -40,7 +40,7 @@ func TestSoak(t *testing.T) {
 	ends := []*agent{startAgent(t, server, settings{}), startAgent(t, leaf, settings{})}
 	for i := range uplinks {
 		for j, peer := range []string{"fe80::1%%eth%d", "fe80::a%%swp%d"} {
-			ends[j].watch(worker.Watch{Peer: netip.MustParseAddr(fmt.Sprintf(peer, i)), Timers: timers(*soakInterval)})
+			ends[j].watch(worker.Watch{Peer: netip.MustParseAddr(fmt.Sprintf(peer, i)), Timers: bfd.Timers{Transmit: *soakInterval, Receive: *soakInterval, Multiplier: 3}})
 		}
 	}
 	for _, a := range ends {
