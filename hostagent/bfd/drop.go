@@ -2,7 +2,8 @@ package bfd
 
 // Drop says why a received packet is not used. The zero value is a packet that
 // is. The reasons are in the order in which they are looked for (RFC 5881
-// section 5, then RFC 5880 section 6.8.6).
+// section 5, then RFC 5880 section 6.8.6): up to DropState by Parse, the others
+// by whoever finds the session, and by Receive.
 type Drop uint8
 
 const (
@@ -13,8 +14,8 @@ const (
 	DropMultiplier             // 0
 	DropMultipoint             // the M bit, which is for another protocol
 	DropMyDiscriminator        // 0
+	DropState                  // Init or Up from a neighbour that has not heard us: its Your Discriminator is 0
 	DropYourDiscriminator      // of no session here: the neighbour has not noticed yet that we were restarted
-	DropState                  // Init or Up from a neighbour that has not heard us
 	DropPeer                   // no session with this neighbour
 	DropAuthentication         // it is authenticated, and the session is not
 	DropAdminDown              // we are administratively down
@@ -23,7 +24,7 @@ const (
 
 var dropNames = [drops]string{
 	"accepted", "hop_limit", "version", "length", "multiplier", "multipoint", "my_discriminator",
-	"your_discriminator", "state", "peer", "authentication", "admin_down",
+	"state", "your_discriminator", "peer", "authentication", "admin_down",
 }
 
 // String is the value of a counter's label.

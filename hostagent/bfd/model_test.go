@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-var worlds = flag.Uint64("worlds", 20, "how many worlds each model test tries")
+var worlds = flag.Uint64("worlds", 40, "how many worlds each model test tries")
 
 // hasChanged checks a change of state by the node's own account.
 func (n *node) hasChanged(c Change) {
@@ -105,6 +105,9 @@ func TestTimersChangeLive(t *testing.T) {
 	for seed := range *worlds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
+			if seed%2 == 1 {
+				w.network = far
+			}
 			for _, n := range w.nodes {
 				n.start(Config{Timers: w.someTimers()})
 			}

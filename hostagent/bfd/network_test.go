@@ -37,7 +37,9 @@ var (
 	// clean is a link between two machines that have enough time. Multiplier 1
 	// leaves a tenth of the shortest interval, 330 us, for all that differs.
 	clean = network{least: 20 * time.Microsecond, most: 120 * time.Microsecond, ordered: true, late: 100 * time.Microsecond}
-	bad   = []network{
+	// far is as clean, and Polls are sent before the one before was answered.
+	far = network{least: 40 * ms, most: 40*ms + 100*time.Microsecond, ordered: true, late: 100 * time.Microsecond}
+	bad = []network{
 		{loss: 0.3, least: time.Microsecond, most: ms, late: ms, ordered: true},
 		{loss: 0.05, duplicate: 0.2, least: ms, most: 200 * ms, late: 10 * ms},
 		{loss: 0.6, duplicate: 0.5, least: time.Microsecond, most: 2 * time.Second, late: 500 * ms},

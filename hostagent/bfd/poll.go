@@ -28,6 +28,9 @@ func (s *Session) polling(now time.Duration) bool {
 	return s.poll.wanted && now >= s.poll.notBefore()
 }
 
+// maxRoundTrip is longer than a Poll and its Final take over one hop.
+const maxRoundTrip = time.Second
+
 // poll is our Poll Sequence (RFC 5880 section 6.5). A Final does not say which
 // Poll it answers. If the intervals are changed again while Polls are under way,
 // their Finals must not be taken for the answer to the new ones: so none is sent
@@ -51,8 +54,8 @@ func (p *poll) notBefore() time.Duration {
 	return p.late
 }
 
-func (p *poll) sent(late time.Duration) {
-	p.stale, p.late = 0, late
+func (p *poll) sent(now time.Duration) {
+	p.stale, p.late = 0, now+maxRoundTrip
 	p.fresh++
 }
 

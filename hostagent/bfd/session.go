@@ -24,7 +24,8 @@ type Config struct {
 	// rand.Float64.
 	Random func() float64
 	// Changed is told every change of state, in order, from inside the call that
-	// causes it; it must not call the session. May be nil.
+	// causes it; it must not call the session. A neighbour can cause one with every
+	// packet. May be nil.
 	Changed func(Change)
 }
 
@@ -161,7 +162,7 @@ func (s *Session) follow(theirs State, c Change) {
 		c.To, c.Cause, c.Diagnostic = Down, PeerDown, NeighbourDown
 	case theirs == Down && s.state == Down:
 		c.To, c.Diagnostic = Init, s.diag
-	case theirs == Init && s.state != Up, theirs == Up && s.state == Init:
+	case theirs == Init, theirs == Up && s.state == Init:
 		c.To = Up
 	}
 	if c.To != s.state {

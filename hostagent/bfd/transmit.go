@@ -25,7 +25,7 @@ func (s *Session) Transmit(now time.Duration) (Packet, bool) {
 		s.sent, s.random = now, s.c.Random()
 		if s.polling(now) {
 			p.Poll = true
-			s.poll.sent(now + s.DetectTime())
+			s.poll.sent(now)
 		}
 	}
 	s.changed, s.told = false, p.Multiplier
