@@ -127,7 +127,7 @@ func TestSessionWithBIRD(t *testing.T) {
 				b.configure(fmt.Sprintf("interval %d ms; multiplier %d; passive %s;", ms, multiplier, passive))
 				eventually(t, "BIRD's timers in force", func() bool {
 					s := a.session()
-					return s.Remote == timers(want) && s.DetectTime == multiplier*max(want, 100*time.Millisecond)
+					return remote(s) == timers(want) && s.DetectTime == multiplier*max(want, 100*time.Millisecond)
 				})
 			}
 			if s := a.session(); s.State != bfd.Up || s.Ups != 1 || s.Failures != 0 {

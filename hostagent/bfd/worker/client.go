@@ -186,10 +186,12 @@ func (c *Client) Run(ctx context.Context) error {
 		began := time.Now()
 		conn, err := c.connect(ctx)
 		if err == nil {
-			err = c.serve(ctx, conn)
+			if err = c.serve(ctx, conn); ctx.Err() != nil {
+				return err // of telling the peers; nil if they know
+			}
 		}
 		if ctx.Err() != nil {
-			return err // of telling the peers; nil if they know
+			return nil
 		}
 		c.lost(err)
 		c.pause(ctx, wait.after(time.Since(began)))

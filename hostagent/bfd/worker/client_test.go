@@ -203,7 +203,7 @@ func TestOutboxKeepsTheLatest(t *testing.T) {
 	a, b := netip.MustParseAddr("fe80::1%a"), netip.MustParseAddr("fe80::1%b")
 	put := func(peer netip.Addr, from, to bfd.State) {
 		o.put(News{Changed: true, Session: Session{Peer: peer, Known: true, Report: Report{
-			State: to, Change: bfd.Change{From: from, To: to, Cause: bfd.Expired},
+			Status: bfd.Status{State: to}, Change: bfd.Change{From: from, To: to, Cause: bfd.Expired},
 		}}})
 	}
 	put(a, bfd.Down, bfd.Init)

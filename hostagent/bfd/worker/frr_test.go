@@ -102,7 +102,7 @@ func TestSessionWithFRR(t *testing.T) {
 			eventually(t, "the timers of both", func() bool {
 				s := a.session()
 				return s.TransmitInterval == 70*time.Millisecond && s.DetectTime == 14*80*time.Millisecond &&
-					s.Remote == bfd.Timers{Transmit: 60 * time.Millisecond, Receive: 50 * time.Millisecond, Multiplier: 14}
+					remote(s) == bfd.Timers{Transmit: 60 * time.Millisecond, Receive: 50 * time.Millisecond, Multiplier: 14}
 			})
 			eventually(t, "our timers in FRR", func() bool {
 				p := d.show()
@@ -136,7 +136,7 @@ func TestTimersChangeWhileUp(t *testing.T) {
 		d.set(fmt.Sprintf("receive-interval %d", ms), fmt.Sprintf("transmit-interval %d", ms))
 		eventually(t, fmt.Sprintf("FRR's %v in force", want), func() bool {
 			s := a.session()
-			return s.Remote.Transmit == want && s.DetectTime == multiplier*max(want, 200*time.Millisecond)
+			return s.Remote.DesiredMinTx == want && s.DetectTime == multiplier*max(want, 200*time.Millisecond)
 		})
 	}
 	if s := a.session(); s.State != bfd.Up || s.Ups != 1 || s.Failures != 0 {

@@ -62,8 +62,8 @@ func newPair(t *testing.T, ours, theirs bfd.Timers) *pair {
 	p := &pair{t, end(t, a, "eth0", 1, ours), end(t, b, "swp1", 0xa, theirs)}
 	settled := func(w *worker) bool {
 		s := w.sessions[0]
-		return s.state == bfd.Up && s.machine.TransmitInterval() == s.order.Timers.Transmit &&
-			s.remote.DesiredMinTx < time.Second // which it is while one end does not know that it is Up
+		return s.machine.State() == bfd.Up && s.machine.TransmitInterval() == s.order.Timers.Transmit &&
+			s.machine.Status().Remote.DesiredMinTx < time.Second // which it is while one end does not know that it is Up
 	}
 	for deadline := time.Now().Add(20 * time.Second); !settled(p.ours) || !settled(p.theirs); p.turn(p.ours, p.theirs) {
 		if time.Now().After(deadline) {
@@ -145,8 +145,8 @@ func TestExpiryWaitsForTheSocket(t *testing.T) {
 		p.turn(p.theirs)
 	}
 	p.turn(p.ours)
-	if s.state != bfd.Up || s.counters.Failures != 0 {
-		t.Errorf("the session is %v after a nap: %+v", s.state, s.change)
+	if s.machine.State() != bfd.Up || s.counters.Failures != 0 {
+		t.Errorf("the session is %v after a nap: %+v", s.machine.State(), s.change)
 	}
 	if s.counters.Late == 0 || s.counters.LateMax < 800*time.Millisecond {
 		t.Errorf("late %d times, %v at most, want a nap of a second", s.counters.Late, s.counters.LateMax)
@@ -154,8 +154,8 @@ func TestExpiryWaitsForTheSocket(t *testing.T) {
 	// Both are silent for a second.
 	time.Sleep(time.Second)
 	p.turn(p.ours)
-	if s.state != bfd.Down || s.change.Cause != bfd.Expired {
-		t.Errorf("the session is %v after silence: %+v", s.state, s.change)
+	if s.machine.State() != bfd.Down || s.change.Cause != bfd.Expired {
+		t.Errorf("the session is %v after silence: %+v", s.machine.State(), s.change)
 	}
 }
 

@@ -38,16 +38,10 @@ type Session struct {
 // Report is a session as the worker sees it. It has a fixed size: it is sent as
 // it is.
 type Report struct {
-	State               bfd.State
-	Change              bfd.Change    // the last one; zero if there was none
-	Since               time.Duration // see Time; since 1970
-	Timers              bfd.Timers    // as ordered
-	Remote              bfd.Timers    // as the peer last said: it wants to send and to receive no faster
-	TransmitInterval    time.Duration // in force, before jitter
-	DetectTime          time.Duration // in force; 0 while the peer is not heard
-	SourcePort          uint16
-	Discriminator       uint32
-	RemoteDiscriminator uint32 // 0 while the peer is not heard
+	bfd.Status
+	Change     bfd.Change    // the last one; zero if there was none
+	Since      time.Duration // see Time; since 1970
+	SourcePort uint16
 	Counters
 	Link LinkCounters
 }

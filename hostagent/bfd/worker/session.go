@@ -21,8 +21,6 @@ type session struct {
 	to            unix.SockaddrInet6
 	discriminator uint32
 
-	state      bfd.State
-	remote     bfd.Packet    // the last that was used
 	change     bfd.Change    // the last
 	since      time.Duration // CLOCK_REALTIME
 	counters   Counters
@@ -82,7 +80,7 @@ func (w *worker) add(o watch, now time.Duration) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{key: o.key, order: o, link: l, state: bfd.Down, since: realtime(), due: bfd.Never}
+	s := &session{key: o.key, order: o, link: l, since: realtime(), due: bfd.Never}
 	s.to = unix.SockaddrInet6{Port: bfd.Port, ZoneId: o.key.Link, Addr: o.key.Peer}
 	if s.fd, s.source, err = openSender(o.key.Link, w.sourceTaken); err != nil {
 		w.release(l)
@@ -142,7 +140,6 @@ func (w *worker) sweep(now time.Duration) {
 func (s *session) receive(p *bfd.Packet, at time.Duration) bfd.Drop {
 	drop := s.machine.Receive(p, at)
 	if drop == bfd.Accepted {
-		s.remote = *p
 		s.counters.Received++
 	}
 	return drop
@@ -150,7 +147,7 @@ func (s *session) receive(p *bfd.Packet, at time.Duration) bfd.Drop {
 
 // changed notes a change of state; the machine calls it.
 func (s *session) changed(c bfd.Change) {
-	s.state, s.change, s.fresh = c.To, c, true
+	s.change, s.fresh = c, true
 	s.since = realtime() - (monotonic() - c.At)
 	s.unreported = !s.leaving
 	if c.To == bfd.Up {
@@ -182,7 +179,7 @@ func (w *worker) tend(s *session, now time.Duration) time.Duration {
 
 func (s *session) noteLateness(now, due time.Duration) {
 	late := now - due
-	if late > s.machine.TransmitInterval()/4 {
+	if i := s.machine.TransmitInterval(); i > 0 && late > i/4 {
 		s.counters.Late++
 	}
 	s.counters.LateMax = max(s.counters.LateMax, late)
@@ -205,17 +202,7 @@ func (s *session) send(b []byte) {
 func (s *session) report(id uint32, r *report) {
 	*r = report{order: order{kindSession, id}, key: s.key, Name: s.order.Name, Changed: s.fresh}
 	r.Report = Report{
-		State: s.state, Change: s.change, Since: s.since,
-		Timers:           s.order.Timers,
-		TransmitInterval: s.machine.TransmitInterval(),
-		DetectTime:       s.machine.DetectTime(),
-		SourcePort:       s.source,
-		Discriminator:    s.discriminator,
-		Counters:         s.counters,
-		Link:             s.link.counters,
-	}
-	if r.DetectTime != 0 {
-		r.Remote = bfd.Timers{Transmit: s.remote.DesiredMinTx, Receive: s.remote.RequiredMinRx, Multiplier: s.remote.Multiplier}
-		r.RemoteDiscriminator = s.remote.MyDiscriminator
+		Status: s.machine.Status(), Change: s.change, Since: s.since, SourcePort: s.source,
+		Counters: s.counters, Link: s.link.counters,
 	}
 }

@@ -22,7 +22,7 @@ func messages() []any {
 		&unwatch{order{kindUnwatch, 2}, k},
 		&order{kindList, 3},
 		&answer{order{kindAnswer, 4}, textOf(errors.New("no"))},
-		&report{order{kindSession, 5}, k, nameOf("eth0"), true, Report{State: bfd.Up, Timers: timers, Counters: Counters{Sent: 1 << 40}}},
+		&report{order{kindSession, 5}, k, nameOf("eth0"), true, Report{Status: bfd.Status{State: bfd.Up, Timers: timers}, Counters: Counters{Sent: 1 << 40}}},
 	}
 }
 
