@@ -134,25 +134,25 @@ func TestArrival(t *testing.T) {
 // TestExpiryWaitsForTheSocket: packets that wait keep a session up, however late
 // we are.
 func TestExpiryWaitsForTheSocket(t *testing.T) {
-	// They wait for us for 5 s, we for them for 200 ms.
-	patient := bfd.Timers{Transmit: 20 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 10}
-	timers := patient
-	timers.Multiplier = 250
-	p := newPair(t, timers, patient)
+	// They wait for us for 5 s, we for them for 1 s.
+	theirs := bfd.Timers{Transmit: 20 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 50}
+	ours := theirs
+	ours.Multiplier = 250
+	p := newPair(t, ours, theirs)
 	s := p.ours.sessions[0]
-	// We are away for a second, and they go on.
-	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+	// We are away for two seconds, and they go on.
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 		p.turn(p.theirs)
 	}
 	p.turn(p.ours)
 	if s.machine.State() != bfd.Up || s.counters.Failures != 0 {
 		t.Errorf("the session is %v after a nap: %+v", s.machine.State(), s.change)
 	}
-	if s.counters.Late == 0 || s.counters.LateMax < 800*time.Millisecond {
-		t.Errorf("late %d times, %v at most, want a nap of a second", s.counters.Late, s.counters.LateMax)
+	if s.counters.Late == 0 || s.counters.LateMax < 1500*time.Millisecond {
+		t.Errorf("late %d times, %v at most, want a nap of two seconds", s.counters.Late, s.counters.LateMax)
 	}
-	// Both are silent for a second.
-	time.Sleep(time.Second)
+	// Both are silent for longer than that.
+	time.Sleep(1500 * time.Millisecond)
 	p.turn(p.ours)
 	if s.machine.State() != bfd.Down || s.change.Cause != bfd.Expired {
 		t.Errorf("the session is %v after silence: %+v", s.machine.State(), s.change)
