@@ -96,6 +96,41 @@ func TestHostilePackets(t *testing.T) {
 	eventually(t, "a packet of a stranger", func() bool { return a.session().Link.Drops[bfd.DropPeer] > 0 })
 }
 
+// TestFlood: what a stranger on the link sends costs packets at most, and is
+// counted.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	startBIRD(t, c, "interval 100 ms; multiplier 10;")
+	a := startAgent(t, c.server, settings{})
+	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)})
+	a.await(bfd.Up)
+	const packets = 5000
+	err := c.leaf.Do(func() error {
+		conn, err := net.DialUDP("udp6", nil, &net.UDPAddr{IP: c.serverAddr.AsSlice(), Port: bfd.Port, Zone: "swp1"})
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		for range packets {
+			if _, err := conn.Write(make([]byte, bfd.PacketLen)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a count of all packets", func() bool {
+		s := a.session()
+		return s.Drops[bfd.DropHopLimit]+s.Link.Lost >= packets
+	})
+	if s := a.session(); s.State != bfd.Up || s.Ups != 1 {
+		t.Errorf("the session did not stay up: %+v", s)
+	}
+}
+
 func TestEveryReasonHasACounter(t *testing.T) {
 	t.Parallel()
 	if n := len(bfd.Drops()); n >= len(worker.Drops{}) {

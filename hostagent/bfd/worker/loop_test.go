@@ -175,3 +175,63 @@ func TestToldTwiceToEnd(t *testing.T) {
 		t.Error("it goes on")
 	}
 }
+
+// TestClientThatDoesNotRead: it costs the worker nothing, and hears how all is
+// once it reads.
+func TestClientThatDoesNotRead(t *testing.T) {
+	timers := bfd.Timers{Transmit: 50 * time.Millisecond, Receive: 50 * time.Millisecond, Multiplier: 100}
+	p := newPair(t, timers, timers)
+	w, s := p.ours, p.ours.sessions[0]
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.register(fds[0], unix.EPOLLIN, w.hear); err != nil {
+		t.Fatal(err)
+	}
+	w.control.client = fds[0]
+	sent := 0
+	for ; !w.control.full; sent++ {
+		if sent > 1e6 {
+			t.Fatal("the socket is never full")
+		}
+		s.unreported = true
+		w.tell()
+	}
+	for range 10 {
+		p.turn(p.ours, p.theirs)
+	}
+	if w.alone() || !s.unreported || s.machine.State() != bfd.Up {
+		t.Fatalf("alone %v, unreported %v, state %v", w.alone(), s.unreported, s.machine.State())
+	}
+	drain := func() (n int, last report) {
+		b := make([]byte, maxMessage)
+		for {
+			size, err := unix.Read(fds[1], b)
+			if err != nil {
+				return n, last
+			}
+			if err := decode(b[:size], &last); err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+	if n, _ := drain(); n != sent-1 {
+		t.Errorf("%d messages were read of %d that were sent", n, sent-1)
+	}
+	for deadline := time.Now().Add(20 * time.Second); s.unreported; p.turn(p.ours, p.theirs) {
+		if time.Now().After(deadline) {
+			t.Fatal("the last change is never told")
+		}
+	}
+	if n, last := drain(); n != 1 || last.State != bfd.Up || w.control.full {
+		t.Errorf("%d messages after that, the last %v", n, last.State)
+	}
+	unix.Close(fds[1])
+	for deadline := time.Now().Add(20 * time.Second); !w.alone(); p.turn(p.ours, p.theirs) {
+		if time.Now().After(deadline) {
+			t.Fatal("that the client has gone is never noticed")
+		}
+	}
+}

@@ -95,6 +95,7 @@ func (w *worker) add(o watch, now time.Duration) (*session, error) {
 		Changed:     s.changed,
 	}, now)
 	if err != nil {
+		w.discriminators.Free(s.discriminator)
 		unix.Close(s.fd)
 		w.release(l)
 		return nil, err
