@@ -170,6 +170,9 @@ func (d *Device) Serve(ctx context.Context, l net.Listener) error {
 	err := d.serialised(ctx, func() error {
 		return d.activate(ctx, Change{Database: "static", User: "root"})
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil // ended before it had booted
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("booting: %w", err), l.Close())
 	}

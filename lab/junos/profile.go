@@ -17,7 +17,7 @@ type Profile struct {
 	Namespace string
 
 	Compliant     bool // rfc-compliant by factory default, whatever is configured
-	OldSpelling   bool // capabilities only as urn:ietf:params:xml:ns:netconf:...
+	OldSpelling   bool // capabilities only as urn:ietf:params:xml:ns:netconf:..., as before the releases here
 	ClaimsChunks  bool // advertises base:1.1 and goes on with ]]>]]>
 	RefusesNoName bool // a request with xmlns="" on an element is an error
 
@@ -70,7 +70,7 @@ const (
 func Profiles() []Profile {
 	return []Profile{
 		{
-			Name: "18.4R1", Version: "18.4R1.8", Namespace: "18.4R1", OldSpelling: true,
+			Name: "18.4R1", Version: "18.4R1.8", Namespace: "18.4R1",
 			Commit: CommitEmpty, LoadSuccess: true, Opening: OpeningWarns, LooseOpen: true, HastyConfirm: true,
 			Table: TableHabits{Padded: true, UpperCase: true, NoTotal: true},
 		},

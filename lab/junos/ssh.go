@@ -207,7 +207,8 @@ func (l login) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	}
 	s := newSession(d, *user, l.channel)
 	s.reset = func() { resetConn(l.conn) }
-	s.reboot = func() error { return d.Reboot(ctx) }
+	device := ctx
+	s.reboot = func() error { return d.Reboot(device) } // which ends this session
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.id = d.enter(func() { cancel(); l.client.Close() })
