@@ -111,6 +111,19 @@ func TestConnectionFaults(t *testing.T) {
 			t.Error("the wrong key stays")
 		}
 	})
+	t.Run("a session that lingers", func(t *testing.T) {
+		r := mustConnect(t, address)
+		if _, err := r.call(openEphemeral); err != nil {
+			t.Fatal(err)
+		}
+		inject(t, device, "linger delay=150ms")
+		begin := time.Now()
+		r.client.Close()
+		eventually(t, "the lock released", func() bool { return device.OpenedBy("lastmile") == "" })
+		if after := time.Since(begin); after < 150*time.Millisecond {
+			t.Errorf("released after %s", after)
+		}
+	})
 	if left := device.Faults(); len(left) != 0 {
 		t.Errorf("left: %+v", left)
 	}

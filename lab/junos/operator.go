@@ -24,7 +24,7 @@ func (d *Device) Operator(user string) *Operator {
 // Close ends the session; locks are released and uncommitted edits of a locked
 // or private candidate are lost, as at the end of any session.
 func (o *Operator) Close() {
-	o.s.end()
+	o.s.end(context.Background())
 	o.s.device.leave(o.s.id)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,5 +95,29 @@ func (r *raw) soon(operation string, patience time.Duration) (reply string, err 
 		return got.reply, got.err, true
 	case <-time.After(patience):
 		return "", nil, false
+	}
+}
+
+// TestConnectionLimit: more connections than configured are closed at once.
+func TestConnectionLimit(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	cfg.Static += "set system services netconf ssh connection-limit 1\n"
+	_, address := serve(t, cfg)
+	first := mustConnect(t, address)
+	if _, err := connect(t, address); err == nil {
+		t.Error("a second connection")
+	}
+	first.client.Close()
+	eventually(t, "the place is free", func() bool { _, err := connect(t, address); return err == nil })
+}
+
+// TestChunkSize: a reply in chunks of three bytes.
+func TestChunkSize(t *testing.T) {
+	cfg, _ := world(t, "")
+	cfg.Version, cfg.ChunkSize = "24.4R1.9", 3
+	cfg.Static += "set system services netconf rfc-compliant\nset system services netconf version-1.1\n"
+	reply := exchange(t, cfg, usual, clientHello+"\n#42\n"+closing+"\n##\n")
+	if !strings.Contains(reply, "\n#3\n<nc\n#3\n:rp\n#3\nc-r") || !strings.HasSuffix(reply, "\n##\n") {
+		t.Errorf("%q", reply)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -89,14 +90,26 @@ func (d *Device) netconfEnabled() bool {
 	return d.db.running().has("system", "services", "netconf", "ssh")
 }
 
+// connectionLimit is how many connections the port of NETCONF takes.
+func (d *Device) connectionLimit() int {
+	limit, err := strconv.Atoi(d.db.running().leaf("system", "services", "netconf", "ssh", "connection-limit"))
+	if err != nil {
+		return 75 // Junos' default
+	}
+	return limit
+}
+
 // serveConn serves one SSH connection until it ends or ctx does. The port of
 // NETCONF is closed as long as NETCONF is not configured.
 func (d *Device) serveConn(ctx context.Context, conn net.Conn, cli bool) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	if !cli && !d.netconfEnabled() {
-		return
+	if !cli {
+		defer d.connections.Add(-1)
+		if int(d.connections.Add(1)) > d.connectionLimit() || !d.netconfEnabled() {
+			return
+		}
 	}
 	strikes := d.faults.strike(OnConnect, 0)
 	if !d.admits(ctx, conn, strikes) {
@@ -244,7 +257,7 @@ func (l login) run(ctx context.Context, s *session, mode string) error {
 	if mode == asNetconf {
 		return s.run(ctx)
 	}
-	defer s.end()
+	defer s.end(ctx)
 	shell := newShell(s, l.channel)
 	if len(mode) > len(asShell) {
 		err := shell.once(ctx, mode[len(asShell)+1:])
