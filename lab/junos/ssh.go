@@ -12,6 +12,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -191,7 +192,7 @@ const (
 func (l login) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer l.client.Close()
+	defer l.hangUp()
 	defer l.channel.Close()
 	started := make(chan string, 1)
 	wg.Go(func() {
@@ -230,6 +231,16 @@ func (l login) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	if err := l.run(ctx, s, mode); err != nil && !errors.Is(err, io.EOF) {
 		d.log.Info("session ended", "session", s.id, "err", err)
 	}
+}
+
+// hangUp ends the connection. Clients of the command line hang up themselves
+// when their channel closes, and complain of those who are faster.
+func (l login) hangUp() {
+	if l.cli {
+		defer time.AfterFunc(time.Second, func() { l.client.Close() }).Stop()
+		_ = l.client.Wait() // how it ended is of no interest
+	}
+	l.client.Close()
 }
 
 // mode is what a request starts, "" if nothing that is allowed here; a command
