@@ -215,7 +215,7 @@ func TestTableFaults(t *testing.T) {
 
 // TestFaultsAround are what others do to the device.
 func TestFaultsAround(t *testing.T) {
-	cfg, _ := world(t, "21.4R1")
+	cfg, w := world(t, "21.4R1")
 	device, address := serve(t, cfg)
 	d := dial(t, address)
 
@@ -242,11 +242,12 @@ func TestFaultsAround(t *testing.T) {
 
 	mustHold(t, d, openPrivate, "</rpc-reply>")
 	mustHold(t, d, load("set system domain-name mine.example"), "<ok/>")
-	inject(t, device, "writer rpc=commit-configuration")
+	id := inject(t, device, "writer rpc=commit-configuration count=all")
 	mustHold(t, d, commit, "<load-error-count>1</load-error-count>", "system domain-name")
 	if got := device.Committed(); !strings.Contains(got, "other.example") {
 		t.Errorf("the first to commit does not win: %s", got)
 	}
+	device.Clear(id)
 	mustHold(t, d, `<get-configuration format="set"/>`, "mine.example") // the edits stay
 	mustHold(t, d, commit, "<commit-success/>")                         // and take effect at the second attempt
 	if got := device.Committed(); !strings.Contains(got, "mine.example") {
@@ -274,6 +275,9 @@ func TestFaultsAround(t *testing.T) {
 		t.Errorf("the session outlives the device: %s", reply)
 	}
 	eventually(t, "up again", func() bool { _, err := connect(t, address); return err == nil })
+	if disturbed := w.Disturbed(); len(disturbed) > 0 {
+		t.Errorf("a boot is no commit: %q", disturbed)
+	}
 	eventually(t, "ephemeral data lost", func() bool { got, _ := device.Ephemeral("lastmile"); return got == "" })
 }
 
@@ -282,12 +286,15 @@ func TestFaultsAreSeeded(t *testing.T) {
 	run := func(seed uint64) (out string) {
 		cfg, _ := world(t, "21.4R1")
 		cfg.Seed = seed
-		device, _ := serve(t, cfg)
+		device, address := serve(t, cfg)
 		inject(t, device, `error rpc=get-ipv6-nd-information chance=0.5 count=all text=unlucky`)
-		o := device.Operator("admin")
-		defer o.Close()
+		r := mustConnect(t, address)
 		for range 64 {
-			if _, err := o.RPC(t.Context(), neighbors); err != nil {
+			reply, err := r.call(neighbors)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(reply, "unlucky") {
 				out += "x"
 			} else {
 				out += "."

@@ -234,6 +234,11 @@ func (s *session) end(ctx context.Context) {
 			_ = wait(ctx, f.Delay) // a boot ends it early
 		}
 	}
+	s.giveBack()
+}
+
+// giveBack ends what the session has open and locked.
+func (s *session) giveBack() {
 	s.closeWorkspace()
 	_ = s.device.db.release(s.id) // most sessions hold no lock
 }
