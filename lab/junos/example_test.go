@@ -43,5 +43,5 @@ set protocols bgp group servers peer-as 64512
 	operator.Close()
 	cancel()
 	<-served
-	// Output: <nil> true [] reset-after
+	// Output: <nil> true [] reset-after rpc=commit-configuration
 }
