@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 )
 
 // An Operator is somebody else at work on the device: a session of the device's
@@ -162,5 +162,6 @@ func (d *Device) Sessions() (ids []int) {
 
 // HasNeighbor says whether a neighbor is committed in any database.
 func (d *Device) HasNeighbor(address string) bool {
-	return strings.Contains(d.Merged(), "neighbor "+address)
+	peers, _ := peersOf(d.db.merged().at("protocols", "bgp"))
+	return slices.ContainsFunc(peers, func(p *peer) bool { return p.address.String() == address })
 }

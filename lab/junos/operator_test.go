@@ -28,6 +28,13 @@ func TestOperator(t *testing.T) {
 	if !strings.Contains(device.Candidate(), `message "half & half"`) || strings.Contains(device.Committed(), "half") {
 		t.Errorf("candidate: %s", device.Candidate())
 	}
+	if device.HasNeighbor("fe80::1") {
+		t.Error("a neighbour without a commit")
+	}
+	ok(o.CommitEphemeral(ctx, "lastmile", "set protocols bgp group servers neighbor fe80::10 local-interface ge-0/0/1.0"))
+	if device.HasNeighbor("fe80::1") || !device.HasNeighbor("fe80::10") {
+		t.Errorf("merged: %s", device.Merged())
+	}
 	ok(o.Discard(ctx))
 	ok(o.Lock(ctx))
 	if device.LockedBy() != "admin" {
