@@ -17,10 +17,11 @@ import (
 type TableConfig struct {
 	Name     string // of the namespaces and the directory, as in Topology
 	Binaries Binaries
-	Sizes    []int // of tables, in prefixes
-	Runs     int   // of each daemon with each size
-	Once     int   // one size more, measured once; 0 for none
-	PerPath  int   // prefixes that share their attributes
+	Sizes    []int    // of tables, in prefixes
+	Runs     int      // of each daemon with each size
+	Once     int      // one size more, measured once; 0 for none
+	Only     []string // daemons; empty for all
+	PerPath  int      // prefixes that share their attributes
 	Out      io.Writer
 }
 
@@ -115,7 +116,9 @@ func (cfg TableConfig) validate() error {
 
 // measure takes all daemons through so many runs, by turns.
 func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResult, error) {
-	daemons := []Daemon{HostAgent, HostFRR, HostBIRD, ownWriter, ipBatch}
+	daemons := slices.DeleteFunc([]Daemon{HostAgent, HostFRR, HostBIRD, ownWriter, ipBatch}, func(d Daemon) bool {
+		return len(cfg.Only) > 0 && !slices.Contains(cfg.Only, string(d))
+	})
 	figures := map[Daemon][]tableRun{}
 	for run := range runs {
 		for _, d := range daemons {
@@ -150,7 +153,7 @@ func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResu
 
 // run measures once, on a stage of its own.
 func (cfg TableConfig) run(ctx context.Context, d Daemon, t blast.Table) (r tableRun, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errTooLong)
+	ctx, cancel := context.WithTimeoutCause(ctx, 90*time.Second, errTooLong)
 	defer cancel()
 	s, err := setStage(cfg)
 	if err != nil {

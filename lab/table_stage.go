@@ -29,8 +29,8 @@ type stage struct {
 const (
 	stageAddress = "10.0.1.1"
 	stageAS      = 64512
-	// stageHold is what the leaves offer: the servers' own is shorter.
-	stageHold = 90 * time.Second
+	// stageHold is what the leaves offer, as all daemons do.
+	stageHold = 9 * time.Second
 )
 
 // uplinkNames, and the link-local addresses at their ends.

@@ -112,6 +112,7 @@ func tableCommand() *cobra.Command {
 	cmd.Flags().IntSliceVar(&cfg.Sizes, "sizes", []int{10, 10_000, 100_000, 500_000}, "sizes of tables, in prefixes")
 	cmd.Flags().IntVar(&cfg.Runs, "runs", 3, "how often each daemon takes each table")
 	cmd.Flags().IntVar(&cfg.Once, "once", 1_000_000, "a size that is measured once; 0 for none")
+	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr, bird, \"own writer\" and \"ip -batch\"; all if empty")
 	cmd.Flags().IntVar(&cfg.PerPath, "per-path", 500, "how many prefixes share their attributes")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &cfg.Name, "lmtable")

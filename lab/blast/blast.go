@@ -29,7 +29,7 @@ type Config struct {
 	Addr     netip.Addr // its link-local address, without zone
 	AS       uint32     // one of four octets is fine
 	RouterID netip.Addr
-	HoldTime time.Duration // whole seconds
+	HoldTime time.Duration // whole seconds, and no more than the peer's: KEEPALIVEs are sent three times as often
 	Table    Table
 }
 
