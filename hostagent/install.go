@@ -23,14 +23,9 @@ const (
 	auditShare = 200 // one part of the time is for audits
 )
 
-// apply takes changed next-hop sets to the kernel.
-func (a *Agent) apply(changes []rib.Change) {
-	routes := make([]kernel.Route, len(changes))
-	for i, c := range changes {
-		routes[i] = kernel.Route{Prefix: c.Prefix, NextHops: c.NextHops}
-	}
-	a.install(routes)
-}
+// apply takes changed next-hop sets to the kernel. They are not copied: a leaf
+// that is lost can change a whole table.
+func (a *Agent) apply(changes []rib.Change) { a.install(changes) }
 
 // install installs routes; those of a batch that fails are tried again.
 func (a *Agent) install(routes []kernel.Route) {

@@ -51,6 +51,8 @@ type TableResult struct {
 	Moved  Stats `json:"lossSeconds"`
 	Astray Stats `json:"lossProbedSeconds"`
 	Lost   Stats `json:"lossPackets"`
+	// After is as Peak, until the loss has been dealt with.
+	After Stats `json:"peakAfterLossMB"`
 }
 
 // The writers that have no daemon: what the kernel takes by itself.
@@ -61,7 +63,7 @@ const (
 
 // A tableRun is one run's figures.
 type tableRun struct {
-	load, cpu, idle, peak, moved, astray, lost float64
+	load, cpu, idle, peak, moved, astray, lost, after float64
 }
 
 // Table measures how fast whole tables from two leaves get into the kernel, and
@@ -126,8 +128,8 @@ func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResu
 			if err != nil {
 				return nil, fmt.Errorf("%d prefixes, run %d of %s: %w", size, run+1, d, err)
 			}
-			fmt.Fprintf(cfg.Out, "%7d prefixes  run %d  %-10s  %6.2f s  %5.2f CPU s  %4.0f MB, idle %3.0f MB  leaf lost: %9.3f ms, packets %9.3f ms (%.0f)\n",
-				size, run+1, d, r.load, r.cpu, r.peak, r.idle, r.moved*1000, r.astray*1000, r.lost)
+			fmt.Fprintf(cfg.Out, "%7d prefixes  run %d  %-10s  %6.2f s  %5.2f CPU s  %4.0f MB, idle %3.0f MB  leaf lost: %9.3f ms, packets %9.3f ms (%.0f), %4.0f MB\n",
+				size, run+1, d, r.load, r.cpu, r.peak, r.idle, r.moved*1000, r.astray*1000, r.lost, r.after)
 			figures[d] = append(figures[d], r)
 		}
 	}
@@ -145,7 +147,7 @@ func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResu
 			Load: of(func(r tableRun) float64 { return r.load }), CPU: of(func(r tableRun) float64 { return r.cpu }),
 			Idle: of(func(r tableRun) float64 { return r.idle }), Peak: of(func(r tableRun) float64 { return r.peak }),
 			Moved: of(func(r tableRun) float64 { return r.moved }), Astray: of(func(r tableRun) float64 { return r.astray }),
-			Lost: of(func(r tableRun) float64 { return r.lost }),
+			Lost: of(func(r tableRun) float64 { return r.lost }), After: of(func(r tableRun) float64 { return r.after }),
 		})
 	}
 	return results, nil
@@ -256,9 +258,15 @@ func (s *stage) lose(ctx context.Context, t blast.Table, r *tableRun) error {
 	}
 	r.moved = moved.Sub(at).Seconds()
 	packets.stop()
-	astray, wrong, _ := packets.astray(dead, at)
+	astray, wrong := packets.astray(dead, at)
 	r.astray, r.lost = astray.Seconds(), float64(wrong)
-	return nil
+	// It may still be at work on its own table.
+	if err := sleep(ctx, time.Second); err != nil {
+		return err
+	}
+	after, err := usageOf(s.host)
+	r.after = megabytes(after.peak)
+	return err
 }
 
 // WriteTable writes the measurements for people, with hostagent's advantage.
@@ -266,15 +274,15 @@ func (r TableReport) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "a whole table from two leaves into the kernel, over both; %d runs, medians (spread), %d prefixes with the same attributes\n\n",
 		r.Runs, r.PerPath)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "PREFIXES\tDAEMON\tSECONDS\tRATIO\tCPU S\tPEAK MB\tIDLE MB\tLEAF LOST, MS\tPACKETS ASTRAY, MS\tPACKETS\t")
+	fmt.Fprintln(t, "PREFIXES\tDAEMON\tSECONDS\tRATIO\tCPU S\tPEAK MB\tIDLE MB\tLEAF LOST, MS\tPACKETS ASTRAY, MS\tPACKETS\tPEAK MB\t")
 	for _, x := range r.Results {
 		ratio := "-"
 		if ours := r.load(x.Prefixes); ours > 0 {
 			ratio = fmt.Sprintf("%.1f", x.Load.Median/ours)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%.2f (%.2f)\t%s\t%.2f (%.2f)\t%.0f\t%.0f\t%.2f (%.2f)\t%.2f (%.2f)\t%.0f\t\n",
+		fmt.Fprintf(t, "%d\t%s\t%.2f (%.2f)\t%s\t%.2f (%.2f)\t%.0f\t%.0f\t%.2f (%.2f)\t%.2f (%.2f)\t%.0f\t%.0f\t\n",
 			x.Prefixes, x.Daemon, x.Load.Median, x.Load.Spread, ratio, x.CPU.Median, x.CPU.Spread, x.Peak.Median, x.Idle.Median,
-			1000*x.Moved.Median, 1000*x.Moved.Spread, 1000*x.Astray.Median, 1000*x.Astray.Spread, x.Lost.Median)
+			1000*x.Moved.Median, 1000*x.Moved.Spread, 1000*x.Astray.Median, 1000*x.Astray.Spread, x.Lost.Median, x.After.Median)
 	}
 	return t.Flush()
 }

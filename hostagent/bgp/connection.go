@@ -58,6 +58,7 @@ type emitter func(ctx context.Context, event any) bool
 // run carries the connection until either side or ctx ends it. The cause of
 // ctx may be a *notification to end with.
 func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emitter) {
+	defer g.detach(c.machine) // after all else: neither the news nor the peer can wait for GoBGP
 	defer c.tcp.Close()
 	c.tcp.SetReadDeadline(time.Now().Add(cfg.HoldTime)) // for the OPEN
 	ctx, fail := context.WithCancelCause(running)
@@ -126,7 +127,6 @@ func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t 
 		fail(&notification{code: errCease, why: fmt.Sprintf("handing the session to GoBGP: %v", err)})
 		return
 	}
-	defer g.detach(c.machine)
 	t.machine = machine
 	c.leaf.extended, machine.extended = t.theirs.extendedMessage, t.theirs.extendedMessage
 	stop := context.AfterFunc(ctx, func() { machine.tcp.Close() })

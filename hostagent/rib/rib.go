@@ -47,8 +47,9 @@ type Route struct {
 	Path   Path
 }
 
-// Change is a prefix whose next hops changed.
-type Change struct {
+// Change is a prefix whose next hops changed. It is not a type of its own, so that a whole table of them is an order to the
+// kernel as it is.
+type Change = struct {
 	Prefix   netip.Prefix
 	NextHops []netip.Addr // the peers to use, sorted; empty: no route any more. Shared and never changed, nor to be changed
 }
@@ -171,14 +172,16 @@ func (t *Table) Drop(addr netip.Addr) []Change {
 			orphans = append(orphans, s)
 		}
 	}
+	most := 0
 	for _, s := range orphans {
+		most += s.prefixes
 		if s.heir = t.with(s, p.number, nil); s.heir != nil {
 			s.heir.prefixes += s.prefixes
 		}
 		s.prefixes = 0
 	}
-	t.v4.inherit(t)
-	t.v6.inherit(t)
+	t.v4.inherit(t, most)
+	t.v6.inherit(t, most)
 	for _, s := range orphans {
 		t.forget(s)
 	}
