@@ -46,6 +46,7 @@ func (v *kernelView) request(kind, flags int) *nl.NetlinkRequest {
 const (
 	rtmFFibMatch = 0x2000 // RTM_F_FIB_MATCH
 	rtaNHID      = 30     // RTA_NH_ID
+	unusable     = 1 | 16 // RTNH_F_DEAD and RTNH_F_LINKDOWN, in the lowest byte of the flags
 )
 
 // routeTo returns over which devices the host route leads, nil if there is
@@ -228,7 +229,7 @@ func parseRoute(b []byte) kernelRoute {
 			r.dst = netip.PrefixFrom(netip.AddrFrom4([4]byte(value)), bits)
 		case kind == rtaNHID && len(value) == 4:
 			r.group = binary.NativeEndian.Uint32(value)
-		case kind == unix.RTA_OIF && len(value) == 4:
+		case kind == unix.RTA_OIF && len(value) == 4 && b[8]&unusable == 0:
 			r.over[int(binary.NativeEndian.Uint32(value))] = true
 		case kind == unix.RTA_MULTIPATH:
 			for len(value) >= unix.SizeofRtNexthop {
@@ -236,7 +237,9 @@ func parseRoute(b []byte) kernelRoute {
 				if size < unix.SizeofRtNexthop || size > len(value) {
 					return
 				}
-				r.over[int(binary.NativeEndian.Uint32(value[4:]))] = true
+				if value[2]&unusable == 0 {
+					r.over[int(binary.NativeEndian.Uint32(value[4:]))] = true
+				}
 				value = value[min((size+3)&^3, len(value)):]
 			}
 		}
