@@ -158,7 +158,12 @@ func (f *Fabric) awaitRoute(ctx context.Context, view *kernelView, p Port, want 
 		}
 		err = sleep(ctx, time.Millisecond)
 	}
-	return fmt.Errorf("waiting for the route over %s, or without it: %w", p.Interface, err)
+	what := "over"
+	if !want {
+		what = "not over"
+	}
+	said := lastLine(filepath.Join(f.nodeDir(p.Node), "hostagent.log"))
+	return fmt.Errorf("waiting for the route %s %s: %w; the last that hostagent said: %s", what, p.Interface, err, said)
 }
 
 // awaitLine waits until a line with these words, in this order, is appended to
