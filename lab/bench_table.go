@@ -61,6 +61,8 @@ const (
 	ipBatch   Daemon = "ip -batch"
 )
 
+var tableDaemons = []Daemon{HostAgent, HostFRR, HostBIRD, ownWriter, ipBatch}
+
 // A tableRun is one run's figures.
 type tableRun struct {
 	load, cpu, idle, peak, moved, astray, lost, after float64
@@ -107,6 +109,11 @@ func (cfg TableConfig) validate() error {
 			errs = append(errs, fmt.Errorf("%d prefixes: want 1 to 1000000", n))
 		}
 	}
+	for _, d := range cfg.Only {
+		if !slices.Contains(tableDaemons, Daemon(d)) {
+			errs = append(errs, fmt.Errorf("daemon %q: want one of %q", d, tableDaemons))
+		}
+	}
 	if cfg.Runs < 1 || cfg.PerPath < 1 {
 		errs = append(errs, fmt.Errorf("%d runs, %d prefixes per path: want 1 or more", cfg.Runs, cfg.PerPath))
 	}
@@ -118,7 +125,7 @@ func (cfg TableConfig) validate() error {
 
 // measure takes all daemons through so many runs, by turns.
 func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResult, error) {
-	daemons := slices.DeleteFunc([]Daemon{HostAgent, HostFRR, HostBIRD, ownWriter, ipBatch}, func(d Daemon) bool {
+	daemons := slices.DeleteFunc(slices.Clone(tableDaemons), func(d Daemon) bool {
 		return len(cfg.Only) > 0 && !slices.Contains(cfg.Only, string(d))
 	})
 	figures := map[Daemon][]tableRun{}
