@@ -42,6 +42,7 @@ type fib interface {
 // auditor tells what is in the kernel.
 type auditor interface {
 	Audit() (changed bool, err error)
+	Lookup(netip.Prefix) (kernel.Route, bool)
 	Len() int
 }
 
@@ -71,7 +72,8 @@ type Agent struct {
 	loopback  []netip.Prefix // the global addresses on lo
 	announced []netip.Prefix
 	source    [2]netip.Addr                 // of the routes: IPv4, IPv6
-	pending   map[netip.Prefix]kernel.Route // what the kernel refused
+	pending   map[netip.Prefix]kernel.Route // orders of batches that the kernel refused in part or whole
+	refused   map[netip.Prefix]error        // why, of those that it named
 	removals  uint64                        // of addresses on lo, that we know of
 	nextAudit time.Time
 	faults    map[string]string // what has been complained of, by what was being done
@@ -90,6 +92,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		rib:     rib.New(cfg.table()),
 		uplinks: map[string]*uplink{},
 		pending: map[netip.Prefix]kernel.Route{},
+		refused: map[netip.Prefix]error{},
 		faults:  map[string]string{},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
@@ -317,13 +320,7 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 		if u == nil || !u.established() {
 			return // of a session that has been given up since
 		}
-		routes := make([]rib.Route, len(n.Announced))
-		for i, r := range n.Announced {
-			routes[i] = rib.Route{Prefix: r.Prefix, Path: rib.Path{
-				ASPath: r.ASPath, Length: r.Length, Origin: r.Origin, MED: r.MED, LocalPref: r.LocalPref,
-				Communities: r.Communities,
-			}}
-		}
+		routes := routesOf(n.Announced)
 		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))
 	}
 }

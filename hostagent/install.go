@@ -2,6 +2,7 @@ package hostagent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +35,7 @@ func (a *Agent) install(routes []kernel.Route) {
 	}
 	err := a.fib.Apply(routes)
 	for _, r := range routes {
+		delete(a.refused, r.Prefix)
 		if err != nil {
 			a.pending[r.Prefix] = r
 		} else {
@@ -42,9 +44,23 @@ func (a *Agent) install(routes []kernel.Route) {
 	}
 	if err != nil {
 		a.metrics.fibErrors.Inc()
+		a.noteRefused(err)
 	}
 	if err != nil || len(a.pending) == 0 {
 		a.complain("installing routes", err)
+	}
+}
+
+// noteRefused notes for `show routes PREFIX` why the kernel refused which route.
+func (a *Agent) noteRefused(err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			a.noteRefused(err)
+		}
+		return
+	}
+	if route, ok := errors.AsType[*kernel.RouteError](err); ok {
+		a.refused[route.Prefix] = route.Err
 	}
 }
 

@@ -29,6 +29,8 @@ type world struct {
 	ctx   context.Context
 	state kernel.State
 
+	installed map[netip.Prefix]kernel.Route
+
 	broken  bool // the kernel and BGP refuse orders
 	damaged bool // others have removed routes
 
@@ -46,7 +48,7 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	group, ctx := errgroup.WithContext(ctx)
 	cfg := DefaultConfig()
 	cfg.AS, cfg.Uplinks, cfg.RouterID = 64512, uplinks, netip.MustParseAddr("10.0.1.1")
-	w := &world{ctx: ctx, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}}
+	w := &world{ctx: ctx, state: kernel.State{Links: map[string]kernel.Link{}}, discovering: map[string]int{}, installed: map[netip.Prefix]kernel.Route{}}
 	w.registry = prometheus.NewRegistry()
 	w.Agent = New(cfg, slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
 	w.group = group
@@ -109,6 +111,10 @@ func (w *world) Apply(routes []kernel.Route) error {
 		return errors.New("no buffer space available")
 	}
 	for _, r := range routes {
+		w.installed[r.Prefix] = r
+		if len(r.NextHops) == 0 {
+			delete(w.installed, r.Prefix)
+		}
 		w.order("route %s via %s", r.Prefix, strings.Trim(fmt.Sprint(r.NextHops), "[]"))
 	}
 	return nil

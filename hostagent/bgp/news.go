@@ -73,6 +73,8 @@ type Attributes struct {
 	// ASPath holds the AS numbers of all segments in order, for loop
 	// detection.
 	ASPath []uint32
+	// Sets are the parts of ASPath, from and up to, that are an AS_SET each.
+	Sets [][2]int
 	// Length counts as the decision process does: a set is one (RFC 4271
 	// section 9.1.2.2 a).
 	Length    int
@@ -82,6 +84,8 @@ type Attributes struct {
 	// Communities are in the order they came in (RFC 1997), the AS in the
 	// upper half: 0xffff0000 is GRACEFUL_SHUTDOWN (RFC 8326).
 	Communities []uint32
+	// LargeCommunities are in the order they came in (RFC 8092).
+	LargeCommunities [][3]uint32
 }
 
 // defaultLocalPref is RFC 4271's by custom.

@@ -145,16 +145,17 @@ func TestDecode(t *testing.T) {
 			updateBody(nil, [][]byte{
 				attr(opt, 4, 0, 0, 1, 0), attr(wk, 1, 2), nextHop, attr(pass, 8, "\xff\xff\x00\x00\xfd\xe9\x00\x07"),
 				attr(wk, 2, 2, 2, "\x00\x00\xfd\xe9\xfa\x56\xea\x00", 1, 2, "\x00\x00\xfc\x00\x00\x00\xfc\x01"),
+				attr(pass, 32, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0, 0, 3),
 			}, net10),
 			Update{Announced: []Route{{netip.MustParsePrefix("10.1.0.0/16"), &Attributes{
-				ASPath: []uint32{65001, 4200000000, 64512, 64513}, Length: 3, Origin: 2, MED: 256, LocalPref: 100,
-				Communities: []uint32{0xffff0000, 65001<<16 | 7},
+				ASPath: []uint32{65001, 4200000000, 64512, 64513}, Sets: [][2]int{{2, 4}}, Length: 3, Origin: 2, MED: 256, LocalPref: 100,
+				Communities: []uint32{0xffff0000, 65001<<16 | 7}, LargeCommunities: [][3]uint32{{1, 2, 0xff000003}},
 			}}}},
 		},
 		"empty AS path, unused attributes, extended lengths": {
 			updateBody(nil, [][]byte{
 				attr(wk, 6), attr(pass, 7, "\x00\x00\xfd\xe9\x0a\x00\x00\x01"), attr(pass, 16, "12345678"),
-				attr(pass, 25, "12345678901234567890"), attr(pass, 32, "123456789012"), attr(pass|0x20, 99, "what?"), attr(opt, 100),
+				attr(pass, 25, "12345678901234567890"), attr(pass|0x20, 99, "what?"), attr(opt, 100),
 				join(wk|extended, 1, 0, 1, 1), join(wk|extended, 2, 0, 0), nextHop,
 			}, net10),
 			Update{Announced: []Route{{netip.MustParsePrefix("10.1.0.0/16"), &Attributes{ASPath: []uint32{}, Origin: 1, LocalPref: 100}}}},

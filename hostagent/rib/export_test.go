@@ -46,6 +46,16 @@ func (t *Table) Leaks() error {
 	return nil
 }
 
+// Entries returns the whole table, sorted by prefix.
+func (t *Table) Entries() []Entry {
+	var all []Entry
+	for prefix := range t.Prefixes().All() {
+		e, _ := t.Lookup(prefix)
+		all = append(all, e)
+	}
+	return all
+}
+
 // SortRandom sorts many random prefixes twice, as the table does and by netip's word, and says where they differ. Half of
 // the items are of prefixes that come more than once.
 func SortRandom(random *rand.Rand, size int) error {

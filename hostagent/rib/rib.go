@@ -25,26 +25,11 @@ type Config struct {
 	Import           []Rule // the first that matches an announcement decides; one that none matches is rejected. Empty accepts all
 }
 
-// Path is what a leaf says of a prefix.
-type Path struct {
-	ASPath      []uint32 // all ASes from left to right, sets and confederation segments included: for the loop check and for show
-	Length      int      // as RFC 4271 section 9.1.2.2 (a) counts: a set is one, confederation segments are none
-	Origin      uint8    // 0 IGP, 1 EGP, 2 incomplete
-	MED         uint32   // 0 when absent
-	LocalPref   uint32   // 100 when absent
-	Communities []uint32 // RFC 1997, the AS in the upper half
-}
-
-// equal reports whether the paths are the same in all.
-func (p *Path) equal(q *Path) bool {
-	return p.Length == q.Length && p.Origin == q.Origin && p.MED == q.MED && p.LocalPref == q.LocalPref &&
-		slices.Equal(p.ASPath, q.ASPath) && slices.Equal(p.Communities, q.Communities)
-}
-
-// Route is a path to a prefix.
+// Route is a path to a prefix. Routes that have the path in common should share it: what is the same in memory is looked
+// at once.
 type Route struct {
 	Prefix netip.Prefix
-	Path   Path
+	Path   *Path
 }
 
 // Change is a prefix whose next hops changed. It is not a type of its own, so that a whole table of them is an order to the
@@ -115,24 +100,45 @@ func (t *Table) Update(addr netip.Addr, announced []Route, withdrawn []netip.Pre
 	for _, prefix := range withdrawn {
 		t.stage(prefix, 0)
 	}
-	var last Path
+	last := spoken{}
 	for i := range announced {
-		path := announced[i].Path
-		if !t.accept(p, announced[i].Prefix, &path) {
-			t.stage(announced[i].Prefix, 0)
-			continue
+		r := &announced[i]
+		if r.Path != last.path {
+			last = spoken{path: r.Path, looped: t.loops(r.Path)}
 		}
-		if len(t.said) == 1 || !path.equal(&last) {
-			start := len(t.paths)
-			t.paths = appendPath(t.paths, &path)
-			t.said = append(t.said, statement{path: t.paths[start:]})
-			last = path
-		}
-		t.stage(announced[i].Prefix, len(t.said)-1)
+		t.stage(r.Prefix, t.hear(p, r.Prefix, &last))
 	}
 	t.v4.settle(t, p)
 	t.v6.settle(t, p)
 	return t.finish()
+}
+
+// spoken is the path that an update spoke of last.
+type spoken struct {
+	path      *Path
+	looped    bool
+	said      int    // its place in Table.said; 0 if it has none yet
+	localPref uint32 // that it has there
+}
+
+// hear returns the place in Table.said of what the peer says of the prefix: that of the withdrawal if it is rejected.
+func (t *Table) hear(p *peer, prefix netip.Prefix, last *spoken) int {
+	if last.looped {
+		p.Looped++
+		return 0
+	}
+	localPref, accepted := admit(p.rules, prefix, last.path)
+	if !accepted {
+		p.Rejected++
+		return 0
+	}
+	if last.said == 0 || last.localPref != localPref {
+		start := len(t.paths)
+		t.paths = appendPath(t.paths, last.path, localPref)
+		t.said = append(t.said, statement{path: t.paths[start:]})
+		last.said, last.localPref = len(t.said)-1, localPref
+	}
+	return last.said
 }
 
 // stage notes what the present update says of a prefix, by its place in Table.said.
@@ -236,17 +242,4 @@ func (t *Table) loops(path *Path) bool {
 		}
 	}
 	return seen > t.config.AllowASIn
-}
-
-// accept reports whether the peer's path is taken, with the local preference that the import policy gives it.
-func (t *Table) accept(p *peer, prefix netip.Prefix, path *Path) bool {
-	switch {
-	case t.loops(path):
-		p.Looped++
-	case !admit(p.rules, prefix, path):
-		p.Rejected++
-	default:
-		return true
-	}
-	return false
 }

@@ -22,20 +22,6 @@ type nextHops struct {
 	sets  int          // that use it
 }
 
-// appendPath appends what stands for a path in sets: all its fields as variable-length integers, the AS path after its
-// length, the communities to the end.
-func appendPath(b []byte, p *Path) []byte {
-	for _, v := range [...]uint64{uint64(p.LocalPref), uint64(p.Length), uint64(p.Origin), uint64(p.MED), uint64(len(p.ASPath))} {
-		b = binary.AppendUvarint(b, v)
-	}
-	for _, list := range [...][]uint32{p.ASPath, p.Communities} {
-		for _, v := range list {
-			b = binary.AppendUvarint(b, uint64(v))
-		}
-	}
-	return b
-}
-
 // appendMember appends a peer's path to a set.
 func appendMember(b []byte, number uint64, path []byte) []byte {
 	b = binary.AppendUvarint(b, number)
@@ -66,18 +52,6 @@ func (r *reader) member() (number uint64, path, whole reader) {
 	length := r.uvarint()
 	path, *r = (*r)[:length], (*r)[length:]
 	return number, path, before[:len(before)-len(*r)]
-}
-
-// path reads a path.
-func (r reader) path() Path {
-	p := Path{LocalPref: uint32(r.uvarint()), Length: int(r.uvarint()), Origin: uint8(r.uvarint()), MED: uint32(r.uvarint())}
-	for range r.uvarint() {
-		p.ASPath = append(p.ASPath, uint32(r.uvarint()))
-	}
-	for len(r) > 0 {
-		p.Communities = append(p.Communities, uint32(r.uvarint()))
-	}
-	return p
 }
 
 // has reports whether the peer has a path in the set.
