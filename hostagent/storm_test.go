@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -201,7 +202,9 @@ func (w *storm) announcedBy(t *testing.T, leaf int) ([]string, error) {
 // heardFrom returns the prefixes in the daemon's table, by leaf.
 func (w *storm) heardFrom(t *testing.T) (heard [2][]string) {
 	t.Helper()
-	var answer hostagent.Routes
+	var answer struct {
+		Routes map[netip.Prefix][]hostagent.Path
+	}
 	if err := hostagent.Ask(t.Context(), w.socket, "routes", &answer); err != nil {
 		t.Fatal(err)
 	}
