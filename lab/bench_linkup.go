@@ -162,8 +162,8 @@ func (f *Fabric) awaitRoute(ctx context.Context, view *kernelView, p Port, want 
 	if !want {
 		what = "not over"
 	}
-	said := lastLine(filepath.Join(f.nodeDir(p.Node), "hostagent.log"))
-	return fmt.Errorf("waiting for the route %s %s: %w; the last that hostagent said: %s", what, p.Interface, err, said)
+	return fmt.Errorf("waiting for the route %s %s: %w; the leaf's last words: %s", what, p.Interface, err,
+		lastLine(filepath.Join(f.nodeDir(p.To.Name), "bgpd.log")))
 }
 
 // awaitLine waits until a line with these words, in this order, is appended to

@@ -162,7 +162,7 @@ func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResu
 
 // run measures once, on a stage of its own.
 func (cfg TableConfig) run(ctx context.Context, d Daemon, t blast.Table) (r tableRun, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 90*time.Second, errTooLong)
+	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errTooLong)
 	defer cancel()
 	s, err := setStage(cfg)
 	if err != nil {
