@@ -17,17 +17,21 @@ import (
 // arrows lists, for each package, the packages of this module that it may
 // import. lab/netns and lab/frr are test kits: any test may import them.
 var arrows = map[string][]string{
-	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent"},
+	// The BFD worker is a process of its own: no agent runs there.
+	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
 	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
 	"cmd/lab":             {"lab"},
 	"cmd/fibfloor":        {"hostagent/kernel"}, // a process for lab's bench of tables, which has no code of ours in it
 	"cmd/internal/daemon": {},
 
-	"hostagent":        {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
-	"hostagent/bgp":    {},
-	"hostagent/kernel": {},
-	"hostagent/nd":     {},
-	"hostagent/rib":    {},
+	"hostagent":     {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
+	"hostagent/bfd": {},
+	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
+	"hostagent/bfd/worker": {"hostagent/bfd"},
+	"hostagent/bgp":        {},
+	"hostagent/kernel":     {},
+	"hostagent/nd":         {},
+	"hostagent/rib":        {},
 
 	"switchagent":         {"switchagent/junos"},
 	"switchagent/junos":   {"switchagent/netconf"},
@@ -53,9 +57,10 @@ var fences = map[string][]string{
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
-	"os/exec":                        {"lab", "lab/frr", "lab/netns"},
-	"log":                            {},
-	"testing":                        {"lab/frr", "lab/netns"},
+	// In the daemons only for the BFD worker: hostagent runs itself, and nothing else.
+	"os/exec": {"hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},
+	"log":     {},
+	"testing": {"lab/frr", "lab/netns"},
 	"github.com/prometheus/client_golang/prometheus/promhttp": {"cmd/internal/daemon"},
 }
 
