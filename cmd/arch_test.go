@@ -15,14 +15,19 @@ import (
 )
 
 // arrows lists, for each package, the packages of this module that it may
-// import. lab/netns and lab/frr are test kits: any test may import them.
+// import. lab/netns, lab/frr and bpf/etherfix/frames are test kits: any test may
+// import them.
 var arrows = map[string][]string{
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent"},
 	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
 	"cmd/lab":             {"lab"},
 	"cmd/internal/daemon": {},
 
-	"hostagent":        {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
+	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
+	"hostagent": {
+		"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
+		"bpf/bfdwatch", "bpf/etherfix", "bpf/uplink",
+	},
 	"hostagent/bgp":    {},
 	"hostagent/kernel": {},
 	"hostagent/nd":     {},
@@ -31,6 +36,11 @@ var arrows = map[string][]string{
 	"switchagent":         {"switchagent/junos"},
 	"switchagent/junos":   {"switchagent/netconf"},
 	"switchagent/netconf": {},
+
+	"bpf/etherfix":        {},
+	"bpf/etherfix/frames": {"bpf/etherfix"}, // a test kit, and what the bench sends
+	"bpf/bfdwatch":        {},
+	"bpf/uplink":          {"bpf/bfdwatch", "bpf/etherfix"},
 
 	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
 	"lab/frr":   {"lab/netns"},
@@ -51,6 +61,7 @@ var fences = map[string][]string{
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
+	"github.com/cilium/ebpf":         {"bpf/uplink"},
 	"os/exec":                        {"lab", "lab/frr", "lab/netns"},
 	"log":                            {},
 	"testing":                        {"lab/frr", "lab/netns"},
@@ -98,7 +109,7 @@ func TestArrows(t *testing.T) {
 		}
 		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
 			to, ours := strings.CutPrefix(i, module)
-			kit := to == "lab/netns" || to == "lab/frr"
+			kit := to == "lab/netns" || to == "lab/frr" || to == "bpf/etherfix/frames"
 			if ours && !kit && to != name && !slices.Contains(allowed, to) {
 				t.Errorf("the tests of %s import %s", name, to)
 			}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT OR GPL-2.0-only */
+/*
+ * The BFD watchdog: a kernel timer for each session, wound up by each of the
+ * peer's control packets and reported when it runs down. What the maps mean,
+ * and who may do what with them, stands in lastmile/bpf/bfdwatch.
+ */
+#ifndef LASTMILE_BFDWATCH_H
+#define LASTMILE_BFDWATCH_H
+
+#include "etherfix.h"
+
+enum { CLOCK_MONOTONIC = 1, NO_ROOM_RETRY_NS = 1000000 };
+
+struct session_key {
+	__u32 ifindex;
+	__u32 discriminator; /* ours, in host order */
+};
+
+/* User space replaces a session as a whole, and with that stops its timer. */
+struct session {
+	struct bpf_timer timer;
+	__u64 generation;
+	__u64 detect;  /* ns */
+	__u64 peer[2]; /* source address, in network order */
+	__u64 last;    /* when the last packet came; 0 until one has */
+};
+
+struct event {
+	struct session_key key;
+	__u64 generation;
+	__u64 last, expired; /* CLOCK_MONOTONIC, ns */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct session_key);
+	__type(value, struct session);
+} sessions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536); /* a page at least, everywhere */
+} events SEC(".maps");
+
+/* ran_down is called when a timer has: it reports, unless a packet came in the
+ * meantime. An event that finds no room is tried again, never lost. */
+static int ran_down(void *map, struct session_key *key, struct session *s)
+{
+	__u64 now = bpf_ktime_get_ns();
+	if (now < s->last + s->detect) {
+		bpf_timer_start(&s->timer, s->last + s->detect - now, 0);
+		return 0;
+	}
+	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		bpf_timer_start(&s->timer, NO_ROOM_RETRY_NS, 0);
+		return 0;
+	}
+	e->key = *key;
+	e->generation = s->generation;
+	e->last = s->last;
+	e->expired = now;
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+struct ipv6 {
+	__u32 flow;
+	__u16 length;
+	__u8 next, hops;
+	__u64 source[2], destination[2];
+} __attribute__((packed, aligned(2)));
+
+struct udp {
+	__u16 source, destination, length, checksum;
+};
+
+/* RFC 5880 section 4.1 */
+struct bfd {
+	__u8 version_diag, flags, multiplier, length;
+	__u32 my, your;
+} __attribute__((packed, aligned(2)));
+
+enum { BFD_PORT = 3784, BFD_HLEN = 24, BFD_AUTH = 4, BFD_MULTIPOINT = 1 };
+
+/* bfd_of returns the control packet in an untagged frame, if it passes what
+ * RFC 5880 section 6.8.6 and RFC 5881 section 5 ask of every packet. The UDP
+ * checksum is not looked at: on a virtual link it may not be there yet. */
+INLINE struct bfd *bfd_of(const struct frame *f)
+{
+	if (f->tags != 0 || f->type != htons(ETH_P_IPV6))
+		return NULL;
+	if (!has(f, ETH_HLEN + IPV6_HLEN + UDP_HLEN + BFD_HLEN))
+		return NULL;
+	struct ipv6 *ip = f->data + ETH_HLEN;
+	struct udp *udp = (void *)(ip + 1);
+	struct bfd *bfd = (void *)(udp + 1);
+	if (ip->next != IPPROTO_UDP || udp->destination != htons(BFD_PORT) || ip->hops != 255)
+		return NULL;
+	__u32 length = ntohs(udp->length);
+	if (length > ntohs(ip->length) || bfd->length < BFD_HLEN || bfd->length + UDP_HLEN > length)
+		return NULL;
+	if (bfd->version_diag >> 5 != 1 || bfd->multiplier == 0 || bfd->my == 0)
+		return NULL;
+	if (bfd->flags & (BFD_AUTH | BFD_MULTIPOINT)) /* we have no authentication */
+		return NULL;
+	return bfd;
+}
+
+/* wind_up starts the session's timer anew if the frame is one of its packets. */
+INLINE void wind_up(const struct frame *f, __u32 ifindex)
+{
+	struct bfd *bfd = bfd_of(f);
+	if (!bfd)
+		return;
+	struct session_key key = { ifindex, ntohl(bfd->your) };
+	struct session *s = bpf_map_lookup_elem(&sessions, &key);
+	if (!s)
+		return;
+	struct ipv6 *ip = f->data + ETH_HLEN;
+	if (ip->source[0] != s->peer[0] || ip->source[1] != s->peer[1])
+		return;
+	if (s->last == 0) { /* -EBUSY if another CPU was faster: as good */
+		bpf_timer_init(&s->timer, &sessions, CLOCK_MONOTONIC);
+		bpf_timer_set_callback(&s->timer, ran_down);
+	}
+	s->last = bpf_ktime_get_ns();
+	bpf_timer_start(&s->timer, s->detect, 0);
+}
+
+#endif
