@@ -40,6 +40,7 @@ var arrows = map[string][]string{
 	"bpf/etherfix":        {},
 	"bpf/etherfix/frames": {"bpf/etherfix"}, // a test kit, and what the bench sends
 	"bpf/bfdwatch":        {},
+	"bpf/etherfault":      {},
 	"bpf/uplink":          {"bpf/bfdwatch", "bpf/etherfix"},
 
 	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
@@ -52,7 +53,7 @@ var arrows = map[string][]string{
 // import it.
 var fences = map[string][]string{
 	"github.com/osrg/gobgp":          {"hostagent/bgp"},
-	"github.com/vishvananda/netlink": {"hostagent/kernel", "lab", "lab/junos", "lab/netns"},
+	"github.com/vishvananda/netlink": {"bpf/etherfault", "hostagent/kernel", "lab", "lab/junos", "lab/netns"},
 	"github.com/vishvananda/netns":   {"lab/netns"},
 	"github.com/mdlayher/ndp":        {"hostagent/nd", "lab/junos"},
 	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},
@@ -61,7 +62,7 @@ var fences = map[string][]string{
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
-	"github.com/cilium/ebpf":         {"bpf/uplink"},
+	"github.com/cilium/ebpf":         {"bpf/etherfault", "bpf/uplink"},
 	"os/exec":                        {"lab", "lab/frr", "lab/netns"},
 	"log":                            {},
 	"testing":                        {"lab/frr", "lab/netns"},
