@@ -15,7 +15,7 @@ import (
 )
 
 // arrows lists, for each package, the packages of this module that it may
-// import. lab/netns, lab/frr and bpf/etherfix/frames are test kits: any test may
+// import. lab/netns, lab/frr, bpf/etherfix/frames and bpf/etherfault are kits: any test may
 // import them.
 var arrows = map[string][]string{
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent"},
@@ -110,7 +110,7 @@ func TestArrows(t *testing.T) {
 		}
 		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
 			to, ours := strings.CutPrefix(i, module)
-			kit := to == "lab/netns" || to == "lab/frr" || to == "bpf/etherfix/frames"
+			kit := to == "lab/netns" || to == "lab/frr" || to == "bpf/etherfix/frames" || to == "bpf/etherfault"
 			if ours && !kit && to != name && !slices.Contains(allowed, to) {
 				t.Errorf("the tests of %s import %s", name, to)
 			}

@@ -36,6 +36,11 @@ func (b *bench) wire() {
 	if err := netns.Veth(b.host, "up0", b.leaf, "port"); err != nil {
 		b.t.Fatal(err)
 	}
+	b.addresses()
+}
+
+func (b *bench) addresses() {
+	b.t.Helper()
 	b.run(b.host, "ip address add "+hostAddress+" peer "+leafAddress+" dev up0")
 	b.run(b.leaf, "ip address add "+leafAddress+" peer "+hostAddress+" dev port")
 }

@@ -1,0 +1,3 @@
+package uplink_test
+
+var roles = map[string]func() int{}
