@@ -16,13 +16,22 @@ struct session_key {
 	__u32 discriminator; /* ours, in host order */
 };
 
-/* User space replaces a session as a whole, and with that stops its timer. */
+/* What user space writes, each time as a whole. */
 struct session {
-	struct bpf_timer timer;
 	__u64 generation;
 	__u64 detect;  /* ns */
 	__u64 peer[2]; /* source address, in network order */
-	__u64 last;    /* when the last packet came; 0 until one has */
+	__u32 slot;    /* of its timer, its own while it is armed */
+	__u32 pad;
+};
+
+/* What we write. A timer once made stays, whichever session has the slot: to make
+ * one takes memory, and there may be none at hand when a packet comes. */
+struct watch {
+	struct bpf_timer timer;
+	struct session_key key;
+	__u64 generation;
+	__u64 detect, last; /* when the last packet came */
 };
 
 struct event {
@@ -31,12 +40,21 @@ struct event {
 	__u64 last, expired; /* CLOCK_MONOTONIC, ns */
 };
 
+enum { MAX_SESSIONS = 64 };
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
+	__uint(max_entries, MAX_SESSIONS);
 	__type(key, struct session_key);
 	__type(value, struct session);
 } sessions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SESSIONS);
+	__type(key, __u32);
+	__type(value, struct watch);
+} watches SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -44,25 +62,40 @@ struct {
 } events SEC(".maps");
 
 /* ran_down is called when a timer has: it reports, unless a packet came in the
- * meantime. An event that finds no room is tried again, never lost. */
-static int ran_down(void *map, struct session_key *key, struct session *s)
+ * meantime or the session is not armed any more, or armed anew. An event that
+ * finds no room is tried again, never lost. */
+static int ran_down(void *map, __u32 *slot, struct watch *w)
 {
-	__u64 now = bpf_ktime_get_ns();
-	if (now < s->last + s->detect) {
-		bpf_timer_start(&s->timer, s->last + s->detect - now, 0);
+	/* Read before the rest and written after it, both with a barrier: of a
+	 * generation that is new, last and detect cannot be old. */
+	__u64 generation = __sync_fetch_and_add(&w->generation, 0);
+	__u64 last = w->last, detect = w->detect, now = bpf_ktime_get_ns();
+	if (now < last + detect) {
+		bpf_timer_start(&w->timer, last + detect - now, 0);
 		return 0;
 	}
+	struct session_key key = w->key;
+	struct session *s = bpf_map_lookup_elem(&sessions, &key);
+	if (!s || s->generation != generation)
+		return 0;
 	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
-		bpf_timer_start(&s->timer, NO_ROOM_RETRY_NS, 0);
+		bpf_timer_start(&w->timer, NO_ROOM_RETRY_NS, 0);
 		return 0;
 	}
-	e->key = *key;
-	e->generation = s->generation;
-	e->last = s->last;
+	e->key = key;
+	e->generation = generation;
+	e->last = last;
 	e->expired = now;
 	bpf_ringbuf_submit(e, 0);
 	return 0;
+}
+
+/* make makes a timer; true too if there is one already. */
+INLINE bool make(struct watch *w)
+{
+	long err = bpf_timer_init(&w->timer, &watches, CLOCK_MONOTONIC);
+	return (err == 0 || err == -EBUSY) && bpf_timer_set_callback(&w->timer, ran_down) == 0;
 }
 
 struct ipv6 {
@@ -91,9 +124,9 @@ INLINE struct bfd *bfd_of(const struct frame *f)
 {
 	if (f->tags != 0 || f->type != htons(ETH_P_IPV6))
 		return NULL;
-	if (!has(f, ETH_HLEN + IPV6_HLEN + UDP_HLEN + BFD_HLEN))
+	struct ipv6 *ip = f->l3;
+	if ((void *)ip + IPV6_HLEN + UDP_HLEN + BFD_HLEN > f->end)
 		return NULL;
-	struct ipv6 *ip = f->data + ETH_HLEN;
 	struct udp *udp = (void *)(ip + 1);
 	struct bfd *bfd = (void *)(udp + 1);
 	if (ip->next != IPPROTO_UDP || udp->destination != htons(BFD_PORT) || ip->hops != 255)
@@ -118,15 +151,30 @@ INLINE void wind_up(const struct frame *f, __u32 ifindex)
 	struct session *s = bpf_map_lookup_elem(&sessions, &key);
 	if (!s)
 		return;
-	struct ipv6 *ip = f->data + ETH_HLEN;
+	struct ipv6 *ip = f->l3;
 	if (ip->source[0] != s->peer[0] || ip->source[1] != s->peer[1])
 		return;
-	if (s->last == 0) { /* -EBUSY if another CPU was faster: as good */
-		bpf_timer_init(&s->timer, &sessions, CLOCK_MONOTONIC);
-		bpf_timer_set_callback(&s->timer, ran_down);
-	}
-	s->last = bpf_ktime_get_ns();
-	bpf_timer_start(&s->timer, s->detect, 0);
+	struct watch *w = bpf_map_lookup_elem(&watches, &s->slot);
+	if (!w)
+		return;
+	w->last = bpf_ktime_get_ns();
+	w->detect = s->detect;
+	w->key = key;
+	__sync_lock_test_and_set(&w->generation, s->generation);
+	if (bpf_timer_start(&w->timer, s->detect, 0) != 0 && make(w))
+		bpf_timer_start(&w->timer, s->detect, 0);
+}
+
+/* make_timer makes the timer of the slot that the frame begins with: for the
+ * loader, which has the patience that a packet has not. */
+SEC("xdp") int make_timer(struct xdp_md *ctx)
+{
+	__u32 *slot = (void *)(long)ctx->data;
+	if ((void *)(slot + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	__u32 key = *slot;
+	struct watch *w = bpf_map_lookup_elem(&watches, &key);
+	return w && make(w) ? XDP_PASS : XDP_ABORTED;
 }
 
 #endif

@@ -34,7 +34,7 @@ enum { false, true };
 #define ntohl(x) (x)
 #endif
 
-enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_RINGBUF = 27 };
+enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_RINGBUF = 27 };
 enum { XDP_ABORTED = 0, XDP_PASS = 2 };
 enum { TCX_NEXT = -1, TC_ACT_OK = 0 };
 enum { BPF_F_INGRESS = 1 };
@@ -55,6 +55,7 @@ struct bpf_timer {
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static __u64 (*bpf_ktime_get_ns)(void) = (void *)5;
 static long (*bpf_skb_store_bytes)(struct __sk_buff *skb, __u32 at, const void *from, __u32 len, __u64 flags) = (void *)9;
+static long (*bpf_perf_event_output)(void *ctx, void *map, __u64 flags, void *data, __u64 size) = (void *)25;
 static long (*bpf_skb_load_bytes)(const struct __sk_buff *skb, __u32 at, void *to, __u32 len) = (void *)26;
 static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static long (*bpf_skb_pull_data)(struct __sk_buff *skb, __u32 len) = (void *)39;
@@ -65,8 +66,15 @@ static long (*bpf_timer_set_callback)(struct bpf_timer *timer, void *callback) =
 static long (*bpf_timer_start)(struct bpf_timer *timer, __u64 nsecs, __u64 flags) = (void *)171;
 static __u64 (*bpf_xdp_get_buff_len)(struct xdp_md *ctx) = (void *)188;
 
+enum { EFAULT = 14, EBUSY = 16 };
+
+/* keep has the compiler take a pointer as it is. Without CAP_PERFMON a program
+ * may add only constants to a pointer into a frame; the compiler would rather
+ * choose between constants first and add the choice. */
+#define keep(pointer) asm volatile("" : "+r"(pointer))
+
 /* What frames are made of. */
-enum { ETH_HLEN = 14, VLAN_HLEN = 4, IPV4_HLEN = 20, IPV6_HLEN = 40, UDP_HLEN = 8 };
+enum { ETH_HLEN = 14, VLAN_HLEN = 4, IPV4_HLEN = 20, IPV4_MAX = 60, IPV6_HLEN = 40, UDP_HLEN = 8 };
 enum { ETH_P_IP = 0x0800, ETH_P_8021Q = 0x8100, ETH_P_IPV6 = 0x86dd, ETH_P_8021AD = 0x88a8 };
 enum { IPPROTO_UDP = 17 };
 

@@ -16,7 +16,7 @@ enum { MAX_TAGS = 2 };
 
 /* The order is that of etherfix.Verdict. */
 enum verdict {
-	INTACT,         /* not marked IPv6, or IPv6 indeed */
+	INTACT,         /* not marked IPv6, or IPv6 indeed; counted are all frames */
 	REPAIR_PLAIN,   /* repaired: no tag, */
 	REPAIR_DOT1Q,   /* one, */
 	REPAIR_QINQ,    /* two */
@@ -28,24 +28,13 @@ enum verdict {
 	VERDICTS,
 };
 
-/* Of one CPU; the order is that of etherfix.Counters. */
-struct counters {
-	__u64 seen;
-	__u64 verdict[VERDICTS]; /* [INTACT] stays 0: seen, less the others */
-};
-
-/* Where a frame is, while it is looked at. */
+/* A frame while it is looked at. */
 struct frame {
 	void *data, *end;
-	__u32 l3;   /* offset of the network header */
-	__u32 tags;
+	void *l3;   /* the network header */
+	__u32 tags; /* before it */
 	__u16 type; /* in network order, as in the frame */
 };
-
-INLINE bool has(const struct frame *f, __u32 bytes)
-{
-	return f->data + bytes <= f->end;
-}
 
 INLINE bool is_tag(__u16 type)
 {
@@ -56,19 +45,20 @@ INLINE bool is_tag(__u16 type)
  * before it. */
 INLINE bool untag(struct frame *f)
 {
-	f->l3 = ETH_HLEN;
+	f->l3 = f->data + ETH_HLEN;
 	f->tags = 0;
-	if (!has(f, ETH_HLEN))
+	if (f->l3 > f->end)
 		return false;
-	f->type = *(__u16 *)(f->data + ETH_HLEN - 2);
+	f->type = *(__u16 *)(f->l3 - 2);
 #pragma unroll
 	for (int i = 0; i < MAX_TAGS; i++) {
 		if (!is_tag(f->type))
 			break;
-		if (!has(f, f->l3 + VLAN_HLEN))
-			return false;
-		f->type = *(__u16 *)(f->data + f->l3 + VLAN_HLEN - 2);
 		f->l3 += VLAN_HLEN;
+		keep(f->l3);
+		if (f->l3 > f->end)
+			return false;
+		f->type = *(__u16 *)(f->l3 - 2);
 		f->tags++;
 	}
 	return true;
@@ -79,7 +69,7 @@ INLINE bool untag(struct frame *f)
 INLINE bool checksum_ok(const struct frame *f, __u32 ihl)
 {
 	__u64 sum = 0;
-	__u32 *word = f->data + f->l3;
+	__u32 *word = f->l3;
 #pragma unroll
 	for (int i = 0; i < 15; i++) {
 		if (i >= 5 && i >= ihl)
@@ -101,26 +91,49 @@ INLINE bool suspicious(const struct frame *f)
 {
 	if (f->type != htons(ETH_P_IPV6))
 		return false;
-	return !has(f, f->l3 + 1) || *(__u8 *)(f->data + f->l3) >> 4 != 6;
+	return f->l3 + 1 > f->end || *(__u8 *)f->l3 >> 4 != 6;
 }
 
-/* judge is the rule, for a suspicious frame of len bytes, fragments included; len
- * 0 stands for one without fragments, which ends where its memory does. (Its
- * length is not computed: subtracting pointers takes CAP_PERFMON.) */
-INLINE enum verdict judge(const struct frame *f, __u32 len)
+enum shape { LINEAR, FRAGMENTS, SKB };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} nowhere SEC(".maps");
+
+/* fits says whether a frame has that many bytes, fragments included.
+ *
+ * Without CAP_PERFMON a program cannot subtract its two pointers, and before
+ * Linux 5.18 it cannot ask. But to send bytes of the frame to user space fails in
+ * one way if it has not that many, and in another if nobody is there to read. */
+INLINE bool fits(void *ctx, enum shape shape, __u32 bytes)
 {
-	if (!has(f, f->l3 + IPV4_HLEN))
+	__u32 nothing = 0;
+	switch (shape) {
+	case FRAGMENTS:
+		return bytes <= bpf_xdp_get_buff_len(ctx);
+	case SKB:
+		return bytes <= ((struct __sk_buff *)ctx)->len;
+	default:
+		return bpf_perf_event_output(ctx, &nowhere, (__u64)bytes << 32, &nothing, sizeof(nothing)) != -EFAULT;
+	}
+}
+
+/* judge is the rule, for a suspicious frame. */
+INLINE enum verdict judge(void *ctx, enum shape shape, const struct frame *f)
+{
+	__u8 *ip = f->l3;
+	if ((void *)ip + IPV4_HLEN > f->end)
 		return DOUBT_SHORT;
-	__u8 *ip = f->data + f->l3;
 	if (ip[0] >> 4 != 4)
 		return DOUBT_VERSION;
 	__u32 ihl = ip[0] & 15;
 	if (ihl < 5)
 		return DOUBT_HEADER;
 	__u32 total = ntohs(*(__u16 *)(ip + 2));
-	if (total < ihl * 4)
-		return DOUBT_LENGTH;
-	if (len ? f->l3 + total > len : !has(f, f->l3 + total))
+	if (total < ihl * 4 || !fits(ctx, shape, ETH_HLEN + f->tags * VLAN_HLEN + total))
 		return DOUBT_LENGTH;
 	if (!checksum_ok(f, ihl))
 		return DOUBT_CHECKSUM;
@@ -132,10 +145,19 @@ INLINE bool repairs(enum verdict v)
 	return v >= REPAIR_PLAIN && v <= REPAIR_QINQ;
 }
 
-INLINE void count(struct counters *c, enum verdict v)
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VERDICTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+INLINE void count(enum verdict v)
 {
-	if (c && v < VERDICTS)
-		c->verdict[v]++;
+	__u32 key = v;
+	__u64 *n = bpf_map_lookup_elem(&counters, &key);
+	if (n)
+		(*n)++;
 }
 
 #endif

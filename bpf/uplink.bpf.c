@@ -13,29 +13,17 @@
 volatile const bool repair_on = 1;
 volatile const bool watchdog_on = 1;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct counters);
-} counters SEC(".maps");
-
-enum shape { LINEAR, FRAGMENTS };
-
 INLINE int xdp(struct xdp_md *ctx, enum shape shape, bool timers)
 {
 	struct frame f = { .data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
-	__u32 zero = 0;
-	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
-	if (c)
-		c->seen++;
+	count(INTACT);
 	if (!untag(&f))
 		return XDP_PASS;
 	if (repair_on && suspicious(&f)) {
-		enum verdict v = judge(&f, shape == FRAGMENTS ? bpf_xdp_get_buff_len(ctx) : 0);
+		enum verdict v = judge(ctx, shape, &f);
 		if (repairs(v))
-			*(__u16 *)(f.data + f.l3 - 2) = htons(ETH_P_IP);
-		count(c, v);
+			*(__u16 *)(f.l3 - 2) = htons(ETH_P_IP);
+		count(v);
 		return XDP_PASS;
 	}
 	if (timers && watchdog_on)
@@ -68,10 +56,7 @@ SEC("xdp") int uplink_repair(struct xdp_md *ctx)
 SEC("tcx/ingress") int uplink_tcx(struct __sk_buff *skb)
 {
 	struct frame f = { .data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end };
-	__u32 zero = 0;
-	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
-	if (c)
-		c->seen++;
+	count(INTACT);
 	if (!untag(&f))
 		return TCX_NEXT;
 	if (!repair_on || !suspicious(&f)) {
@@ -79,25 +64,27 @@ SEC("tcx/ingress") int uplink_tcx(struct __sk_buff *skb)
 			wind_up(&f, skb->ifindex);
 		return TCX_NEXT;
 	}
-	if (!has(&f, f.l3 + 60)) {
-		/* The rest of a header may be in another page. A frame that is
-		 * shorter than this stays as it is. */
-		bpf_skb_pull_data(skb, skb->len < f.l3 + 60 ? skb->len : f.l3 + 60);
+	__u32 head = ETH_HLEN + MAX_TAGS * VLAN_HLEN + IPV4_MAX;
+	if (f.data + head > f.end) {
+		/* The rest of a header may be in another page. */
+		bpf_skb_pull_data(skb, skb->len < head ? skb->len : head);
 		f.data = (void *)(long)skb->data;
 		f.end = (void *)(long)skb->data_end;
+		if (!untag(&f))
+			return TCX_NEXT;
 	}
-	enum verdict v = judge(&f, skb->len);
+	enum verdict v = judge(skb, SKB, &f);
 	if (repairs(v)) {
 		__u16 ipv4 = htons(ETH_P_IP);
 		if (skb->vlan_present && f.tags < MAX_TAGS)
 			v++;
-		if (bpf_skb_store_bytes(skb, f.l3 - 2, &ipv4, sizeof(ipv4), 0) == 0) {
-			count(c, v);
+		if (bpf_skb_store_bytes(skb, ETH_HLEN + f.tags * VLAN_HLEN - 2, &ipv4, sizeof(ipv4), 0) == 0) {
+			count(v);
 			return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 		}
 		return TCX_NEXT;
 	}
-	count(c, v);
+	count(v);
 	return TCX_NEXT;
 }
 

@@ -30,7 +30,7 @@ const (
 )
 
 // Sessions is how many sessions there is room for.
-const Sessions = 256
+const Sessions = 64
 
 // maxDetect is far beyond what BFD would be used for.
 const maxDetect = time.Hour
@@ -56,8 +56,14 @@ type Generation uint64
 type Watchdog struct {
 	sessions *os.File
 	events   *Events
-	armed    map[Key]Generation
+	armed    map[Key]armed
+	slots    [Sessions]bool // taken
 	last     Generation
+}
+
+type armed struct {
+	generation Generation
+	slot       uint32
 }
 
 // New returns the watchdog with the given maps, which it owns from now on, also if it fails. Sessions that somebody armed
@@ -67,7 +73,7 @@ func New(sessions, events *os.File) (*Watchdog, error) {
 	if err != nil {
 		return nil, errors.Join(err, sessions.Close())
 	}
-	w := &Watchdog{sessions: sessions, events: reader, armed: map[Key]Generation{}}
+	w := &Watchdog{sessions: sessions, events: reader, armed: map[Key]armed{}}
 	if err := w.clear(); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
@@ -108,22 +114,43 @@ func (w *Watchdog) Arm(s Session) (Generation, error) {
 		return 0, err
 	}
 	w.last = max(w.last+1, now)
-	value := session{generation: w.last, detect: uint64(s.Detect), peer: s.Peer.As16()}
-	if err := update(w.sessions, &s.Key, &value); err != nil {
-		if errors.Is(err, unix.E2BIG) {
-			err = fmt.Errorf("there is room for %d sessions: %w", Sessions, err)
-		}
+	slot, err := w.slot(s.Key)
+	if err == nil {
+		value := session{generation: w.last, detect: uint64(s.Detect), peer: s.Peer.As16(), slot: slot}
+		err = update(w.sessions, &s.Key, &value)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("watching BFD session %d: %w", s.Discriminator, err)
 	}
-	w.armed[s.Key] = w.last
+	w.slots[slot] = true
+	w.armed[s.Key] = armed{w.last, slot}
 	return w.last, nil
+}
+
+// ErrFull says that as many sessions are armed as there is room for.
+var ErrFull = fmt.Errorf("there is room for %d sessions", Sessions)
+
+// slot is the session's, or a free one.
+func (w *Watchdog) slot(k Key) (uint32, error) {
+	if a, ok := w.armed[k]; ok {
+		return a.slot, nil
+	}
+	for i, taken := range w.slots {
+		if !taken {
+			return uint32(i), nil
+		}
+	}
+	return 0, ErrFull
 }
 
 // Disarm stops watching a session. Doing it twice is no error.
 func (w *Watchdog) Disarm(k Key) error {
-	delete(w.armed, k)
 	if err := remove(w.sessions, &k); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("no longer watching BFD session %d: %w", k.Discriminator, err)
+	}
+	if a, ok := w.armed[k]; ok {
+		w.slots[a.slot] = false
+		delete(w.armed, k)
 	}
 	return nil
 }
@@ -132,7 +159,7 @@ func (w *Watchdog) Disarm(k Key) error {
 // disarmed, or armed anew, are left out. A session stays armed after its event: the next packet starts its timer again.
 func (w *Watchdog) Next(e *Event) bool {
 	for w.events.Next(e) {
-		if w.armed[e.Key] == e.Generation {
+		if w.armed[e.Key].generation == e.Generation {
 			return true
 		}
 	}
@@ -145,6 +172,7 @@ func (w *Watchdog) FD() int { return w.events.FD() }
 // clear removes all sessions from the map, and with it forgets all events.
 func (w *Watchdog) clear() error {
 	clear(w.armed)
+	clear(w.slots[:])
 	for {
 		var k Key
 		err := first(w.sessions, &k)

@@ -11,11 +11,10 @@ import (
 
 // session is struct session of bfdwatch.h.
 type session struct {
-	timer      [2]uint64 // the kernel's own
 	generation Generation
 	detect     uint64 // ns
 	peer       [16]byte
-	last       uint64
+	slot, _    uint32
 }
 
 // pad is what a pointer lacks of the 64 bits that bpf(2) always takes, on little-endian machines.

@@ -62,19 +62,6 @@ func needRoot(t testing.TB) {
 	}
 }
 
-// count reads the counters of a map.
-func count(t testing.TB, m *ebpf.Map) (total etherfix.Counters) {
-	t.Helper()
-	var processors []objectCounters
-	if err := m.Lookup(uint32(0), &processors); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range processors {
-		total.Add(etherfix.Counters{Seen: p.Seen, Verdicts: p.Verdict})
-	}
-	return total
-}
-
 // agree runs a frame through the program and through the model, and compares verdict and bytes.
 func (s *subject) agree(t testing.TB, frame []byte) etherfix.Verdict {
 	t.Helper()
@@ -105,8 +92,8 @@ func check(t *testing.T, all [][]byte) {
 					want.Verdicts[v]++
 				}
 			}
-			if got := count(t, s.counters); got != want {
-				t.Errorf("counters %v, want %v", got, want)
+			if got, err := readCounters(s.counters); got != want || err != nil {
+				t.Errorf("counters %v (%v), want %v", got, err, want)
 			}
 		})
 	}

@@ -113,13 +113,25 @@ func (h *Hooks) Counters(name string) (total etherfix.Counters, err error) {
 	if u == nil || u.counters == nil {
 		return total, nil
 	}
-	var processors []objectCounters
-	if err := u.counters.Lookup(uint32(0), &processors); err != nil {
+	if total, err = readCounters(u.counters); err != nil {
 		return total, fmt.Errorf("reading the counters of %s: %w", name, err)
 	}
-	for _, p := range processors {
-		total.Add(etherfix.Counters{Seen: p.Seen, Verdicts: p.Verdict})
+	return total, nil
+}
+
+// readCounters adds up what the processors have counted.
+func readCounters(m *ebpf.Map) (total etherfix.Counters, err error) {
+	for v := range total.Verdicts {
+		var processors []uint64
+		if err := m.Lookup(uint32(v), &processors); err != nil {
+			return total, err
+		}
+		for _, n := range processors {
+			total.Verdicts[v] += n
+		}
 	}
+	// In the place of frames that are left alone the program counts all.
+	total.Seen, total.Verdicts[etherfix.Intact] = total.Verdicts[etherfix.Intact], 0
 	return total, nil
 }
 

@@ -3,8 +3,10 @@ package uplink_test
 import (
 	"context"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +24,8 @@ type bench struct {
 }
 
 const hostAddress, leafAddress = "10.0.1.1", "10.255.255.1"
+
+var leafLinkLocal = netip.MustParseAddr("fe80::1")
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
@@ -153,6 +157,24 @@ func (b *bench) eventually(what string, holds func() bool) {
 			b.t.Fatalf("not in 20 s: %s", what)
 		}
 	}
+}
+
+// lockedBuffer takes what a process says while it runs.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func TestMain(m *testing.M) {

@@ -13,22 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type objectCounters struct {
-	_       structs.HostLayout
-	Seen    uint64
-	Verdict [9]uint64
-}
-
 type objectSession struct {
-	_     structs.HostLayout
-	Timer struct {
-		_      structs.HostLayout
-		Opaque [2]uint64
-	}
+	_          structs.HostLayout
 	Generation uint64
 	Detect     uint64
 	Peer       [2]uint64
-	Last       uint64
+	Slot       uint32
+	Pad        uint32
 }
 
 type objectSessionKey struct {
@@ -37,13 +28,28 @@ type objectSessionKey struct {
 	Discriminator uint32
 }
 
+type objectWatch struct {
+	_     structs.HostLayout
+	Timer struct {
+		_      structs.HostLayout
+		Opaque [2]uint64
+	}
+	Key        objectSessionKey
+	Generation uint64
+	Detect     uint64
+	Last       uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	objectMapCounters      = "counters"
 	objectMapEvents        = "events"
+	objectMapNowhere       = "nowhere"
 	objectMapSessions      = "sessions"
+	objectMapWatches       = "watches"
+	objectProgMakeTimer    = "make_timer"
 	objectProgUplinkFrags  = "uplink_frags"
 	objectProgUplinkPlain  = "uplink_plain"
 	objectProgUplinkRepair = "uplink_repair"
@@ -94,6 +100,7 @@ type objectSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectProgramSpecs struct {
+	MakeTimer    *ebpf.ProgramSpec `ebpf:"make_timer"`
 	UplinkFrags  *ebpf.ProgramSpec `ebpf:"uplink_frags"`
 	UplinkPlain  *ebpf.ProgramSpec `ebpf:"uplink_plain"`
 	UplinkRepair *ebpf.ProgramSpec `ebpf:"uplink_repair"`
@@ -106,7 +113,9 @@ type objectProgramSpecs struct {
 type objectMapSpecs struct {
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
+	Nowhere  *ebpf.MapSpec `ebpf:"nowhere"`
 	Sessions *ebpf.MapSpec `ebpf:"sessions"`
+	Watches  *ebpf.MapSpec `ebpf:"watches"`
 }
 
 // objectVariableSpecs contains global variables before they are loaded into the kernel.
@@ -139,14 +148,18 @@ func (o *objectObjects) Close() error {
 type objectMaps struct {
 	Counters *ebpf.Map `ebpf:"counters"`
 	Events   *ebpf.Map `ebpf:"events"`
+	Nowhere  *ebpf.Map `ebpf:"nowhere"`
 	Sessions *ebpf.Map `ebpf:"sessions"`
+	Watches  *ebpf.Map `ebpf:"watches"`
 }
 
 func (m *objectMaps) Close() error {
 	return _ObjectClose(
 		m.Counters,
 		m.Events,
+		m.Nowhere,
 		m.Sessions,
+		m.Watches,
 	)
 }
 
@@ -162,6 +175,7 @@ type objectVariables struct {
 //
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectPrograms struct {
+	MakeTimer    *ebpf.Program `ebpf:"make_timer"`
 	UplinkFrags  *ebpf.Program `ebpf:"uplink_frags"`
 	UplinkPlain  *ebpf.Program `ebpf:"uplink_plain"`
 	UplinkRepair *ebpf.Program `ebpf:"uplink_repair"`
@@ -170,6 +184,7 @@ type objectPrograms struct {
 
 func (p *objectPrograms) Close() error {
 	return _ObjectClose(
+		p.MakeTimer,
 		p.UplinkFrags,
 		p.UplinkPlain,
 		p.UplinkRepair,

@@ -134,8 +134,8 @@ func (p *pins) load(name string, place Mode) (link.Link, error) {
 	return l, nil
 }
 
-// unpin removes the pins of links by an interface's name, all but that of the link that is on the interface; one that
-// nobody holds open detaches with that.
+// unpin detaches the links that are pinned by an interface's name and removes their pins, but for the link that is on the
+// interface. (Without its pin a link would detach too, but some time later.)
 func (p *pins) unpin(name string, but link.Link) error {
 	var errs []error
 	for _, place := range places {
@@ -150,7 +150,7 @@ func (p *pins) unpin(name string, but link.Link) error {
 			errs = append(errs, err)
 		}
 		if !same {
-			errs = append(errs, l.Unpin())
+			errs = append(errs, l.Detach(), l.Unpin())
 		}
 		errs = append(errs, l.Close())
 	}
@@ -170,8 +170,11 @@ func equal(a, b link.Link) (bool, error) {
 	return x.ID == y.ID, nil
 }
 
-// forget removes the directory of an interface.
+// forget detaches what is pinned of an interface and removes its directory.
 func (p *pins) forget(name string) error {
+	if err := p.unpin(name, nil); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(p.of(name)); err != nil {
 		return fmt.Errorf("removing pins: %w", err)
 	}
