@@ -41,9 +41,14 @@ var arrows = map[string][]string{
 	"bpf/etherfix/frames": {"bpf/etherfix"}, // a test kit, and what the bench sends
 	"bpf/bfdwatch":        {},
 	"bpf/etherfault":      {},
+	"bpf/etherbench":      {"bpf/etherfix/frames"},
 	"bpf/uplink":          {"bpf/bfdwatch", "bpf/etherfix"},
 
-	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
+	// The lab gives leaf1 the fault that is repaired, and measures the repair.
+	"lab": {
+		"lab/frr", "lab/junos", "lab/netns",
+		"bpf/etherbench", "bpf/etherfault", "bpf/etherfix/frames", "bpf/uplink",
+	},
 	"lab/frr":   {"lab/netns"},
 	"lab/junos": {"lab/netns"},
 	"lab/netns": {},
@@ -62,7 +67,7 @@ var fences = map[string][]string{
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
-	"github.com/cilium/ebpf":         {"bpf/etherfault", "bpf/uplink"},
+	"github.com/cilium/ebpf":         {"bpf/etherbench", "bpf/etherfault", "bpf/uplink"},
 	"os/exec":                        {"lab", "lab/frr", "lab/netns"},
 	"log":                            {},
 	"testing":                        {"lab/frr", "lab/netns"},
