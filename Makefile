@@ -49,6 +49,7 @@ setup-generate:
 bench: setup build
 	bin/lab bench bringup
 	bin/lab bench scale
+	bin/lab bench etherfix
 
 clean:
 	rm -rf bin

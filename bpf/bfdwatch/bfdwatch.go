@@ -9,7 +9,8 @@
 //
 // It is an addition to the session's own timer and no replacement. A timer can only be started by a packet, so after
 // [Watchdog.Arm] nothing runs until the first has come, and a peer that falls silent at once is for the session's own timer
-// to notice. So is an interface whose program was taken away.
+// to notice. And the program only knows what passes it: if it is taken off the interface, a session that lives runs down. So
+// who gets an [Event] first drains the session's socket, and believes it only if nothing came after Last.
 package bfdwatch
 
 import (

@@ -142,6 +142,9 @@ func (h *Hooks) place(u *attached) error {
 			if err == nil || errors.Is(err, ErrOccupied) {
 				return err
 			}
+			if place == TCX {
+				err = fmt.Errorf("(Linux 6.6 and later) %w", err)
+			}
 			errs = append(errs, fmt.Errorf("%s: %w", place, err))
 		}
 	}

@@ -269,7 +269,7 @@ func TestInterfaceIsNotThere(t *testing.T) {
 		}
 		return err
 	})
-	if !errors.Is(err, unix.ENODEV) {
-		t.Errorf("%v, want no such device", err)
+	if err == nil || !strings.HasPrefix(err.Error(), "attaching the BPF program to up9: native: ") {
+		t.Errorf("error %v", err)
 	}
 }

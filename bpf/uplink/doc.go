@@ -11,6 +11,8 @@
 //	        eth0/counters
 //	        eth0/native               the link; its name is the mode
 //
+// Some drivers reset their queues when a program is attached, so attach before there are sessions that would notice.
+//
 // A network namespace is that of the calling thread, in [Open] and in [Hooks.Attach].
 package uplink
 

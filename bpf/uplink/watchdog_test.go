@@ -174,12 +174,15 @@ func TestNeverEarly(t *testing.T) {
 		time.Sleep(detect / 4) // what is tested: time passes between packets
 	}
 	last := w.last(0)
-	e := w.next()
-	if e.Generation != g || e.Key != (bfdwatch.Key{Interface: loopback, Discriminator: 1}) || e.Last < last {
-		t.Errorf("event %+v of generation %d, last packet at %d", e, g, last)
-	}
-	if silence := time.Duration(e.Expired - e.Last); silence < detect {
-		t.Errorf("expired after %v, before %v", silence, detect)
+	var e bfdwatch.Event
+	for e.Last < last { // on a busy machine one packet may have been late for another
+		e = w.next()
+		if e.Generation != g || e.Key != (bfdwatch.Key{Interface: loopback, Discriminator: 1}) {
+			t.Errorf("event %+v, want one of generation %d", e, g)
+		}
+		if silence := time.Duration(e.Expired - e.Last); silence < detect {
+			t.Errorf("expired after %v, before %v", silence, detect)
+		}
 	}
 	// A session that was reported is reported again if it comes back and falls silent.
 	w.receive(control(1))
