@@ -12,15 +12,7 @@ import (
 // near - leaf - far: the leaf forwards between the two servers.
 func TestOnlyWhatTheLeafSendsItselfIsMarked(t *testing.T) {
 	near, leaf, far := netns.ForTest(t, "near"), netns.ForTest(t, "leaf"), netns.ForTest(t, "far")
-	run := func(ns *netns.NS, line string) string {
-		t.Helper()
-		words := strings.Fields(line)
-		out, err := ns.Run(context.Background(), words[0], words[1:]...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(out)
-	}
+	run := func(ns *netns.NS, line string) string { return runIn(t, ns, line) }
 	for i, ns := range []*netns.NS{near, far} {
 		port, address := []string{"port0", "port1"}[i], []string{"192.0.2.1", "192.0.2.2"}[i]
 		if err := netns.Veth(ns, "up0", leaf, port); err != nil {
@@ -65,6 +57,16 @@ func TestOnlyWhatTheLeafSendsItselfIsMarked(t *testing.T) {
 	if !pings("192.0.2.254") {
 		t.Error("without the fault again, the leaf does not answer")
 	}
+}
+
+func runIn(t *testing.T, ns *netns.NS, line string) string {
+	t.Helper()
+	words := strings.Fields(line)
+	out, err := ns.Run(context.Background(), words[0], words[1:]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 func headerErrors(t *testing.T, snmp6 string) string {

@@ -146,8 +146,22 @@ func (b *bench) pings(args ...string) bool {
 	return err == nil
 }
 
-// shows is what iproute2 says of an interface.
-func (b *bench) shows(ns *netns.NS, name string) string { return b.run(ns, "ip -d link show "+name) }
+// shows is what iproute2 says of the XDP program on an interface, with its mode; empty if there is none.
+func (b *bench) shows(ns *netns.NS, name string) string {
+	b.t.Helper()
+	var shown []string
+	for line := range strings.Lines(b.run(ns, "ip -d link show "+name)) {
+		for _, word := range strings.Fields(line) {
+			if word == "xdp" || word == "xdpgeneric" {
+				shown = append(shown, word)
+			}
+		}
+		if strings.Contains(line, "prog/xdp") {
+			shown = append(shown, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(shown, " ")
+}
 
 // eventually polls until what holds.
 func (b *bench) eventually(what string, holds func() bool) {
