@@ -14,7 +14,7 @@ enum { CLOCK_MONOTONIC = 1, NO_ROOM_RETRY_NS = 1000000 };
 struct session_key {
 	__u32 ifindex;
 	__u32 discriminator; /* ours, in host order */
-};
+} __attribute__((aligned(8)));
 
 /* What user space writes, each time as a whole. */
 struct session {
@@ -74,7 +74,7 @@ static int ran_down(void *map, __u32 *slot, struct watch *w)
 		bpf_timer_start(&w->timer, last + detect - now, 0);
 		return 0;
 	}
-	struct session_key key = w->key;
+	__u64 key = *(__u64 *)&w->key;
 	struct session *s = bpf_map_lookup_elem(&sessions, &key);
 	if (!s || s->generation != generation)
 		return 0;
@@ -83,7 +83,7 @@ static int ran_down(void *map, __u32 *slot, struct watch *w)
 		bpf_timer_start(&w->timer, NO_ROOM_RETRY_NS, 0);
 		return 0;
 	}
-	e->key = key;
+	*(__u64 *)&e->key = key;
 	e->generation = generation;
 	e->last = last;
 	e->expired = now;
@@ -147,7 +147,7 @@ INLINE void wind_up(const struct frame *f, __u32 ifindex)
 	struct bfd *bfd = bfd_of(f);
 	if (!bfd)
 		return;
-	struct session_key key = { ifindex, ntohl(bfd->your) };
+	__u64 key = both32(ifindex, ntohl(bfd->your)); /* a struct session_key */
 	struct session *s = bpf_map_lookup_elem(&sessions, &key);
 	if (!s)
 		return;
@@ -159,7 +159,7 @@ INLINE void wind_up(const struct frame *f, __u32 ifindex)
 		return;
 	w->last = bpf_ktime_get_ns();
 	w->detect = s->detect;
-	w->key = key;
+	*(__u64 *)&w->key = key;
 	__sync_lock_test_and_set(&w->generation, s->generation);
 	if (bpf_timer_start(&w->timer, s->detect, 0) != 0 && make(w))
 		bpf_timer_start(&w->timer, s->detect, 0);
@@ -172,7 +172,7 @@ SEC("xdp") int make_timer(struct xdp_md *ctx)
 	__u32 *slot = (void *)(long)ctx->data;
 	if ((void *)(slot + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
-	__u32 key = *slot;
+	__u64 key = first32(*slot);
 	struct watch *w = bpf_map_lookup_elem(&watches, &key);
 	return w && make(w) ? XDP_PASS : XDP_ABORTED;
 }

@@ -73,6 +73,19 @@ enum { EFAULT = 14, EBUSY = 16 };
  * choose between constants first and add the choice. */
 #define keep(pointer) asm volatile("" : "+r"(pointer))
 
+/* Values whose first two or four bytes in memory are x, and whose first and second
+ * four are x and y. Without CAP_PERFMON some kernels (6.1) let what a program puts
+ * on its stack only be written over 8 bytes at a time, so keys are that wide. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define first16(x) ((__u64)(__u16)(x))
+#define first32(x) ((__u64)(__u32)(x))
+#define both32(x, y) (first32(x) | (__u64)(__u32)(y) << 32)
+#else
+#define first16(x) ((__u64)(__u16)(x) << 48)
+#define first32(x) ((__u64)(__u32)(x) << 32)
+#define both32(x, y) (first32(x) | (__u32)(y))
+#endif
+
 /* What frames are made of. */
 enum { ETH_HLEN = 14, VLAN_HLEN = 4, IPV4_HLEN = 20, IPV4_MAX = 60, IPV6_HLEN = 40, UDP_HLEN = 8 };
 enum { ETH_P_IP = 0x0800, ETH_P_8021Q = 0x8100, ETH_P_IPV6 = 0x86dd, ETH_P_8021AD = 0x88a8 };

@@ -110,7 +110,7 @@ struct {
  * one way if it has not that many, and in another if nobody is there to read. */
 INLINE bool fits(void *ctx, enum shape shape, __u32 bytes)
 {
-	__u32 nothing = 0;
+	__u64 nothing = 0;
 	switch (shape) {
 	case FRAGMENTS:
 		return bytes <= bpf_xdp_get_buff_len(ctx);
@@ -154,7 +154,7 @@ struct {
 
 INLINE void count(enum verdict v)
 {
-	__u32 key = v;
+	__u64 key = first32(v);
 	__u64 *n = bpf_map_lookup_elem(&counters, &key);
 	if (n)
 		(*n)++;

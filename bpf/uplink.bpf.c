@@ -75,10 +75,10 @@ SEC("tcx/ingress") int uplink_tcx(struct __sk_buff *skb)
 	}
 	enum verdict v = judge(skb, SKB, &f);
 	if (repairs(v)) {
-		__u16 ipv4 = htons(ETH_P_IP);
+		__u64 ipv4 = first16(htons(ETH_P_IP));
 		if (skb->vlan_present && f.tags < MAX_TAGS)
 			v++;
-		if (bpf_skb_store_bytes(skb, ETH_HLEN + f.tags * VLAN_HLEN - 2, &ipv4, sizeof(ipv4), 0) == 0) {
+		if (bpf_skb_store_bytes(skb, ETH_HLEN + f.tags * VLAN_HLEN - 2, &ipv4, sizeof(__u16), 0) == 0) {
 			count(v);
 			return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 		}

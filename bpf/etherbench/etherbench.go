@@ -14,7 +14,7 @@ import (
 	"lastmile/bpf/etherfix/frames"
 )
 
-//go:generate go tool bpf2go -cc clang-14 -tags linux -target bpfel,bpfeb -cflags "-O2 -g -Wall -Werror -Wno-unused-function -mcpu=v3" object ../etherbench.bpf.c
+//go:generate go tool bpf2go -cc clang-14 -tags linux -target bpfel,bpfeb -cflags "-O2 -g -fno-strict-aliasing -Wall -Werror -Wno-unused-function -mcpu=v3" object ../etherbench.bpf.c
 
 // A Case is a program and a frame. What its repair costs is its time less that of Base: to break the frame again.
 type Case struct {

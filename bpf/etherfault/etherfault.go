@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-//go:generate go tool bpf2go -cc clang-14 -tags linux -target bpfel,bpfeb -cflags "-O2 -g -Wall -Werror -Wno-unused-function -mcpu=v3" object ../etherfault.bpf.c
+//go:generate go tool bpf2go -cc clang-14 -tags linux -target bpfel,bpfeb -cflags "-O2 -g -fno-strict-aliasing -Wall -Werror -Wno-unused-function -mcpu=v3" object ../etherfault.bpf.c
 
 // On gives the interface of that name the fault, in the network namespace of the calling thread. It stays until [Off], or
 // until the interface goes; no process needs to keep it up. Giving it twice changes nothing.

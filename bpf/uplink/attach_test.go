@@ -63,13 +63,15 @@ func TestAnotherProgramStays(t *testing.T) {
 			if after := b.shows(b.host, "up0"); after != before || !strings.Contains(after, "xdp") {
 				t.Errorf("something changed:\n%s\nbefore:\n%s", after, before)
 			}
-			// The other hook is free.
-			b.attach(h, uplink.TCX)
-			b.eventually("the leaf answers, by tcx", func() bool { return b.pings() })
-
+			for _, tcx := range modes(t, uplink.TCX) { // the other hook is free
+				b.attach(h, tcx)
+				b.eventually("the leaf answers, by tcx", func() bool { return b.pings() })
+			}
 			b.setXDP(-1, flags)
-			if s := b.attach(h, uplink.Auto); s.Mode != uplink.TCX {
-				t.Errorf("auto left %s for %s: what works stays", uplink.TCX, s.Mode)
+			for _, tcx := range modes(t, uplink.TCX) {
+				if s := b.attach(h, uplink.Auto); s.Mode != tcx {
+					t.Errorf("auto left %s for %s: what works stays", tcx, s.Mode)
+				}
 			}
 			b.attach(h, uplink.Generic)
 			b.eventually("the leaf answers", func() bool { return b.pings() })
@@ -115,9 +117,9 @@ func TestModesChange(t *testing.T) {
 	b := newBench(t)
 	b.breakLeaf()
 	h := b.open(repair)
-	for _, mode := range []uplink.Mode{
+	for _, mode := range modes(t,
 		uplink.Generic, uplink.Native, uplink.TCX, uplink.Auto, uplink.Off, uplink.Native, uplink.Generic, uplink.Off, uplink.Off,
-	} {
+	) {
 		s := b.attach(h, mode)
 		if mode == uplink.Off {
 			if s.Status != uplink.Disabled || b.pings() || strings.Contains(b.shows(b.host, "up0"), "xdp") {

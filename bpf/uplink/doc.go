@@ -16,4 +16,4 @@
 // A network namespace is that of the calling thread, in [Open] and in [Hooks.Attach].
 package uplink
 
-//go:generate go tool bpf2go -cc clang-14 -tags linux -target bpfel,bpfeb -cflags "-O2 -g -Wall -Werror -Wno-unused-function -mcpu=v3" object ../uplink.bpf.c
+//go:generate go tool bpf2go -cc clang-14 -tags linux -target bpfel,bpfeb -cflags "-O2 -g -fno-strict-aliasing -Wall -Werror -Wno-unused-function -mcpu=v3" object ../uplink.bpf.c

@@ -5,11 +5,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 
 	"lastmile/bpf/uplink"
@@ -171,6 +173,20 @@ func (b *bench) eventually(what string, holds func() bool) {
 			b.t.Fatalf("not in 20 s: %s", what)
 		}
 	}
+}
+
+// modes are those of the given that the kernel has.
+func modes(t testing.TB, all ...uplink.Mode) []uplink.Mode {
+	t.Helper()
+	code, err := features.LinuxVersionCode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code < 6<<16|6<<8 {
+		t.Log("this kernel has no tcx")
+		all = slices.DeleteFunc(all, func(m uplink.Mode) bool { return m == uplink.TCX })
+	}
+	return all
 }
 
 // lockedBuffer takes what a process says while it runs.

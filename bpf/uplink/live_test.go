@@ -129,7 +129,7 @@ func (b *bench) capture(awaited string, do func()) string {
 }
 
 func TestRepairIsSeenByAll(t *testing.T) {
-	for _, mode := range []uplink.Mode{uplink.Auto, uplink.Native, uplink.Generic, uplink.TCX} {
+	for _, mode := range modes(t, uplink.Auto, uplink.Native, uplink.Generic, uplink.TCX) {
 		t.Run(string(mode), func(t *testing.T) {
 			b := newBench(t)
 			b.breakLeaf()
@@ -193,7 +193,7 @@ func TestJumbo(t *testing.T) {
 
 // The agent restarts, again and again, during a transfer. A frame that met no program would be counted as a header error.
 func TestRestartLosesNothing(t *testing.T) {
-	for _, mode := range []uplink.Mode{uplink.Native, uplink.Generic, uplink.TCX} {
+	for _, mode := range modes(t, uplink.Native, uplink.Generic, uplink.TCX) {
 		t.Run(string(mode), func(t *testing.T) {
 			b := newBench(t)
 			b.breakLeaf()

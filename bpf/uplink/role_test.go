@@ -92,7 +92,7 @@ func TestCapabilities(t *testing.T) {
 			if !strings.Contains(out.String(), "variants: <nil>") {
 				t.Errorf("not every variant loads:\n%s", &out)
 			}
-			for _, mode := range []uplink.Mode{uplink.Native, uplink.Generic, uplink.TCX} {
+			for _, mode := range modes(t, uplink.Native, uplink.Generic, uplink.TCX) {
 				if want := string(mode) + ": attached repair=true watchdog=true pinned=true <nil>"; !strings.Contains(out.String(), want) {
 					t.Errorf("want %q:\n%s", want, &out)
 				}
@@ -148,7 +148,7 @@ func watchRole() int {
 
 // A process without any capability, that holds the maps, watches a real peer's packets on a real link.
 func TestWorkerWithoutCapabilities(t *testing.T) {
-	for _, mode := range []uplink.Mode{uplink.Native, uplink.Generic, uplink.TCX} {
+	for _, mode := range modes(t, uplink.Native, uplink.Generic, uplink.TCX) {
 		t.Run(string(mode), func(t *testing.T) { watchAsWorker(t, mode) })
 	}
 }
