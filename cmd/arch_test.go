@@ -15,10 +15,11 @@ import (
 )
 
 // arrows lists, for each package, the packages of this module that it may
-// import. lab/netns, lab/frr, bpf/etherfix/frames and bpf/etherfault are kits: any test may
-// import them.
+// import. lab/netns, lab/frr, bpf/etherfix/frames and bpf/etherfault are kits: any
+// test may import them.
 var arrows = map[string][]string{
-	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent"},
+	// The BFD worker is a process of its own: no agent runs there.
+	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
 	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
 	"cmd/lab":             {"lab"},
 	"cmd/internal/daemon": {},
@@ -28,10 +29,13 @@ var arrows = map[string][]string{
 		"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
 		"bpf/bfdwatch", "bpf/etherfix", "bpf/uplink",
 	},
-	"hostagent/bgp":    {},
-	"hostagent/kernel": {},
-	"hostagent/nd":     {},
-	"hostagent/rib":    {},
+	"hostagent/bfd": {},
+	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
+	"hostagent/bfd/worker": {"hostagent/bfd"},
+	"hostagent/bgp":        {},
+	"hostagent/kernel":     {},
+	"hostagent/nd":         {},
+	"hostagent/rib":        {},
 
 	"switchagent":         {"switchagent/junos"},
 	"switchagent/junos":   {"switchagent/netconf"},
@@ -68,9 +72,10 @@ var fences = map[string][]string{
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
 	"github.com/cilium/ebpf":         {"bpf/etherbench", "bpf/etherfault", "bpf/uplink"},
-	"os/exec":                        {"lab", "lab/frr", "lab/netns"},
-	"log":                            {},
-	"testing":                        {"lab/frr", "lab/netns"},
+	// In the daemons only for the BFD worker: hostagent runs itself, and nothing else.
+	"os/exec": {"hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},
+	"log":     {},
+	"testing": {"lab/frr", "lab/netns"},
 	"github.com/prometheus/client_golang/prometheus/promhttp": {"cmd/internal/daemon"},
 }
 

@@ -61,66 +61,88 @@ func serveUnix(ctx context.Context, l net.Listener, h http.Handler) error {
 // handler answers the questions of `hostagent show` in JSON.
 func (a *Agent) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /neighbors", answer(a, a.neighbors, func(n Neighbors) Neighbors { return n }))
-	mux.Handle("GET /routes", answer(a, a.entries, describeAll))
+	mux.HandleFunc("GET /neighbors", a.serveNeighbors)
+	mux.HandleFunc("GET /routes", a.serveRoutes)
+	mux.HandleFunc("GET /route", a.serveRoute)
 	return mux
 }
 
-// answer runs the query in the loop, which owns what it reads, and makes its
-// answer outside, which the loop need not wait for.
-func answer[T, A any](a *Agent, query func(context.Context) (T, error), describe func(T) A) http.Handler {
-	type result struct {
-		value T
-		err   error
+// inLoop runs the query in the loop, which owns what it reads. What it has read
+// is to be described outside: the loop need not wait for that.
+func (a *Agent) inLoop(ctx context.Context, query func(context.Context)) error {
+	done := make(chan struct{})
+	ask := func(ctx context.Context) {
+		defer close(done)
+		query(ctx)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		results := make(chan result, 1)
-		ask := func(ctx context.Context) {
-			v, err := query(ctx)
-			results <- result{v, err}
-		}
-		select {
-		case a.queries <- ask:
-		case <-r.Context().Done():
-			return
-		case <-time.After(5 * time.Second):
-			http.Error(w, "the agent does not answer: "+*a.health.Load(), http.StatusServiceUnavailable)
-			return
-		}
-		res := <-results
-		if res.err != nil {
-			http.Error(w, res.err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(describe(res.value))
-	})
+	select {
+	case a.queries <- ask:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(5 * time.Second):
+		return fmt.Errorf("the agent does not answer: %s", *a.health.Load())
+	}
+}
+
+func (a *Agent) serveNeighbors(w http.ResponseWriter, r *http.Request) {
+	var answer Neighbors
+	var err error
+	if failed := a.inLoop(r.Context(), func(ctx context.Context) { answer, err = a.neighbors(ctx) }); failed != nil {
+		http.Error(w, failed.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	reply(w, answer)
+}
+
+func reply(w http.ResponseWriter, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(answer)
 }
 
 // Ask puts a question to the daemon behind the socket: what is a path that it
 // answers, such as "neighbors", and into what its answer decodes to.
 func Ask(ctx context.Context, socket, what string, into any) error {
-	client := http.Client{
-		Timeout: 30 * time.Second,
-		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		}},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://hostagent/"+what, nil)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	answer, err := Open(ctx, socket, what)
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("asking hostagent (is it running?): %w", errors.Unwrap(err))
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return fmt.Errorf("asking hostagent: %s", strings.TrimSpace(string(text)))
-	}
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+	defer answer.Close()
+	if err := json.NewDecoder(answer).Decode(into); err != nil {
 		return fmt.Errorf("reading hostagent's answer: %w", err)
 	}
 	return nil
+}
+
+// Open puts a question to the daemon behind the socket, and returns the answer
+// as it comes, in JSON. It may be long; ctx ends it.
+func Open(ctx context.Context, socket, what string) (io.ReadCloser, error) {
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://hostagent/"+what, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("asking hostagent (is it running?): %w", errors.Unwrap(err))
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	problem := errors.New(strings.TrimSpace(string(text)))
+	if resp.StatusCode/100 == 4 { // it understands, and says no
+		return nil, problem
+	}
+	return nil, fmt.Errorf("asking hostagent: %w", problem)
 }

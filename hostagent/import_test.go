@@ -22,13 +22,14 @@ func TestImport(t *testing.T) {
 	host, far := netip.MustParsePrefix("10.0.2.2/32"), netip.MustParsePrefix("10.0.3.3/32")
 	for _, leaf := range []string{"fe80::1%eth0", "fe80::2%eth1"} {
 		table.Update(netip.MustParseAddr(leaf), []rib.Route{
-			{Prefix: defaultRoute, Path: rib.Path{Length: 2, LocalPref: 100}},
-			{Prefix: host, Path: rib.Path{Length: 2, LocalPref: 100}},
-			{Prefix: far, Path: rib.Path{Length: 3, LocalPref: 100}},
+			{Prefix: defaultRoute, Path: &rib.Path{Length: 2, LocalPref: 100}},
+			{Prefix: host, Path: &rib.Path{Length: 2, LocalPref: 100}},
+			{Prefix: far, Path: &rib.Path{Length: 3, LocalPref: 100}},
 		}, nil)
 	}
 	var got []string
-	for _, e := range table.Entries() {
+	for prefix := range table.Prefixes().All() {
+		e, _ := table.Lookup(prefix)
 		for _, p := range e.Paths {
 			got = append(got, fmt.Sprint(e.Prefix, " ", p.Peer, " ", p.Path.LocalPref, " ", p.Best))
 		}

@@ -5,15 +5,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"lastmile/hostagent/bgp"
-	"lastmile/hostagent/rib"
 )
 
 // Neighbors is the answer to `hostagent show neighbors`, by uplink. Keys that
@@ -86,69 +83,6 @@ func (n Neighbors) WriteText(w io.Writer) error {
 			state += " (last reset: " + p.LastReset + ")"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", name, dash(p.Address), dash(number32(p.RemoteAS)), up, p.Received, state)
-	}
-	return t.Flush()
-}
-
-// Routes is the answer to `hostagent show routes`, by prefix. Keys that FRR's
-// `show bgp ipv4 unicast json` has are named as there.
-type Routes struct {
-	Routes map[netip.Prefix][]Path `json:"routes"`
-}
-
-// A Path is one leaf's way to a prefix.
-type Path struct {
-	Uplink    string `json:"uplink"`
-	NextHop   string `json:"nexthop"` // the leaf's link-local address, with its zone
-	ASPath    string `json:"path"`
-	Origin    string `json:"origin"`
-	MED       uint32 `json:"metric"`
-	LocalPref uint32 `json:"locPrf"`
-	Best      bool   `json:"bestpath"`
-	Multipath bool   `json:"multipath"`        // carries traffic together with others
-	Why       string `json:"reason,omitempty"` // why it does not carry traffic
-}
-
-func (a *Agent) entries(context.Context) ([]rib.Entry, error) { return a.rib.Entries(), nil }
-
-func describeAll(entries []rib.Entry) Routes {
-	out := Routes{Routes: make(map[netip.Prefix][]Path, len(entries))}
-	for _, e := range entries {
-		for _, p := range e.Paths {
-			out.Routes[e.Prefix] = append(out.Routes[e.Prefix], describe(p))
-		}
-	}
-	return out
-}
-
-func describe(p rib.EntryPath) Path {
-	ases := make([]string, len(p.Path.ASPath))
-	for i, as := range p.Path.ASPath {
-		ases[i] = strconv.FormatUint(uint64(as), 10)
-	}
-	return Path{
-		Uplink: p.Peer.Zone(), NextHop: p.Peer.String(), ASPath: strings.Join(ases, " "),
-		Origin: [...]string{"IGP", "EGP", "incomplete"}[min(p.Path.Origin, 2)], MED: p.Path.MED, LocalPref: p.Path.LocalPref,
-		Best: p.Best, Multipath: p.Multipath, Why: string(p.Reason),
-	}
-}
-
-// WriteText writes the table that people read: > is the best path, = one that
-// carries traffic beside it.
-func (r Routes) WriteText(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, " \tPREFIX\tUPLINK\tNEXT HOP\tAS PATH\tNOT USED BECAUSE")
-	for _, prefix := range slices.SortedFunc(maps.Keys(r.Routes), netip.Prefix.Compare) {
-		for _, p := range r.Routes[prefix] {
-			mark := " "
-			switch {
-			case p.Best:
-				mark = ">"
-			case p.Multipath:
-				mark = "="
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", mark, prefix, p.Uplink, p.NextHop, p.ASPath, p.Why)
-		}
 	}
 	return t.Flush()
 }

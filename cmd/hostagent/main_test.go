@@ -45,13 +45,18 @@ func TestImportExample(t *testing.T) {
 	}
 	var lines []string
 	for _, r := range got.Import {
-		line := fmt.Sprint(r.Uplinks, r.Prefixes, r.MaxASPath, r.Reject)
+		line := fmt.Sprint(r.Uplinks, r.Prefixes, r.Communities, r.MaxASPath, r.Reject)
 		if r.LocalPref != nil {
 			line += fmt.Sprint(" ", *r.LocalPref)
 		}
 		lines = append(lines, line)
 	}
-	want := []string{"[eth2] [{0.0.0.0/0 0 0} {::/0 0 0}] 0 false 50", "[eth2] [] 0 true", "[] [] 16 false"}
+	want := []string{
+		"[eth2] [{0.0.0.0/0 0 0} {::/0 0 0}] [] 0 false 50",
+		"[eth2] [] [] 0 true",
+		"[] [{0.0.0.0/0 25 32} {::/0 65 128}] [{[4259905636] []} {[] [[64512 1 1]]}] 0 false",
+		"[] [{0.0.0.0/0 0 24} {::/0 0 64}] [] 16 false",
+	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -62,6 +62,10 @@ func randomUpdate(t *testing.T, r *rand.Rand, old bool) *bgp.BGPMessage {
 	if r.IntN(2) == 0 {
 		attrs = append(attrs, bgp.NewPathAttributeCommunities([]uint32{r.Uint32(), r.Uint32()}))
 	}
+	if r.IntN(2) == 0 {
+		attrs = append(attrs, bgp.NewPathAttributeLargeCommunities([]*bgp.LargeCommunity{
+			{ASN: r.Uint32(), LocalData1: r.Uint32(), LocalData2: r.Uint32()}, {ASN: r.Uint32()}}))
+	}
 	family := []bgp.Family{bgp.RF_IPv4_UC, bgp.RF_IPv6_UC}[r.IntN(2)]
 	if list := nlri(family); len(list) > 0 {
 		reach, err := bgp.NewPathAttributeMpReachNLRI(family, list, netip.MustParseAddr("fe80::1"))
@@ -127,9 +131,17 @@ func compareWithGoBGP(t *testing.T, b []byte, ours Update, theirs *bgp.BGPUpdate
 			want.MED = a.Value
 		case *bgp.PathAttributeCommunities:
 			want.Communities = a.Value
+		case *bgp.PathAttributeLargeCommunities:
+			for _, c := range a.Values {
+				want.LargeCommunities = append(want.LargeCommunities, [3]uint32{c.ASN, c.LocalData1, c.LocalData2})
+			}
 		case *bgp.PathAttributeAsPath:
 			for _, segment := range a.Value {
+				begin := len(want.ASPath)
 				want.ASPath = append(want.ASPath, segment.GetAS()...)
+				if segment.GetType() == bgp.BGP_ASPATH_ATTR_TYPE_SET {
+					want.Sets = append(want.Sets, [2]int{begin, len(want.ASPath)})
+				}
 				want.Length += segment.ASLen()
 			}
 		case *bgp.PathAttributeMpReachNLRI:
@@ -142,7 +154,8 @@ func compareWithGoBGP(t *testing.T, b []byte, ours Update, theirs *bgp.BGPUpdate
 	for _, r := range ours.Announced {
 		heard = append(heard, r.Prefix)
 		if got := *r.Attributes; got.Origin != want.Origin || got.MED != want.MED || got.LocalPref != want.LocalPref ||
-			got.Length != want.Length || !slices.Equal(got.ASPath, want.ASPath) || !slices.Equal(got.Communities, want.Communities) {
+			got.Length != want.Length || !slices.Equal(got.ASPath, want.ASPath) || !slices.Equal(got.Communities, want.Communities) ||
+			!slices.Equal(got.Sets, want.Sets) || !slices.Equal(got.LargeCommunities, want.LargeCommunities) {
 			t.Errorf("%x: %+v, GoBGP reads %+v", b, got, want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 // asPath is what a path attribute of that kind holds.
 type asPath struct {
 	numbers []uint32 // of all segments, without those of a confederation
+	sets    [][2]int // see Attributes.Sets
 	length  int      // see Attributes.Length
 	// confederation says that there are segments of one (RFC 5065).
 	confederation bool
@@ -27,6 +28,7 @@ func parseASPath(b []byte, asSize int) (asPath, bool) {
 		switch kind {
 		case bgp.BGP_ASPATH_ATTR_TYPE_SET:
 			p.length++
+			p.sets = append(p.sets, [2]int{len(p.numbers), len(p.numbers) + len(numbers)/asSize})
 		case bgp.BGP_ASPATH_ATTR_TYPE_SEQ:
 			p.length += len(numbers) / asSize
 		case bgp.BGP_ASPATH_ATTR_TYPE_CONFED_SEQ, bgp.BGP_ASPATH_ATTR_TYPE_CONFED_SET:
@@ -73,6 +75,7 @@ func (p *parsing) readASPath(v []byte) bool {
 		return false
 	}
 	p.asPath, p.attrs.ASPath, p.attrs.Length = v, path.numbers, path.length
+	p.attrs.Sets = path.sets
 	return true
 }
 
@@ -115,14 +118,16 @@ func (p *parsing) reconcile() {
 	if p.as4Aggregator && p.aggregator != 0 && p.aggregator != bgp.AS_TRANS {
 		return // somebody has aggregated who knew nothing of AS4_PATH
 	}
-	leading := leadingASes(p.asPath, p.asSize, p.attrs.Length-p.as4Path.length)
-	p.attrs.ASPath = append(leading, p.as4Path.numbers...)
+	path := leadingASes(p.asPath, p.asSize, p.attrs.Length-p.as4Path.length)
+	for _, s := range p.as4Path.sets {
+		path.sets = append(path.sets, [2]int{s[0] + len(path.numbers), s[1] + len(path.numbers)})
+	}
+	p.attrs.ASPath, p.attrs.Sets = append(path.numbers, p.as4Path.numbers...), path.sets
 }
 
-// leadingASes returns the AS numbers that make up the first part, length long,
-// of a well-formed AS path.
-func leadingASes(b []byte, asSize, length int) []uint32 {
-	var all []uint32
+// leadingASes returns the first part, length long, of a well-formed AS path.
+func leadingASes(b []byte, asSize, length int) asPath {
+	var p asPath
 	for length > 0 {
 		kind, numbers, rest, ok := cutSegment(b, asSize)
 		if !ok {
@@ -132,14 +137,15 @@ func leadingASes(b []byte, asSize, length int) []uint32 {
 		take := len(numbers) / asSize
 		if kind == bgp.BGP_ASPATH_ATTR_TYPE_SET {
 			length--
+			p.sets = append(p.sets, [2]int{len(p.numbers), len(p.numbers) + take})
 		} else {
 			take = min(take, length)
 			length -= take
 		}
 		for ; take > 0; take-- {
-			all = append(all, asNumber(numbers, asSize))
+			p.numbers = append(p.numbers, asNumber(numbers, asSize))
 			numbers = numbers[asSize:]
 		}
 	}
-	return all
+	return p
 }

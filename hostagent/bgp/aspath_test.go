@@ -5,6 +5,9 @@ import (
 	"testing"
 )
 
+// theSets are the sets in the paths of the test below; in the others there are none.
+var theSets = map[string][][2]int{"sets": {{0, 2}, {3, 5}}, "a set shorter": {{0, 2}}}
+
 // RFC 6793 section 4.2.3.
 func TestPathsOfPeersWithTwoByteASes(t *testing.T) {
 	const trans = "\x5b\xa0"
@@ -42,6 +45,8 @@ func TestPathsOfPeersWithTwoByteASes(t *testing.T) {
 		}
 		if r := got.Announced[0]; !slices.Equal(r.ASPath, test.want) || r.Length != test.length {
 			t.Errorf("%s: %v of length %d, want %v of %d", name, r.ASPath, r.Length, test.want, test.length)
+		} else if want := theSets[name]; !slices.Equal(r.Sets, want) {
+			t.Errorf("%s: sets %v, want %v", name, r.Sets, want)
 		}
 	}
 }

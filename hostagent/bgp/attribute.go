@@ -173,7 +173,7 @@ func (p *parsing) read(a attribute) bool {
 	case bgp.BGP_ATTR_TYPE_IP6_EXTENDED_COMMUNITIES:
 		return len(v) > 0 && len(v)%20 == 0
 	case bgp.BGP_ATTR_TYPE_LARGE_COMMUNITY: // RFC 8092 section 6
-		return len(v) > 0 && len(v)%12 == 0
+		return p.readLargeCommunities(v)
 	}
 	return true
 }
@@ -185,6 +185,18 @@ func (p *parsing) readCommunities(v []byte) bool {
 	p.attrs.Communities = make([]uint32, 0, len(v)/4)
 	for ; len(v) > 0; v = v[4:] {
 		p.attrs.Communities = append(p.attrs.Communities, binary.BigEndian.Uint32(v))
+	}
+	return true
+}
+
+func (p *parsing) readLargeCommunities(v []byte) bool {
+	if len(v) == 0 || len(v)%12 != 0 {
+		return false
+	}
+	p.attrs.LargeCommunities = make([][3]uint32, 0, len(v)/12)
+	for ; len(v) > 0; v = v[12:] {
+		p.attrs.LargeCommunities = append(p.attrs.LargeCommunities, [3]uint32{
+			binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:]), binary.BigEndian.Uint32(v[8:])})
 	}
 	return true
 }

@@ -17,12 +17,12 @@ const perUpdate = 200
 // updates makes the UPDATEs of one leaf for a table of the given size, in which so many prefixes share each path.
 func updates(leaf uint32, size, perPath int) [][]rib.Route {
 	routes := make([]rib.Route, size)
+	var p *rib.Path // shared inside an update
 	for i := range routes {
 		n := i * 7919 % size // a full period: no order that the table could profit from
 		addr := netip.AddrFrom4([4]byte{20, byte(n >> 16), byte(n >> 8), byte(n)})
-		p := path(leaf, 4200000000+uint32(i/perPath), 65201, 64512)
-		if i%perPath != 0 {
-			p = routes[i-1].Path
+		if i%perPath == 0 || i%perUpdate == 0 {
+			p = new(path(leaf, 4200000000+uint32(i/perPath), 65201, 64512))
 		}
 		routes[i] = rib.Route{Prefix: netip.PrefixFrom(addr, 32), Path: p}
 	}
@@ -77,4 +77,15 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// BenchmarkPrefixes is how long whoever owns the table of half a million prefixes waits when all of them are to be shown.
+func BenchmarkPrefixes(b *testing.B) {
+	table := rib.New(rib.Config{AS: 64513})
+	for _, u := range updates(65001, 500_000, 500) {
+		table.Update(leaf1, u, nil)
+	}
+	for b.Loop() {
+		table.Prefixes()
+	}
 }

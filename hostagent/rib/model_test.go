@@ -19,6 +19,7 @@ type model struct {
 	config     rib.Config
 	originated []netip.Prefix
 	paths      map[netip.Prefix]map[netip.Addr]rib.Path
+	stale      map[netip.Prefix]map[netip.Addr]bool
 	installed  map[netip.Prefix][]netip.Addr
 }
 
@@ -26,13 +27,32 @@ type model struct {
 type step struct {
 	peer      netip.Addr
 	drop      bool
+	stale     bool
+	sweep     bool
 	originate bool // what is withdrawn is what we announce ourselves from now on
 	announced []rib.Route
 	withdrawn []netip.Prefix
 }
 
 func (m *model) do(s step) {
-	remove := func(p netip.Prefix) { delete(m.paths[p.Masked()], s.peer) }
+	remove := func(p netip.Prefix) {
+		delete(m.paths[p.Masked()], s.peer)
+		delete(m.stale[p.Masked()], s.peer)
+	}
+	if s.stale || s.sweep {
+		for p, paths := range m.paths {
+			if m.stale[p][s.peer] {
+				remove(p)
+			}
+			if _, has := paths[s.peer]; has && s.stale {
+				if m.stale[p] == nil {
+					m.stale[p] = make(map[netip.Addr]bool)
+				}
+				m.stale[p][s.peer] = true
+			}
+		}
+		return
+	}
 	if s.originate {
 		m.originated = nil
 		for _, p := range s.withdrawn {
@@ -52,6 +72,8 @@ func (m *model) do(s step) {
 	for _, r := range s.announced {
 		remove(r.Prefix)
 		own := slices.DeleteFunc(slices.Clone(r.Path.ASPath), func(as uint32) bool { return as != m.config.AS })
+		said := *r.Path
+		r.Path = &said
 		if len(own) > m.config.AllowASIn || !m.admits(s.peer, &r) {
 			continue
 		}
@@ -59,14 +81,14 @@ func (m *model) do(s step) {
 		if m.paths[prefix] == nil {
 			m.paths[prefix] = make(map[netip.Addr]rib.Path)
 		}
-		m.paths[prefix][s.peer] = r.Path
+		m.paths[prefix][s.peer] = *r.Path
 	}
 }
 
 // theImport is the policy of every second history.
 var theImport = []rib.Rule{
 	{Links: []string{"eth1"}, Prefixes: []rib.Range{{Prefix: netip.MustParsePrefix("10.0.0.0/8"), Min: 25, Max: 32}}, Reject: true},
-	{Communities: []uint32{7, 8}, LocalPref: new(uint32(50))},
+	{Communities: []rib.Tags{{Standard: []uint32{7}}, {Standard: []uint32{8}}}, LocalPref: new(uint32(50))},
 	{MaxLength: 1},
 }
 
@@ -101,7 +123,7 @@ func (m *model) nextHops(prefix netip.Prefix) []netip.Addr {
 	for peer, p := range m.paths[prefix] {
 		beaten := rank(p) != *best
 		for _, q := range m.paths[prefix] {
-			comparable := m.config.AlwaysCompareMED || p.ASPath[0] == q.ASPath[0]
+			comparable := m.config.AlwaysCompareMED || p.ASPath[0] == q.ASPath[0] && len(p.Sets) < 2 && len(q.Sets) < 2
 			beaten = beaten || (rank(q) == *best && comparable && q.MED < p.MED)
 		}
 		if !beaten {
@@ -125,6 +147,7 @@ func play(t *testing.T, history []byte) {
 	}
 	history = history[1:]
 	m.paths, m.installed = make(map[netip.Prefix]map[netip.Addr]rib.Path), make(map[netip.Prefix][]netip.Addr)
+	m.stale = make(map[netip.Prefix]map[netip.Addr]bool)
 	table := rib.New(m.config)
 	for len(history) > 0 {
 		var s step
@@ -134,6 +157,10 @@ func play(t *testing.T, history []byte) {
 		switch {
 		case s.originate:
 			changes = table.Originate(s.withdrawn)
+		case s.stale:
+			changes = table.Stale(s.peer)
+		case s.sweep:
+			changes = table.Sweep(s.peer)
 		case s.drop:
 			changes = table.Drop(s.peer)
 		default:
@@ -173,8 +200,8 @@ func (m *model) compare(t *testing.T, table *rib.Table) {
 		}
 	}
 	for _, e := range table.Entries() {
-		if one, found := table.Lookup(e.Prefix); !found || !reflect.DeepEqual(one, e) {
-			t.Fatalf("looked up: %v, listed: %v", one, e)
+		if one, found := table.Match(e.Prefix.Addr()); !found || one.Prefix.Bits() < e.Prefix.Bits() || !one.Prefix.Contains(e.Prefix.Addr()) {
+			t.Fatalf("matched for %s: %v", e.Prefix, one)
 		}
 		for _, p := range e.Paths {
 			if !reflect.DeepEqual(p.Path, m.paths[e.Prefix][p.Peer]) {
@@ -219,16 +246,24 @@ func decodeStep(b []byte) (step, []byte) {
 		return v
 	}
 	head := next()
-	s := step{peer: netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: head % 5}).WithZone("eth" + string(rune('0'+head%2))), drop: head >= 240, originate: head >= 220 && head < 240}
+	s := step{peer: netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: head % 5}).WithZone("eth" + string(rune('0'+head%2))), drop: head >= 240, originate: head >= 220 && head < 240, stale: head >= 205 && head < 220, sweep: head >= 195 && head < 205}
 	for range next() % 4 {
 		s.withdrawn = append(s.withdrawn, prefixOf(next()))
 	}
 	for range next() % 4 {
 		route := rib.Route{Prefix: prefixOf(next())}
 		v := next()
-		route.Path = rib.Path{LocalPref: 100 + uint32(v&1), Origin: v >> 1 & 1, MED: uint32(v >> 2 & 3), Length: 1 + int(v>>4&1)}
+		route.Path = &rib.Path{LocalPref: 100 + uint32(v&1), Origin: v >> 1 & 1, MED: uint32(v >> 2 & 3), Length: 1 + int(v>>4&1)}
 		route.Path.ASPath = []uint32{uint32(v>>5&1) + 1, uint32(v >> 6)}
 		route.Path.Communities = [8][]uint32{4: {8}, 5: {1, 8}, 6: {rib.GracefulShutdown}, 7: {8, rib.GracefulShutdown}}[next()%8]
+		switch next() % 8 {
+		case 5:
+			route.Path.LargeCommunities = [][3]uint32{{1, 2, 3}, {4, 5, 1 << 31}}
+		case 6:
+			route.Path.Sets = [][2]int{{1, 2}}
+		case 7:
+			route.Path.Sets = [][2]int{{0, 1}, {1, 2}}
+		}
 		s.announced = append(s.announced, route)
 	}
 	return s, b

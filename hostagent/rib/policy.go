@@ -10,15 +10,11 @@ import (
 	"strings"
 )
 
-// GracefulShutdown is the community of a path that is about to go (RFC 8326). It gives the path local preference 0,
-// whatever the import policy says.
-const GracefulShutdown uint32 = 0xffff0000
-
 // Rule is a step of the import policy: what it matches, and what becomes of that. The zero Rule accepts everything as it is.
 type Rule struct {
 	Links       []string // patterns as of [path.Match], one of which the zone of the peer's address matches; empty: any link
 	Prefixes    []Range  // one of which the prefix is in; empty: any prefix
-	Communities []uint32 // one of which the path carries; empty: any path
+	Communities []Tags   // of one of which the path carries all; empty: any path
 	MaxLength   int      // of the path, counted as Path.Length; 0: any
 
 	Reject    bool
@@ -55,27 +51,28 @@ func rulesFor(policy []Rule, link string) []Rule {
 	return rules
 }
 
-// admit reports whether the rules accept the path, and gives it the local preference that it is to have.
-func admit(rules []Rule, prefix netip.Prefix, p *Path) bool {
+// admit reports whether the rules accept the path, and the local preference that it is to have.
+func admit(rules []Rule, prefix netip.Prefix, p *Path) (localPref uint32, accepted bool) {
 	for i := range rules {
 		r := &rules[i]
 		if !r.matches(prefix, p) {
 			continue
 		}
+		localPref = p.LocalPref
 		if r.LocalPref != nil {
-			p.LocalPref = *r.LocalPref
+			localPref = *r.LocalPref
 		}
 		if slices.Contains(p.Communities, GracefulShutdown) {
-			p.LocalPref = 0
+			localPref = 0
 		}
-		return !r.Reject
+		return localPref, !r.Reject
 	}
-	return false
+	return 0, false
 }
 
 // matches leaves out the links: see rulesFor.
 func (r *Rule) matches(prefix netip.Prefix, p *Path) bool {
-	carried := func(community uint32) bool { return slices.Contains(p.Communities, community) }
+	carried := func(all Tags) bool { return all.carriedBy(p) }
 	inRange := func(list Range) bool { return list.Contains(prefix) }
 	return (r.MaxLength == 0 || p.Length <= r.MaxLength) &&
 		(len(r.Communities) == 0 || slices.ContainsFunc(r.Communities, carried)) &&

@@ -18,7 +18,9 @@ func TestImport(t *testing.T) {
 	)
 	defaults := rib.Rule{Prefixes: []rib.Range{{Prefix: all4}, {Prefix: all6}}}
 	short, long, tagged := path(1), path(1, 2, 3), path(1)
-	tagged.Communities = []uint32{5, 6}
+	tagged.Communities, tagged.LargeCommunities = []uint32{5, 6}, [][3]uint32{{7, 8, 9}}
+	local := path(1)
+	local.Communities = []uint32{0xffffff01}
 	leaving := path(1)
 	leaving.Communities = []uint32{5, rib.GracefulShutdown}
 	tests := []struct {
@@ -47,8 +49,14 @@ func TestImport(t *testing.T) {
 		{"another link", []rib.Rule{{Links: []string{"eth1"}, LocalPref: &low}}, host, short, false, 0},
 		{"longest path", []rib.Rule{{MaxLength: 3}}, host, long, true, 100},
 		{"too long a path", []rib.Rule{{MaxLength: 2}}, host, long, false, 0},
-		{"community", []rib.Rule{{Communities: []uint32{9, 6}, LocalPref: &high}, {}}, host, tagged, true, 200},
-		{"not the community", []rib.Rule{{Communities: []uint32{9}, LocalPref: &high}, {}}, host, tagged, true, 100},
+		{"community", []rib.Rule{{Communities: tags("0:9", "0:6"), LocalPref: &high}, {}}, host, tagged, true, 200},
+		{"not the community", []rib.Rule{{Communities: tags("0:9"), LocalPref: &high}, {}}, host, tagged, true, 100},
+		{"all of one entry", []rib.Rule{{Communities: tags("0:9", "0:5 7:8:9 0:6"), LocalPref: &high}, {}}, host, tagged, true, 200},
+		{"not all of any entry", []rib.Rule{{Communities: tags("0:5 0:9", "0:6 7:8:8"), LocalPref: &high}, {}}, host, tagged, true, 100},
+		{"large community", []rib.Rule{{Communities: tags("7:8:9"), Reject: true}, {}}, host, tagged, false, 0},
+		{"a community by name", []rib.Rule{{Communities: tags("no-export"), Reject: true}, {}}, host, local, false, 0},
+		{"at most /24, inside", []rib.Rule{{Prefixes: []rib.Range{{Prefix: all4, Max: 24}}}}, net24, short, true, 100},
+		{"at most /24, longer", []rib.Rule{{Prefixes: []rib.Range{{Prefix: all4, Max: 24}}}}, host, short, false, 0},
 		{"graceful shutdown", nil, host, leaving, true, 0},
 		{"graceful shutdown before the policy's preference", []rib.Rule{{LocalPref: &high}}, host, leaving, true, 0},
 		{"graceful shutdown of what is rejected", []rib.Rule{{Reject: true}}, host, leaving, false, 0},

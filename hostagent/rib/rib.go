@@ -25,26 +25,11 @@ type Config struct {
 	Import           []Rule // the first that matches an announcement decides; one that none matches is rejected. Empty accepts all
 }
 
-// Path is what a leaf says of a prefix.
-type Path struct {
-	ASPath      []uint32 // all ASes from left to right, sets and confederation segments included: for the loop check and for show
-	Length      int      // as RFC 4271 section 9.1.2.2 (a) counts: a set is one, confederation segments are none
-	Origin      uint8    // 0 IGP, 1 EGP, 2 incomplete
-	MED         uint32   // 0 when absent
-	LocalPref   uint32   // 100 when absent
-	Communities []uint32 // RFC 1997, the AS in the upper half
-}
-
-// equal reports whether the paths are the same in all.
-func (p *Path) equal(q *Path) bool {
-	return p.Length == q.Length && p.Origin == q.Origin && p.MED == q.MED && p.LocalPref == q.LocalPref &&
-		slices.Equal(p.ASPath, q.ASPath) && slices.Equal(p.Communities, q.Communities)
-}
-
-// Route is a path to a prefix.
+// Route is a path to a prefix. Routes that have the path in common should share it: what is the same in memory is looked
+// at once.
 type Route struct {
 	Prefix netip.Prefix
-	Path   Path
+	Path   *Path
 }
 
 // Change is a prefix whose next hops changed.
@@ -56,7 +41,7 @@ type Change struct {
 // Peer is what came from one peer.
 type Peer struct {
 	Addr     netip.Addr
-	Prefixes int    // accepted and not withdrawn
+	Prefixes int    // accepted and not withdrawn, the stale ones too
 	Looped   uint64 // announcements rejected because our own AS stood in the path too often, since the session came up
 	Rejected uint64 // announcements rejected by the import policy, since the session came up
 }
@@ -65,7 +50,9 @@ type Peer struct {
 type peer struct {
 	Peer
 	number uint64 // in sets; no other peer has it
+	hop    uint64 // in next hops: the same before a restart and after it
 	rules  []Rule // of the import policy, for this peer's link
+	stale  *peer  // has the number of the paths from before a restart; nil if there are none
 }
 
 // Table holds the paths of all peers.
@@ -73,6 +60,7 @@ type Table struct {
 	config  Config
 	peers   map[netip.Addr]*peer
 	numbers []*peer // by number, nil where one has gone
+	lastHop uint64  // that a peer was given
 	v4      family[key4]
 	v6      family[key6]
 	sets    map[string]*set // by paths
@@ -114,24 +102,45 @@ func (t *Table) Update(addr netip.Addr, announced []Route, withdrawn []netip.Pre
 	for _, prefix := range withdrawn {
 		t.stage(prefix, 0)
 	}
-	var last Path
+	last := spoken{}
 	for i := range announced {
-		path := announced[i].Path
-		if !t.accept(p, announced[i].Prefix, &path) {
-			t.stage(announced[i].Prefix, 0)
-			continue
+		r := &announced[i]
+		if r.Path != last.path {
+			last = spoken{path: r.Path, looped: t.loops(r.Path)}
 		}
-		if len(t.said) == 1 || !path.equal(&last) {
-			start := len(t.paths)
-			t.paths = appendPath(t.paths, &path)
-			t.said = append(t.said, statement{path: t.paths[start:]})
-			last = path
-		}
-		t.stage(announced[i].Prefix, len(t.said)-1)
+		t.stage(r.Prefix, t.hear(p, r.Prefix, &last))
 	}
 	t.v4.settle(t, p)
 	t.v6.settle(t, p)
 	return t.finish()
+}
+
+// spoken is the path that an update spoke of last.
+type spoken struct {
+	path      *Path
+	looped    bool
+	said      int    // its place in Table.said; 0 if it has none yet
+	localPref uint32 // that it has there
+}
+
+// hear returns the place in Table.said of what the peer says of the prefix: that of the withdrawal if it is rejected.
+func (t *Table) hear(p *peer, prefix netip.Prefix, last *spoken) int {
+	if last.looped {
+		p.Looped++
+		return 0
+	}
+	localPref, accepted := admit(p.rules, prefix, last.path)
+	if !accepted {
+		p.Rejected++
+		return 0
+	}
+	if last.said == 0 || last.localPref != localPref {
+		start := len(t.paths)
+		t.paths = appendPath(t.paths, last.path, localPref)
+		t.said = append(t.said, statement{path: t.paths[start:]})
+		last.said, last.localPref = len(t.said)-1, localPref
+	}
+	return last.said
 }
 
 // stage notes what the present update says of a prefix, by its place in Table.said.
@@ -165,25 +174,12 @@ func (t *Table) Drop(addr netip.Addr) []Change {
 	if p == nil {
 		return nil
 	}
-	var orphans []*set
-	for _, s := range t.sets {
-		if s.has(p.number) {
-			orphans = append(orphans, s)
-		}
+	numbers := []uint64{p.number}
+	if p.stale != nil {
+		numbers = append(numbers, p.stale.number)
 	}
-	for _, s := range orphans {
-		if s.heir = t.with(s, p.number, nil); s.heir != nil {
-			s.heir.prefixes += s.prefixes
-		}
-		s.prefixes = 0
-	}
-	t.v4.inherit(t)
-	t.v6.inherit(t)
-	for _, s := range orphans {
-		t.forget(s)
-	}
+	t.vacate(numbers...)
 	delete(t.peers, addr)
-	t.numbers[p.number] = nil
 	return t.finish()
 }
 
@@ -233,17 +229,4 @@ func (t *Table) loops(path *Path) bool {
 		}
 	}
 	return seen > t.config.AllowASIn
-}
-
-// accept reports whether the peer's path is taken, with the local preference that the import policy gives it.
-func (t *Table) accept(p *peer, prefix netip.Prefix, path *Path) bool {
-	switch {
-	case t.loops(path):
-		p.Looped++
-	case !admit(p.rules, prefix, path):
-		p.Rejected++
-	default:
-		return true
-	}
-	return false
 }

@@ -27,7 +27,7 @@ var compare = cmp.Options{
 }
 
 func announce(prefix netip.Prefix, p rib.Path) []rib.Route {
-	return []rib.Route{{Prefix: prefix, Path: p}}
+	return []rib.Route{{Prefix: prefix, Path: &p}}
 }
 
 func to(prefix netip.Prefix, nextHops ...netip.Addr) []rib.Change {

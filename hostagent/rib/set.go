@@ -3,7 +3,6 @@ package rib
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 )
 
 // set is the paths to a prefix, one a peer. All prefixes with the same paths share one: the leaves of a fabric say the same
@@ -17,23 +16,9 @@ type set struct {
 
 // nextHops is shared by all sets that use the same peers, so that it is the same where it is equal.
 type nextHops struct {
-	id    string       // numbers of the peers
+	id    string       // peer.hop of each
 	addrs []netip.Addr // of the peers, sorted
 	sets  int          // that use it
-}
-
-// appendPath appends what stands for a path in sets: all its fields as variable-length integers, the AS path after its
-// length, the communities to the end.
-func appendPath(b []byte, p *Path) []byte {
-	for _, v := range [...]uint64{uint64(p.LocalPref), uint64(p.Length), uint64(p.Origin), uint64(p.MED), uint64(len(p.ASPath))} {
-		b = binary.AppendUvarint(b, v)
-	}
-	for _, list := range [...][]uint32{p.ASPath, p.Communities} {
-		for _, v := range list {
-			b = binary.AppendUvarint(b, uint64(v))
-		}
-	}
-	return b
 }
 
 // appendMember appends a peer's path to a set.
@@ -66,18 +51,6 @@ func (r *reader) member() (number uint64, path, whole reader) {
 	length := r.uvarint()
 	path, *r = (*r)[:length], (*r)[length:]
 	return number, path, before[:len(before)-len(*r)]
-}
-
-// path reads a path.
-func (r reader) path() Path {
-	p := Path{LocalPref: uint32(r.uvarint()), Length: int(r.uvarint()), Origin: uint8(r.uvarint()), MED: uint32(r.uvarint())}
-	for range r.uvarint() {
-		p.ASPath = append(p.ASPath, uint32(r.uvarint()))
-	}
-	for len(r) > 0 {
-		p.Communities = append(p.Communities, uint32(r.uvarint()))
-	}
-	return p
 }
 
 // has reports whether the peer has a path in the set.
@@ -144,7 +117,7 @@ func (t *Table) with(s *set, peer uint64, path []byte) *set {
 func (t *Table) share(used []*peer) *nextHops {
 	b := t.room[:0]
 	for _, p := range used {
-		b = binary.AppendUvarint(b, p.number)
+		b = binary.AppendUvarint(b, p.hop)
 	}
 	t.room = b
 	if known := t.hops[string(b)]; known != nil {
@@ -171,12 +144,8 @@ func (t *Table) peer(addr netip.Addr) *peer {
 	if p := t.peers[addr]; p != nil {
 		return p
 	}
-	number := slices.Index(t.numbers, nil)
-	if number < 0 {
-		number = len(t.numbers)
-		t.numbers = append(t.numbers, nil)
-	}
-	p := &peer{Peer: Peer{Addr: addr}, number: uint64(number), rules: rulesFor(t.config.Import, addr.Zone())}
-	t.peers[addr], t.numbers[number] = p, p
+	t.lastHop++
+	p := &peer{Peer: Peer{Addr: addr}, number: t.number(), hop: t.lastHop, rules: rulesFor(t.config.Import, addr.Zone())}
+	t.peers[addr], t.numbers[p.number] = p, p
 	return p
 }
