@@ -10,7 +10,8 @@
 //
 // Whoever runs sessions does this, over and over:
 //
-//	for each datagram in the socket:     // all of them, before the next step
+//	now := clock()                       // before the socket is read
+//	for each datagram in the socket:     // all of them
 //		packet, drop := bfd.Parse(payload, hopLimit)
 //		session.Receive(&packet, at)     // at: when the kernel received it
 //	session.Tick(now)
@@ -21,9 +22,10 @@
 //
 // A neighbour is dead when no packet arrived for the detection time, by the
 // kernel's receive times and not by when we got round to reading: packets that
-// wait in the socket while we are late keep a session up. A watchdog in the
+// wait in the socket while we are late keep a session up, and so does one that
+// arrives after the last read, because now is older than it. A watchdog in the
 // kernel that sees the same packets is therefore no more than another reason to
-// wake: read the socket, then Tick.
+// wake.
 //
 // The session is asynchronous mode, whole. It honours a neighbour that demands
 // silence (demand mode), and does not demand it itself. There is no echo

@@ -18,7 +18,7 @@ type world struct {
 	flights []flight
 	steps   int
 	failed  bool
-	history []string // the last of it, for the report
+	history []event // the last of it, for the report
 }
 
 // network is what happens to packets.
@@ -74,8 +74,8 @@ func (w *world) failf(format string, args ...any) {
 		return
 	}
 	w.failed = true
-	for _, line := range w.history[max(0, len(w.history)-60):] {
-		w.t.Log(line)
+	for _, e := range w.history[max(0, len(w.history)-60):] {
+		w.t.Logf("%12v "+e.format, append([]any{e.at - time.Hour}, e.args...)...)
 	}
 	w.t.Errorf("at %v: %s", w.now, fmt.Sprintf(format, args...))
 }
@@ -84,7 +84,14 @@ func (w *world) note(format string, args ...any) {
 	if len(w.history) > 1000 {
 		w.history = append(w.history[:0], w.history[900:]...)
 	}
-	w.history = append(w.history, fmt.Sprintf("%12v "+format, append([]any{w.now - time.Hour}, args...)...))
+	w.history = append(w.history, event{w.now, format, args})
+}
+
+// event is written out only if the world fails.
+type event struct {
+	at     time.Duration
+	format string
+	args   []any
 }
 
 // run lets time pass until then.

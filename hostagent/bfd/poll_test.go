@@ -133,83 +133,90 @@ func TestGoesDownWhilePolling(t *testing.T) {
 	}
 }
 
-// The answer to a Poll with old timers is not one to a Poll with new ones.
-func TestTimersChangeWhilePolling(t *testing.T) {
-	raise := func(e *end, transmit time.Duration) {
-		e.SetTimers(Timers{Transmit: transmit, Receive: 10 * ms, Multiplier: 3})
+// raise changes the transmit interval.
+func (e *end) raise(transmit time.Duration) {
+	e.t.Helper()
+	if err := e.SetTimers(Timers{Transmit: transmit, Receive: 10 * ms, Multiplier: 3}); err != nil {
+		e.t.Fatal(err)
 	}
-	polls := func(e *end) bool {
-		e.t.Helper()
-		e.wait()
-		p := e.sendsOne()
-		e.hears(said(Up))
-		return p.Poll
-	}
-	start := func(sent int) *end {
-		e := newEnd(t, Config{}).reach(Up)
-		raise(e, 20*ms)
-		for range sent {
-			if !polls(e) {
-				t.Fatal("does not poll")
-			}
-		}
-		raise(e, 40*ms)
-		return e
-	}
-	t.Run("the old answer comes", func(t *testing.T) {
-		e := start(1)
-		if e.hears(said(Up, asFinal)); e.TransmitInterval() != 10*ms {
-			t.Errorf("every %v", e.TransmitInterval())
-		}
-		if !polls(e) {
-			t.Error("does not poll again")
-		}
-		if e.hears(said(Up, asFinal)); e.TransmitInterval() != 40*ms {
-			t.Errorf("every %v", e.TransmitInterval())
-		}
-	})
-	t.Run("none comes", func(t *testing.T) {
-		e := start(2)
-		// No Poll before the old answers are too late to come.
-		last := e.sent
-		for e.now < last+maxRoundTrip-10*ms {
-			if polls(e) {
-				t.Fatal("polls while answers are under way")
-			}
-		}
-		if !polls(e) {
-			t.Error("does not poll again")
-		}
-		if e.hears(said(Up, asFinal)); e.TransmitInterval() != 40*ms {
-			t.Errorf("every %v", e.TransmitInterval())
-		}
-	})
-	t.Run("it had been sent several times", func(t *testing.T) {
-		e := newEnd(t, Config{}).reach(Up)
-		raise(e, 20*ms)
-		if !polls(e) || !polls(e) {
+}
+
+// polls waits for the next packet, and says whether it is a Poll.
+func (e *end) polls() bool {
+	e.t.Helper()
+	e.wait()
+	p := e.sendsOne()
+	e.hears(said(Up))
+	return p.Poll
+}
+
+// polling is an end that has sent so many Polls with 20 ms.
+func polling(t *testing.T, sent int) *end {
+	t.Helper()
+	e := newEnd(t, Config{}).reach(Up)
+	e.raise(20 * ms)
+	for range sent {
+		if !e.polls() {
 			t.Fatal("does not poll")
 		}
-		e.hears(said(Up, asFinal))
-		raise(e, 40*ms)
-		if polls(e) {
-			t.Error("polls while an answer is under way")
+	}
+	return e
+}
+
+// The answer to a Poll with old timers is not one to a Poll with new ones.
+func TestTimersChangeWhilePolling(t *testing.T) {
+	e := polling(t, 1)
+	e.raise(40 * ms)
+	if e.hears(said(Up, asFinal)); e.TransmitInterval() != 10*ms {
+		t.Errorf("every %v", e.TransmitInterval())
+	}
+	if !e.polls() {
+		t.Error("does not poll again")
+	}
+	if e.hears(said(Up, asFinal)); e.TransmitInterval() != 40*ms {
+		t.Errorf("every %v", e.TransmitInterval())
+	}
+}
+
+func TestOldAnswersDoNotCome(t *testing.T) {
+	e := polling(t, 2)
+	e.raise(40 * ms)
+	last := e.sent
+	for e.now < last+maxRoundTrip-10*ms {
+		if e.polls() {
+			t.Fatal("polls while answers are under way")
 		}
-		if e.hears(said(Up, asFinal)); e.TransmitInterval() != 20*ms {
-			t.Errorf("every %v", e.TransmitInterval())
-		}
-		if !polls(e) {
-			t.Error("does not poll")
-		}
-	})
-	t.Run("back to what it was", func(t *testing.T) {
-		e := start(1)
-		raise(e, 10*ms)
-		e.hears(said(Up, asFinal))
-		if !polls(e) {
-			t.Error("the neighbour may know something else")
-		}
-	})
+	}
+	if !e.polls() {
+		t.Error("does not poll again")
+	}
+	if e.hears(said(Up, asFinal)); e.TransmitInterval() != 40*ms {
+		t.Errorf("every %v", e.TransmitInterval())
+	}
+}
+
+func TestSecondAnswerComesLate(t *testing.T) {
+	e := polling(t, 2)
+	e.hears(said(Up, asFinal))
+	e.raise(40 * ms)
+	if e.polls() {
+		t.Error("polls while an answer is under way")
+	}
+	if e.hears(said(Up, asFinal)); e.TransmitInterval() != 20*ms {
+		t.Errorf("every %v", e.TransmitInterval())
+	}
+	if !e.polls() {
+		t.Error("does not poll")
+	}
+}
+
+func TestTimersChangeBackWhilePolling(t *testing.T) {
+	e := polling(t, 1)
+	e.raise(10 * ms)
+	e.hears(said(Up, asFinal))
+	if !e.polls() {
+		t.Error("the neighbour may know something else")
+	}
 }
 
 func TestUnwantedFinal(t *testing.T) {

@@ -170,8 +170,9 @@ func (s *Session) follow(theirs State, c Change) {
 	}
 }
 
-// Tick is to be called at Deadline, after all packets that wait in the socket
-// were given to Receive, and may be called at any time.
+// Tick is to be called at Deadline, and may be called at any time. Every packet
+// that the kernel received before now must have been given to Receive: so now is
+// read from the clock first, and then the socket is emptied.
 func (s *Session) Tick(now time.Duration) {
 	if now >= s.silentAt() {
 		s.expire(now)

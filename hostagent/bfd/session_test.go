@@ -28,32 +28,34 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// The state machine of RFC 5880 section 6.8.6, every state and every state
-// received.
+// transitions is the state machine of RFC 5880 section 6.8.6, every state and
+// every state received.
+var transitions = []struct {
+	from, heard, to State
+	diag            Diagnostic
+	cause           Cause
+	failed          bool
+}{
+	{from: AdminDown, heard: AdminDown, to: AdminDown, diag: AdministrativelyDown},
+	{from: AdminDown, heard: Down, to: AdminDown, diag: AdministrativelyDown},
+	{from: AdminDown, heard: Init, to: AdminDown, diag: AdministrativelyDown},
+	{from: AdminDown, heard: Up, to: AdminDown, diag: AdministrativelyDown},
+	{from: Down, heard: AdminDown, to: Down},
+	{from: Down, heard: Down, to: Init, cause: Handshake},
+	{from: Down, heard: Init, to: Up, cause: Handshake},
+	{from: Down, heard: Up, to: Down},
+	{from: Init, heard: AdminDown, to: Down, diag: NeighbourDown, cause: PeerAdminDown},
+	{from: Init, heard: Down, to: Init},
+	{from: Init, heard: Init, to: Up, cause: Handshake},
+	{from: Init, heard: Up, to: Up, cause: Handshake},
+	{from: Up, heard: AdminDown, to: Down, diag: NeighbourDown, cause: PeerAdminDown},
+	{from: Up, heard: Down, to: Down, diag: NeighbourDown, cause: PeerDown, failed: true},
+	{from: Up, heard: Init, to: Up},
+	{from: Up, heard: Up, to: Up},
+}
+
 func TestStates(t *testing.T) {
-	for _, c := range []struct {
-		from, heard, to State
-		diag            Diagnostic
-		cause           Cause
-		failed          bool
-	}{
-		{from: AdminDown, heard: AdminDown, to: AdminDown, diag: AdministrativelyDown},
-		{from: AdminDown, heard: Down, to: AdminDown, diag: AdministrativelyDown},
-		{from: AdminDown, heard: Init, to: AdminDown, diag: AdministrativelyDown},
-		{from: AdminDown, heard: Up, to: AdminDown, diag: AdministrativelyDown},
-		{from: Down, heard: AdminDown, to: Down},
-		{from: Down, heard: Down, to: Init, cause: Handshake},
-		{from: Down, heard: Init, to: Up, cause: Handshake},
-		{from: Down, heard: Up, to: Down},
-		{from: Init, heard: AdminDown, to: Down, diag: NeighbourDown, cause: PeerAdminDown},
-		{from: Init, heard: Down, to: Init},
-		{from: Init, heard: Init, to: Up, cause: Handshake},
-		{from: Init, heard: Up, to: Up, cause: Handshake},
-		{from: Up, heard: AdminDown, to: Down, diag: NeighbourDown, cause: PeerAdminDown},
-		{from: Up, heard: Down, to: Down, diag: NeighbourDown, cause: PeerDown, failed: true},
-		{from: Up, heard: Init, to: Up},
-		{from: Up, heard: Up, to: Up},
-	} {
+	for _, c := range transitions {
 		e := newEnd(t, Config{}).reach(c.from)
 		drop := e.hears(said(c.heard, func(p *Packet) { p.Diagnostic, p.Independent = PathDown, true }))
 		if (drop == DropAdminDown) != (c.from == AdminDown) {

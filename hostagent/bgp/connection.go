@@ -20,8 +20,10 @@ const goodbye = 100 * time.Millisecond
 // and a state machine of GoBGP's that is there for this session only.
 type connection struct {
 	peer    netip.Addr
+	options Options
 	dialled bool // by us
 	tcp     *net.TCPConn
+	ours    open          // our OPEN
 	leaf    *framer       // what the peer sends
 	machine netip.Addr    // by which GoBGP knows the session
 	chosen  chan struct{} // closed when this is to become the session
@@ -32,6 +34,7 @@ type connection struct {
 	received, sent atomic.Uint64 // messages
 	prefixes       atomic.Uint64 // that the peer announces now
 	malformed      atomic.Uint64 // UPDATEs with an error that the session survived
+	counters       *counters     // of the link
 
 	// Owned by Run.
 	state State // OpenSent, OpenConfirm or Established
@@ -74,6 +77,7 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 	}
 	err = context.Cause(ctx)
 	if n := lastWord(err); n != nil {
+		c.counters.end("sent", n)
 		c.tcp.SetWriteDeadline(time.Now().Add(goodbye))
 		_ = c.write(n.message()) // it ends anyway
 	}
@@ -82,7 +86,7 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 
 // greet exchanges OPENs and waits to be chosen. It returns the peer's OPEN.
 func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open, error) {
-	ours, err := ourOpen(cfg).message()
+	ours, err := c.ours.message()
 	if err != nil {
 		return open{}, err
 	}
@@ -90,20 +94,22 @@ func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open,
 		return open{}, err
 	}
 	m, err := c.leaf.next()
-	if err != nil {
-		return open{}, orHoldTimer(err)
+	if isTimeout(err) {
+		return open{}, &notification{code: errHoldTimer, why: c.options.speechless()}
+	} else if err != nil {
+		return open{}, err
 	}
-	c.received.Add(1)
+	c.got(m)
 	switch m.kind() {
 	case typeOpen:
 	case typeNotification:
-		return open{}, received{notificationIn(m)}
+		return open{}, c.notified(m)
 	default:
 		return open{}, unexpected(m, OpenSent)
 	}
 	theirs, err := parseOpen(m.body())
 	if err == nil {
-		err = theirs.check(cfg.AS)
+		err = theirs.check(cfg.AS, c.options)
 	}
 	if err != nil {
 		return open{}, err
@@ -152,10 +158,10 @@ func (c *connection) fromLeaf(ctx context.Context, t *tap, emit emitter) error {
 		if err != nil {
 			return err
 		}
-		c.received.Add(1)
+		c.got(m)
 		switch kind := m.kind(); {
 		case kind == typeNotification:
-			return received{notificationIn(m)}
+			return c.notified(m)
 		case kind == typeOpen, state == OpenConfirm && kind != typeKeepalive:
 			return unexpected(m, state)
 		case state == OpenConfirm:
@@ -166,6 +172,8 @@ func (c *connection) fromLeaf(ctx context.Context, t *tap, emit emitter) error {
 			if err := t.take(ctx, m); err != nil {
 				return err
 			}
+			continue
+		case kind == typeRouteRefresh && !t.theirs.mayRefresh(m.body()):
 			continue
 		}
 		if _, err := t.machine.tcp.Write(m); err != nil {
@@ -204,8 +212,22 @@ func (c *connection) refresh(families []bgp.Family) {
 	}
 }
 
+// notified is the end of the connection by a NOTIFICATION of the peer's.
+func (c *connection) notified(m message) error {
+	n := notificationIn(m)
+	c.counters.end("received", n)
+	return received{n}
+}
+
+// got counts a message.
+func (c *connection) got(m message) {
+	c.received.Add(1)
+	c.counters.received[m.kind()].Inc()
+}
+
 func (c *connection) write(m message) error {
 	_, err := c.tcp.Write(m)
 	c.sent.Add(1)
+	c.counters.sent[m.kind()].Inc()
 	return err
 }

@@ -129,8 +129,15 @@ func (f *family[K]) note(t *Table, changed []change[K]) {
 
 // plan says what becomes of a prefix with this set of paths when the peer's path is the given one, or none if it is empty.
 func (t *Table) plan(p *peer, from *set, path []byte) move {
-	m := move{from: from, to: t.with(from, p.number, path), known: true}
-	if from.has(p.number) {
+	m := move{from: from, known: true}
+	had := from.has(p.number)
+	if p.stale == nil {
+		m.to = t.with(from, p.number, path)
+	} else {
+		m.to = t.freshen(p, from, path)
+		had = had || from.has(p.stale.number)
+	}
+	if had {
 		m.gain--
 	}
 	if m.to.has(p.number) {
