@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"lastmile/bpf/uplink"
 	"lastmile/hostagent/bfd"
 	"lastmile/hostagent/bfd/worker"
+	"lastmile/lab/netns"
 )
 
 func monotonic() time.Duration {
@@ -26,16 +28,16 @@ func monotonic() time.Duration {
 // program is what hostagent has on its uplinks.
 type program struct {
 	t     testing.TB
-	c     *cable
+	ns    *netns.NS
 	hooks *uplink.Hooks
 	maps  []*os.File
 }
 
 // load makes the program and its maps, which are no process's but this one's.
-func load(t testing.TB, c *cable) *program {
+func load(t testing.TB, ns *netns.NS) *program {
 	t.Helper()
-	p := &program{t: t, c: c}
-	err := c.server.Do(func() (err error) {
+	p := &program{t: t, ns: ns}
+	err := ns.Do(func() (err error) {
 		p.hooks, err = uplink.Open(uplink.Options{Watchdog: true, Dir: t.TempDir() + "/none"})
 		return err
 	})
@@ -52,17 +54,20 @@ func load(t testing.TB, c *cable) *program {
 	return p
 }
 
-// attach puts the program on the uplink, or takes it off.
+// attach puts the program on the uplinks, or takes it off.
 func (p *program) attach(mode uplink.Mode) *program {
 	p.t.Helper()
-	err := p.c.server.Do(func() error {
-		i, err := net.InterfaceByName("eth0")
-		if err != nil {
-			return err
-		}
-		s, err := p.hooks.Attach(i.Name, i.Index, mode)
-		if err == nil && s.Watchdog != (mode != uplink.Off) {
-			err = errors.New("the program has no watchdog")
+	err := p.ns.Do(func() error {
+		all, err := net.Interfaces()
+		for _, i := range all {
+			if err != nil || !strings.HasPrefix(i.Name, "eth") {
+				continue
+			}
+			var s uplink.State
+			s, err = p.hooks.Attach(i.Name, i.Index, mode)
+			if err == nil && s.Watchdog != (mode != uplink.Off) {
+				err = errors.New("the program has no watchdog")
+			}
 		}
 		return err
 	})
@@ -105,13 +110,13 @@ func (a *agent) wantNoFalls(s worker.Session, false uint64) {
 }
 
 // silence has the leaf send nothing, while the carrier stays.
-func (c *cable) silence(t testing.TB, on bool) {
+func silence(t testing.TB, leaf *netns.NS, on bool) {
 	t.Helper()
 	rule := "delete table inet silence"
 	if on {
 		rule = "add table inet silence; add chain inet silence o { type filter hook output priority 0; policy drop; }"
 	}
-	if _, err := c.leaf.Run(t.Context(), "nft", rule); err != nil {
+	if _, err := leaf.Run(t.Context(), "nft", rule); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -123,12 +128,12 @@ func TestWatchdogTellsOfSilence(t *testing.T) {
 			t.Parallel()
 			c := newCable(t)
 			startBFDD(t, c, "receive-interval 50", "transmit-interval 50")
-			a := startAgent(t, c.server, settings{maps: load(t, c).attach(mode).maps})
+			a := startAgent(t, c.server, settings{maps: load(t, c.server).attach(mode).maps})
 			a.watchdogOn()
 			a.watch(worker.Watch{Peer: c.peer(), Timers: timers(50 * time.Millisecond)})
 			for n := range uint64(2) {
 				a.wound()
-				c.silence(t, true)
+				silence(t, c.leaf, true)
 				s := a.await(bfd.Down)
 				if s.Change.Cause != bfd.Expired || s.Change.At-s.Change.LastReceived < s.Change.DetectTime {
 					t.Errorf("it was called dead by %+v", s.Change)
@@ -141,7 +146,7 @@ func TestWatchdogTellsOfSilence(t *testing.T) {
 					t.Errorf("%d failures: %+v", n+1, s)
 				}
 				eventually(t, "a watchdog that is off", func() bool { return a.session().Watchdog == worker.Unguarded })
-				c.silence(t, false)
+				silence(t, c.leaf, false)
 			}
 			a.await(bfd.Up)
 			peer := c.peer()
@@ -157,7 +162,7 @@ func TestProgramComesAndGoes(t *testing.T) {
 	t.Parallel()
 	c := newCable(t)
 	startBIRD(t, c, "interval 50 ms; multiplier 10;")
-	p := load(t, c)
+	p := load(t, c.server)
 	a := startAgent(t, c.server, settings{maps: p.maps})
 	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(50 * time.Millisecond)})
 	a.await(bfd.Up)
@@ -195,7 +200,7 @@ func TestWatchdogFollowsTimers(t *testing.T) {
 	t.Parallel()
 	c := newCable(t)
 	b := startBIRD(t, c, "interval 50 ms; multiplier 10;")
-	a := startAgent(t, c.server, settings{maps: load(t, c).attach(uplink.Auto).maps})
+	a := startAgent(t, c.server, settings{maps: load(t, c.server).attach(uplink.Auto).maps})
 	a.watchdogOn()
 	for _, ms := range []int{50, 600, 100} {
 		want := time.Duration(ms) * time.Millisecond
@@ -225,7 +230,7 @@ func TestNextHostagentBringsOtherMaps(t *testing.T) {
 	c := newCable(t)
 	startBIRD(t, c, "interval 50 ms; multiplier 10;")
 	socket := socketPath(t)
-	first := load(t, c).attach(uplink.Auto)
+	first := load(t, c.server).attach(uplink.Auto)
 	a := startAgent(t, c.server, settings{Socket: socket, maps: first.maps})
 	w := worker.Watch{Peer: c.peer(), Timers: timers(50 * time.Millisecond)}
 	a.watchdogOn()
@@ -235,7 +240,7 @@ func TestNextHostagentBringsOtherMaps(t *testing.T) {
 	if err := first.hooks.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second := load(t, c)
+	second := load(t, c.server)
 	b := startAgent(t, c.server, settings{Socket: socket, maps: second.maps})
 	if s := b.running(); !s.Adopted || s.Watchdog {
 		t.Errorf("%+v, want an adopted worker with maps of no use", s)
@@ -260,13 +265,13 @@ func TestWatchdogWithoutPrivilege(t *testing.T) {
 	c := newCable(t)
 	startBIRD(t, c, "interval 100 ms; multiplier 10;")
 	a := startAgent(t, c.server, settings{
-		maps: load(t, c).attach(uplink.Auto).maps,
+		maps: load(t, c.server).attach(uplink.Auto).maps,
 		wrap: []string{"setpriv", "--bounding-set", "-all,+net_bind_service", "--inh-caps", "-all"},
 	})
 	a.watchdogOn()
 	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)})
 	a.wound()
-	c.silence(t, true)
+	silence(t, c.leaf, true)
 	a.await(bfd.Down)
 	eventually(t, "word of the watchdog", func() bool { s := a.session(); return s.WatchdogFirst+s.WatchdogSecond == 1 })
 }
