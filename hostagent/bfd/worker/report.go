@@ -72,8 +72,8 @@ type Counters struct {
 	LateMax  time.Duration
 	Ups      uint64 // times the session came up
 	Failures uint64 // times that it failed: bfd.Change.PathFailed
-	// What the kernel's watchdog said of it: silences that it told before the worker's
-	// own timer did, silences that it told after that, and silences that were none, for
+	// What the kernel's watchdog said of it: silences that it told before the worker
+	// had found them by its own timer, and after that, and silences that were none, for
 	// packets had come past the program on the link.
 	WatchdogFirst, WatchdogSecond, WatchdogFalse uint64
 }
