@@ -151,3 +151,37 @@ func TestWatchdogLeavesNothing(t *testing.T) {
 		t.Errorf("%v, %d descriptors", err, len(w.sources))
 	}
 }
+
+// TestMoreSessionsThanTheKernelWatches: one that finds no room is as it was before
+// there was a watchdog.
+func TestMoreSessionsThanTheKernelWatches(t *testing.T) {
+	timers := bfd.Timers{Transmit: 20 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 100}
+	p := newPair(t, timers, timers)
+	hooks := p.guard()
+	w, s := p.ours, p.ours.sessions[0]
+	if err := w.takeWatchdog(p.maps(hooks)); err != nil {
+		t.Fatal(err)
+	}
+	key := bfdwatch.Key{Interface: 1}
+	for range bfdwatch.Sessions {
+		key.Discriminator++
+		if _, err := w.watchdog.kernel.Arm(bfdwatch.Session{Key: key, Peer: s.addr(), Detect: time.Second}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := s.counters.Received
+	p.until("some packets", func() bool { return s.counters.Received > n+10 })
+	if s.guard.state != Refused || s.machine.State() != bfd.Up || s.counters.Failures != 0 {
+		t.Errorf("the session is %v, its watchdog %v", s.machine.State(), s.guard.state)
+	}
+	// Room is found with the next order.
+	if err := w.watchdog.kernel.Disarm(key); err != nil {
+		t.Fatal(err)
+	}
+	other := timers
+	other.Receive *= 2
+	if err := w.watch(watch{key: s.key, Timers: other}, monotonic()); err != nil {
+		t.Fatal(err)
+	}
+	p.until("a session that is guarded", func() bool { return s.guard.state == Guarded })
+}
