@@ -30,6 +30,7 @@ type Agent struct {
 	log     *slog.Logger
 	metrics *metrics
 	dial    func(context.Context) (leaf, error)
+	minute  time.Duration // the leaf's; another in tests
 	health  atomic.Pointer[health]
 
 	// All below belongs to Run's goroutine.
@@ -55,9 +56,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		policy:     policy{group: cfg.Group, holdDown: cfg.HoldDown, mayTouch: cfg.mayTouch},
 		log:        log,
 		metrics:    newMetrics(reg),
+		minute:     time.Minute,
 		verdicts:   verdicts{},
 		drift:      newDrift(cfg.Drift, cfg.Restores),
-		quarantine: quarantine{bad: map[junos.Place]*sentence{}},
+		quarantine: newQuarantine(),
 		pace:       newPace(cfg.CommitRate, cfg.CommitBurst),
 		role:       newRole(cfg.Takeover),
 		warned:     map[string]string{},

@@ -26,7 +26,7 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 		a.accepted(p)
 	case outcome == junos.Pending:
 		a.log.Info("commit is on trial", "changes", p.size(), "window", a.cfg.Confirm)
-		a.trial = &trial{plan: p, begun: now, patience: a.cfg.ConfirmAfter, window: a.cfg.Confirm}
+		a.trial = &trial{plan: p, begun: now, patience: a.cfg.ConfirmAfter, window: a.window()}
 		return nil
 	case ctx.Err() != nil: // we were told to stop: the next run looks it up
 	case outcome == junos.Refused && a.putAside(now, p, err):
@@ -63,7 +63,12 @@ func (a *Agent) logChange(what string, s junos.Stanza) {
 // putAside puts the stanzas that the leaf refused into quarantine, and says whether the others
 // are worth a commit at once.
 func (a *Agent) putAside(now time.Time, p plan, err error) bool {
-	aside, again := a.quarantine.refused(now, p.change(), err)
+	all := p.change().Stanzas()
+	blamed, general := junos.Blame(err, all)
+	if general {
+		return false
+	}
+	aside, again := a.quarantine.refused(now, all, blamed)
 	for _, s := range aside {
 		a.log.Warn("neighbour quarantined: the leaf refuses its stanza", "link", s.Peer.Zone(), "peer", s.Peer.WithZone(""), "err", err,
 			"retry", a.quarantine.bad[s.Place()].until.Sub(now).Round(time.Second))
@@ -107,16 +112,20 @@ func (a *Agent) confirm(ctx context.Context, l leaf) error {
 		return err
 	}
 	a.trial = nil
+	a.trialPause.reset()
 	a.metrics.committed(junos.Applied, nil, p)
 	a.accepted(p)
 	return nil
 }
 
+// window is how long the leaf waits for a confirmation.
+func (a *Agent) window() time.Duration { return a.cfg.Confirm / time.Minute * a.minute }
+
 // unconfirmed ends a trial whose commit the leaf takes back.
 func (a *Agent) unconfirmed(err error) {
 	a.trial = nil
 	a.drift.forget() // what is missing now was taken back
-	a.trialPause.first, a.trialPause.most = a.cfg.Confirm, max(a.cfg.Confirm, time.Hour)
+	a.trialPause.first, a.trialPause.most = a.window(), max(a.window(), time.Hour)
 	a.metrics.commits.WithLabelValues(resultUnconfirmed).Inc()
 	a.commitFailed(err)
 	a.pace.after = time.Now().Add(a.trialPause.pause())

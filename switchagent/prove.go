@@ -9,7 +9,7 @@ import (
 
 // oneNeighbor is the only form of command that a change may have: it is about a single neighbour,
 // so nothing of a group, and with it of other neighbours, can change.
-var oneNeighbor = regexp.MustCompile(`^(?:set|delete) protocols bgp group \S+ neighbor fe[89ab][0-9a-f]:\S*(?: \S.*)?$`)
+var oneNeighbor = regexp.MustCompile(`^(?:set|delete) protocols bgp group (\S+) neighbor (?i:fe[89ab][0-9a-f]):\S*(?: \S.*)?$`)
 
 // prove looks at a change as the leaf will: command by command. It does not trust the planner,
 // whose rules it knows nothing of. A command that ends or resets a session must be about a
@@ -17,7 +17,8 @@ var oneNeighbor = regexp.MustCompile(`^(?:set|delete) protocols bgp group \S+ ne
 func (g guards) prove(change junos.Change) error {
 	there := byPlace(change.From)
 	for _, command := range change.Commands() {
-		if !oneNeighbor.MatchString(command.String()) {
+		found := oneNeighbor.FindStringSubmatch(command.String())
+		if found == nil || found[1] != command.Stanza.Group {
 			return fmt.Errorf("not proved harmless: %q is not about one link-local neighbour", command)
 		}
 		if command.KeepsSession() {
