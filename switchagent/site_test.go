@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -35,6 +36,15 @@ type site struct {
 	agents []*onSite
 	// disturbs says that the test's operator ends sessions.
 	disturbs bool
+}
+
+// TestMain lets more tests run at once than there are processors: those with a site mostly wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
 }
 
 type onSite struct {
@@ -268,6 +278,13 @@ func (s *site) await(want string) {
 	s.t.Helper()
 	s.eventually("stanzas of "+want, func() bool { return s.stanzas() == want })
 	s.eventually("locks are free", func() bool { return s.device.LockedBy() == "" && s.device.OpenedBy("lastmile") == "" })
+	s.eventually("nothing is on trial", func() bool { return s.stanzas() == want && !s.onTrial() })
+}
+
+// onTrial says whether the device waits for the confirmation of the newest commit.
+func (s *site) onTrial() bool {
+	history := s.device.History()
+	return strings.HasPrefix(history[len(history)-1].Log, "lastmile: to be confirmed")
 }
 
 // changes are the commits of agents that had an effect.
