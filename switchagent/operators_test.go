@@ -7,13 +7,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	sim "lastmile/lab/junos"
 	"lastmile/switchagent/junos"
 )
 
 const (
-	takeAway = "delete protocols bgp group servers neighbor fe80::1"
-	describe = `set protocols bgp group servers neighbor fe80::1 description "lastmile: kept for ticket 7"`
+	takeAway   = "delete protocols bgp group servers neighbor fe80::1"
+	redescribe = `set protocols bgp group servers neighbor fe80::1 description "lastmile: kept for ticket 7"`
 )
 
 // TestDriftRestored: what an operator takes away is put back, so often at most.
@@ -25,6 +24,7 @@ func TestDriftRestored(t *testing.T) {
 		s.plug(2)
 		a := s.start()
 		s.await("1 2")
+		s.rest()
 		for range 2 {
 			s.edit(takeAway)
 			s.await("1 2")
@@ -57,7 +57,8 @@ func TestDriftLeftAlone(t *testing.T) {
 				s.plug(2)
 				s.start()
 				s.await("1 2")
-				s.edit(describe)
+				s.rest()
+				s.edit(redescribe)
 				s.rest()
 				if !strings.Contains(s.device.Merged(), "kept for ticket 7") {
 					t.Error("the description was overwritten")
@@ -70,6 +71,7 @@ func TestDriftLeftAlone(t *testing.T) {
 					s.rest()
 					s.await("1 2")
 				}
+				s.rest()
 				s.edit("delete protocols bgp group servers neighbor fe80::2")
 				s.rest()
 				if strings.Contains(s.stanzas(), "2") {
@@ -89,7 +91,7 @@ func TestEstablishedIsDescribedAnew(t *testing.T) {
 			s.plug(2)
 			s.start()
 			s.await("1 2")
-			s.edit(describe)
+			s.edit(redescribe)
 			s.eventually("the description is restored", func() bool { return !strings.Contains(s.device.Merged(), "ticket 7") })
 			s.await("1 2")
 			s.rest()
@@ -153,7 +155,6 @@ func TestTrialThatFails(t *testing.T) {
 	s.plug(1)
 	a := s.start()
 	s.await("1")
-	s.inject("slow rpc=unlock-configuration delay=1ms") // logged: where the trial is over
 	s.world.SetSilent("ge-0/0/2.0", "fe80::2", true)
 	s.plug(2)
 	s.eventually("a trial begins", s.onTrial)
@@ -272,12 +273,10 @@ func TestManyServersGoneAtOnce(t *testing.T) {
 	s.eventually("it is over", func() bool { return testutil.ToFloat64(a.metrics.withheld) == 0 && a.Health() == nil })
 }
 
-// TestDatabaseUsageIsWatched: a database that fills up is noticed before it takes nothing more.
-func TestDatabaseUsageIsWatched(t *testing.T) {
-	s := newSite(t, "", nil)
-	s.inject("full rpc=get-database-usage count=all")
-	a := s.start()
-	s.eventually("it is noticed", func() bool { return s.logged("filling up") || testutil.ToFloat64(a.metrics.database.WithLabelValues("maximum")) > 0 })
+// TestDatabaseUsageIsRead, as the device tells it.
+func TestDatabaseUsageIsRead(t *testing.T) {
+	inEveryDatabase(t, func(t *testing.T, s *site) {
+		a := s.start()
+		s.eventually("it is read", func() bool { return testutil.ToFloat64(a.metrics.database.WithLabelValues("maximum")) == 450<<20 })
+	})
 }
-
-var _ = sim.OnHello

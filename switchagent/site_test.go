@@ -284,7 +284,7 @@ func (s *site) await(want string) {
 // onTrial says whether the device waits for the confirmation of the newest commit.
 func (s *site) onTrial() bool {
 	history := s.device.History()
-	return strings.HasPrefix(history[len(history)-1].Log, "lastmile: to be confirmed")
+	return len(history) > 0 && strings.HasPrefix(history[len(history)-1].Log, "lastmile: to be confirmed")
 }
 
 // changes are the commits of agents that had an effect.
