@@ -32,6 +32,9 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	switch {
 	case outcome == junos.Applied:
 		a.accepted(p)
+	case errors.Is(err, junos.ErrChanged): // somebody was faster: the next poll sees it
+		a.pace.failed(now)
+		a.log.Info("commit given up", "err", err)
 	case ctx.Err() != nil: // we were told to stop: the next run looks it up
 	case outcome == junos.Refused && a.putAside(now, p, err):
 	default:
