@@ -46,10 +46,16 @@ type auditor interface {
 	Len() int
 }
 
+// sysctls sets and restores kernel parameters.
+type sysctls interface {
+	Set(uplinks []string) (changed []string, err error)
+	Restore() error
+}
+
 // speaker is what the agent asks of BGP.
 type speaker interface {
-	AddPeer(context.Context, netip.Addr) error
-	DeletePeer(context.Context, netip.Addr) error
+	AddPeer(context.Context, netip.Addr, bgp.Options) error
+	DeletePeer(context.Context, netip.Addr, bgp.Cease) error
 	Announce(context.Context, []netip.Prefix) error
 	Peers(context.Context) ([]bgp.Peer, error)
 }
@@ -62,10 +68,11 @@ type Agent struct {
 
 	fib      fib
 	auditor  auditor
+	heritage heritage
 	bgp      speaker
 	rib      *rib.Table
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
-	sysctls  func(uplinks []string) (changed []string, err error)
+	sysctls  sysctls
 
 	group     *errgroup.Group // of router discovery, and all that Run starts
 	uplinks   map[string]*uplink
@@ -75,12 +82,17 @@ type Agent struct {
 	pending   map[netip.Prefix]kernel.Route // orders of batches that the kernel refused in part or whole
 	refused   map[netip.Prefix]error        // why, of those that it named
 	removals  uint64                        // of addresses on lo, that we know of
+	tampered  uint64                        // what others have done to our routes, that we know of
 	nextAudit time.Time
+	soonAudit time.Time // the first time at which there may be one that has a reason
+	restart   restart
 	faults    map[string]string // what has been complained of, by what was being done
 
 	heard   chan nd.Heard
 	queries chan func(context.Context)
 	health  atomic.Pointer[string] // what is wrong, "" if nothing
+
+	sessions *bgp.Metrics
 }
 
 // New returns an agent for the configuration; Run starts it.
@@ -96,8 +108,9 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		faults:  map[string]string{},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
-		sysctls: kernel.Sysctls,
+		sysctls: new(kernel.Sysctls),
 	}
+	a.sessions = bgp.NewMetrics(reg)
 	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
 		return nd.New(nd.Config{Link: link, Log: log, Metrics: discovery}).Run(ctx, news)
@@ -127,8 +140,9 @@ func (a *Agent) Alive(ctx context.Context) error {
 func (a *Agent) setHealth(text string) { a.health.Store(&text) }
 
 // Run does the agent's work until ctx ends, and calls ready once BGP listens.
-// On return the kernel is as it was: the routes are gone and the leaves have
-// been told.
+// On return the leaves have been told, and the kernel is as it was: the routes
+// are gone. With keep_routes_on_stop, and after an error, they stay for the
+// next run to take over.
 func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	if err := nd.Check(); err != nil {
 		return err
@@ -139,12 +153,12 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	}
 	defer control.Close()
 
-	table, err := kernel.OpenFIB(a.log)
+	table, err := a.openFIB()
 	if err != nil {
 		return err
 	}
-	a.fib, a.auditor = table, table
-	defer func() { err = errors.Join(err, table.Close()) }()
+	asked := ctx // ends when the stop is an orderly one
+	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil)) }()
 
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)
@@ -158,14 +172,15 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		}
 		s, err := bgp.New(bgp.Config{
 			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
-			MaxPrefixes: bgp.DefaultMaxPrefixes, Log: a.log,
+			RestartTime: a.cfg.RestartTime, Restarted: len(a.heritage.Inherited()) > 0,
+			Log: a.log, Metrics: a.sessions,
 		})
 		if err != nil {
 			return err
 		}
 		a.bgp = s
 		listening := make(chan struct{})
-		group.Go(func() error { return s.Run(ctx, func() { close(listening) }) })
+		group.Go(func() error { return s.Run(a.speaking(ctx), func() { close(listening) }) })
 		select {
 		case <-ctx.Done():
 			return nil
@@ -235,6 +250,7 @@ func (a *Agent) loop(ctx context.Context, links <-chan kernel.State, news <-chan
 		case <-retry.C:
 			a.repair(ctx)
 		}
+		a.settle()
 		a.report()
 	}
 }
@@ -259,6 +275,10 @@ func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 		// The address may be back, and the routes with it as their source not.
 		a.removals = state.Removals
 		a.audit()
+	}
+	if a.tampered != state.Tampered {
+		a.tampered = state.Tampered
+		a.auditSoon()
 	}
 	a.adoptLinks(state.Links)
 	for _, u := range a.uplinks {
@@ -320,29 +340,38 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 		if u == nil || !u.established() {
 			return // of a session that has been given up since
 		}
+		u.updated, u.endOfRIB = time.Now(), u.endOfRIB || n.EndOfRIB
 		routes := routesOf(n.Announced)
 		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))
+		if n.EndOfRIB {
+			a.apply(a.rib.Sweep(n.Peer))
+		}
 	}
 }
 
 func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 	u := a.byLeaf(s.Peer)
-	if u == nil || s.State == u.session.State {
+	if u == nil {
+		return
+	}
+	if s.State == u.session.State {
+		u.session.Reason = s.Reason
 		return
 	}
 	was := u.session
-	u.session = s
+	u.session, u.updated, u.endOfRIB = s, time.Time{}, false
 	switch {
 	case u.established():
+		a.replaced(s.Peer)
 		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
+		a.back(u)
 	case was.State == bgp.Established:
-		a.fib.LeafLost(s.Peer) // at once: a large table takes a second to work through
-		a.apply(a.rib.Drop(s.Peer))
+		a.lost(u, s)
 		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
 		u.since = time.Now()
 		// The leaf may have been replaced, by one that has been heard already or
 		// that would not advertise itself for half a minute.
-		if u.other.IsValid() && u.heard.After(was.Since) {
+		if s.Stale == 0 && u.other.IsValid() && u.heard.After(was.Since) {
 			a.peerWith(ctx, u, u.other)
 		}
 		a.solicit(ctx, u)

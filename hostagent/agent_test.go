@@ -221,6 +221,25 @@ func TestWhatOthersUndo(t *testing.T) {
 	})
 }
 
+func TestWhatOthersUndoIsSeenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		tamper := func() {
+			w.damaged = true
+			w.state.Tampered++
+			w.onKernel(w.ctx, w.state)
+		}
+		tamper()
+		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+		tamper()
+		w.repair(w.ctx)
+		w.expect(t) // not more often than once a second, whatever they do
+		time.Sleep(retryAfter)
+		w.repair(w.ctx)
+		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+	})
+}
+
 func TestErrorsOfManyRoutesAreBrief(t *testing.T) {
 	var many []error
 	for i := range 100_000 {
@@ -293,7 +312,7 @@ func TestGaugesFollow(t *testing.T) {
 		w.report()
 		w.link("eth0", false, 1)
 		w.unplug("eth1")
-		want := map[string]float64{"uplink_up eth0": 0, "bgp_session_up eth0": 0, "bgp_prefixes_received eth0": 0}
+		want := map[string]float64{"uplink_up eth0": 0, "bgp_session_up eth0": 0, "bgp_prefixes_received eth0": 0, "bgp_routes_kept eth0": 0}
 		if diff := cmp.Diff(want, w.gauges(t)); diff != "" {
 			t.Errorf("gauges (-want +got):\n%s", diff)
 		}
@@ -367,5 +386,62 @@ type collecting struct {
 func (c collecting) MustRegister(all ...prometheus.Collector) {
 	for _, one := range all {
 		one.Describe(c.to)
+	}
+}
+
+// A leaf that restarts stays in the routes, until it has said what is left of
+// them, or its time is over, or its link is lost.
+func TestLeafThatRestarts(t *testing.T) {
+	peer := netip.MustParseAddr(leaf1)
+	const without = "route 10.0.2.2/32 via fe80::2%eth1"
+	for name, test := range map[string]struct {
+		then func(*world)
+		want []string
+	}{
+		"it says them all again": {func(w *world) {
+			w.onBGP(w.ctx, bgp.PeerState{Peer: peer, State: bgp.Established, Kept: true})
+			w.announces(leaf1, 65001, "10.0.2.2/32")
+			w.onBGP(w.ctx, bgp.Update{Peer: peer, EndOfRIB: true})
+		}, nil},
+		"it says nothing again": {func(w *world) {
+			w.onBGP(w.ctx, bgp.PeerState{Peer: peer, State: bgp.Established, Kept: true})
+			w.expect(t)
+			w.onBGP(w.ctx, bgp.Update{Peer: peer, EndOfRIB: true})
+		}, []string{without}},
+		"it has not forwarded": {func(w *world) {
+			w.onBGP(w.ctx, bgp.PeerState{Peer: peer, State: bgp.Established})
+		}, []string{without}},
+		"it does not come back": {func(w *world) {
+			time.Sleep(59 * time.Second)
+			w.repair(w.ctx)
+			w.expect(t)
+			time.Sleep(time.Second)
+			w.repair(w.ctx)
+			w.repair(w.ctx)
+		}, []string{"lost fe80::1%eth0", without}},
+		"it is unplugged": {func(w *world) { w.link("eth0", false, 1) },
+			[]string{"lost eth0", without, "peer -fe80::1%eth0"}},
+		"another router is heard": {func(w *world) {
+			w.hear(other)
+			time.Sleep(leafTrial)
+			w.repair(w.ctx)
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := bothLeaves(t)
+				w.onBGP(w.ctx, bgp.PeerState{Peer: peer, State: bgp.Idle, Stale: time.Minute})
+				w.expect(t, "discover eth0")
+				if got := w.gauges(t)["bgp_routes_kept eth0"]; got != 1 {
+					t.Errorf("bgp_routes_kept is %v", got)
+				}
+				w.session(leaf1, bgp.Active)
+				test.then(w)
+				w.expect(t, test.want...)
+				if got := w.gauges(t)["bgp_routes_kept eth0"]; got != 0 && name != "another router is heard" {
+					t.Errorf("in the end, bgp_routes_kept is %v", got)
+				}
+			})
+		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lastmile/hostagent/bgp"
 )
 
 // Config is the daemon's configuration. The same one serves every server: what
@@ -32,8 +34,23 @@ type Config struct {
 	// rule that matches one decides, what none matches is rejected. Without
 	// rules everything is accepted.
 	Import []ImportRule `yaml:"import"`
+	// Sessions says how to speak with the leaves: the first rule for an uplink
+	// counts.
+	Sessions []SessionRule `yaml:"sessions"`
 	// HoldTime is the BGP hold time that is offered (RFC 4271 4.2).
 	HoldTime time.Duration `yaml:"hold_time"`
+	// RestartWait is how long after a start the routes of an earlier run stay
+	// without being confirmed by the leaves.
+	RestartWait time.Duration `yaml:"restart_wait"`
+	// RestartTime is for how long the leaves are asked to keep the routes to us
+	// when hostagent is gone without a word (RFC 4724); 0 for not at all.
+	RestartTime time.Duration `yaml:"restart_time"`
+	// KeepRoutesOnStop leaves the routes in the kernel on an orderly stop.
+	KeepRoutesOnStop bool `yaml:"keep_routes_on_stop"`
+	// NextHopObjects is "auto", or "off" for routes without them.
+	NextHopObjects string `yaml:"next_hop_objects"`
+	// ResilientECMP has flows keep their leaf when another one goes.
+	ResilientECMP ResilientECMP `yaml:"resilient_ecmp"`
 	// Listen is the TCP address of /metrics and /healthz; empty for none.
 	Listen string `yaml:"listen"`
 	// Socket is the path of the unix socket that `hostagent show` asks.
@@ -46,8 +63,14 @@ func DefaultConfig() Config {
 		Announce:  []string{loopback},
 		AllowASIn: 1,
 		HoldTime:  9 * time.Second,
-		Listen:    "127.0.0.1:9474",
-		Socket:    "/run/hostagent/hostagent.sock",
+
+		RestartWait:    30 * time.Second,
+		RestartTime:    30 * time.Second,
+		NextHopObjects: objectsAuto,
+		ResilientECMP:  ResilientECMP{IdleTimer: 120 * time.Second},
+
+		Listen: "127.0.0.1:9474",
+		Socket: "/run/hostagent/hostagent.sock",
 	}
 }
 
@@ -81,9 +104,16 @@ func (c *Config) Validate(report func(key, problem string)) {
 	for i, r := range c.Import {
 		r.validate(fmt.Sprintf("import[%d]", i), report)
 	}
+	for i, r := range c.Sessions {
+		r.validate(fmt.Sprintf("sessions[%d]", i), report)
+	}
 	if c.HoldTime < 3*time.Second || c.HoldTime > 65535*time.Second || c.HoldTime%time.Second != 0 {
 		report("hold_time", fmt.Sprintf("%v is not allowed: whole seconds from 3s to 65535s", c.HoldTime))
 	}
+	if c.RestartTime < 0 || c.RestartTime > bgp.MaxRestartTime || c.RestartTime%time.Second != 0 {
+		report("restart_time", fmt.Sprintf("%v is not allowed: whole seconds up to %v, or 0s for not at all", c.RestartTime, bgp.MaxRestartTime))
+	}
+	c.validateKernel(report)
 	if c.Socket == "" {
 		report("socket", "missing; the path of a unix socket is wanted")
 	}

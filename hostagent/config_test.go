@@ -40,7 +40,31 @@ announce[3]: "fe80::/64" is not allowed: a global unicast prefix is wanted`},
 		}, `import[1].uplinks[1]: "lo" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted
 import[1].max_as_path: -1 is not allowed: 1 or more, or 0 for any length
 import[1].local_pref: not allowed beside reject: what is rejected has no local preference`},
+		{"sessions, good", func(c *Config) {
+			c.Sessions = []SessionRule{{Uplinks: []string{"eth*"}, RemoteAS: []string{"external"}, MaxPrefixes: new(0), DSCP: new(63)}, {}}
+		}, ""},
+		{"sessions", func(c *Config) {
+			c.Sessions = []SessionRule{{Uplinks: []string{"lo"}, RemoteAS: []string{"65001", "internal", "0"}}, {MaxPrefixes: new(-1), DSCP: new(64), UserTimeout: time.Millisecond}}
+		}, `sessions[0].uplinks[0]: "lo" is not allowed: an interface name other than lo, or a pattern with * ? [...], is wanted
+sessions[0].remote_as[1]: "internal" is not allowed: an AS number from 1 to 4294967295, or the word external for any but our own, is wanted
+sessions[0].remote_as[2]: "0" is not allowed: an AS number from 1 to 4294967295, or the word external for any but our own, is wanted
+sessions[1].max_prefixes: -1 is not allowed: 1 or more, or 0 for any number
+sessions[1].dscp: 64 is not allowed: 0 to 63
+sessions[1].user_timeout: 1ms is not allowed: 1s or more, or 0s for the hold time`},
 		{"hold time", func(c *Config) { c.HoldTime = 1500 * time.Millisecond }, "hold_time: 1.5s is not allowed: whole seconds from 3s to 65535s"},
+		{"kernel, the highest", func(c *Config) {
+			c.RestartWait, c.ResilientECMP = time.Hour, ResilientECMP{65535, 24 * time.Hour, 24 * time.Hour}
+		}, ""},
+		{"kernel", func(c *Config) {
+			c.RestartWait, c.NextHopObjects, c.ResilientECMP = -1, "on", ResilientECMP{65536, -1, 25 * time.Hour}
+		}, `restart_wait: -1ns is not allowed: 0s to 1h0m0s
+next_hop_objects: "on" is not allowed: auto or off
+resilient_ecmp.buckets: 65536 is not allowed: 1 to 65535, or 0 for hashing without buckets
+resilient_ecmp.idle_timer: -1ns is not allowed: 0s to 24h0m0s
+resilient_ecmp.unbalanced_timer: 25h0m0s is not allowed: 0s to 24h0m0s`},
+		{"buckets without objects", func(c *Config) { c.NextHopObjects, c.ResilientECMP.Buckets = "off", 128 },
+			"resilient_ecmp.buckets: not allowed beside next_hop_objects: off, which it needs"},
+		{"restart time", func(c *Config) { c.RestartTime = 4096 * time.Second }, "restart_time: 1h8m16s is not allowed: whole seconds up to 1h8m15s, or 0s for not at all"},
 		{"socket", func(c *Config) { c.Socket = "" }, "socket: missing; the path of a unix socket is wanted"},
 	}
 	for _, tt := range tests {

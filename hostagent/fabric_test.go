@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,7 +39,25 @@ type server struct {
 	bin    string
 	socket string
 	cmd    *exec.Cmd
-	log    bytes.Buffer // of the daemon, to be read after its end
+	log    daemonLog
+}
+
+// daemonLog is what the daemon has written.
+type daemonLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *daemonLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *daemonLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // newHost makes a server without links, for a test that mostly waits.

@@ -22,23 +22,23 @@ const (
 	// delays the answer to the loss of a leaf.
 	auditEvery = 10 * time.Second
 	auditShare = 200 // one part of the time is for audits
+	hurryShare = 10  // one part, while others remove routes again and again
 )
 
-// apply takes changed next-hop sets to the kernel.
-func (a *Agent) apply(changes []rib.Change) {
-	routes := make([]kernel.Route, len(changes))
-	for i, c := range changes {
-		routes[i] = kernel.Route{Prefix: c.Prefix, NextHops: c.NextHops}
-	}
-	a.install(routes)
-}
+// apply takes changed next-hop sets to the kernel. They are not copied: a leaf
+// that is lost can change a whole table.
+func (a *Agent) apply(changes []rib.Change) { a.install(changes) }
 
 // install installs routes; those of a batch that fails are tried again.
 func (a *Agent) install(routes []kernel.Route) {
-	if len(routes) == 0 {
-		return
+	if len(routes) > 0 {
+		a.order(routes, a.fib.Apply)
 	}
-	err := a.fib.Apply(routes)
+}
+
+// order gives routes to the kernel by do.
+func (a *Agent) order(routes []kernel.Route, do func([]kernel.Route) error) {
+	err := do(routes)
 	for _, r := range routes {
 		delete(a.refused, r.Prefix)
 		if err != nil {
@@ -75,11 +75,22 @@ func (a *Agent) repair(ctx context.Context) {
 	a.adoptLoopback(ctx)
 	a.install(slices.Collect(maps.Values(a.pending)))
 	for _, u := range a.uplinks {
+		a.expire(u)
 		a.tryOther(ctx, u)
 	}
-	if !time.Now().Before(a.nextAudit) {
+	if a.restart.over && !time.Now().Before(a.nextAudit) {
 		a.audit()
 		a.prepare()
+	}
+}
+
+// auditSoon looks for what is missing at once, or as soon as the last look is
+// long enough ago.
+func (a *Agent) auditSoon() {
+	if time.Now().Before(a.soonAudit) {
+		a.nextAudit = a.soonAudit
+	} else if a.restart.over {
+		a.audit()
 	}
 }
 
@@ -87,7 +98,9 @@ func (a *Agent) repair(ctx context.Context) {
 func (a *Agent) audit() {
 	began := time.Now()
 	changed, err := a.auditor.Audit()
-	a.nextAudit = time.Now().Add(max(auditEvery, auditShare*time.Since(began)))
+	took := time.Since(began)
+	a.nextAudit = time.Now().Add(max(auditEvery, auditShare*took))
+	a.soonAudit = time.Now().Add(max(retryAfter, hurryShare*took))
 	a.complain("auditing routes", err)
 	if changed {
 		a.log.Warn("routes or next hops are missing in the kernel, installing them again")

@@ -15,13 +15,17 @@ type registerer = prometheus.Registerer
 type metrics struct {
 	uplinkUp     *prometheus.GaugeVec
 	sessionUp    *prometheus.GaugeVec
+	kept         *prometheus.GaugeVec
 	received     *prometheus.GaugeVec
 	routes       prometheus.Gauge
 	announced    prometheus.Gauge
 	transitions  *prometheus.CounterVec
 	otherRouters *prometheus.CounterVec
+	looped       *prometheus.CounterVec
+	rejected     *prometheus.CounterVec
 	fibErrors    prometheus.Counter
 	repairs      prometheus.Counter
+	objects      prometheus.Gauge
 }
 
 func newMetrics(reg registerer) *metrics {
@@ -38,12 +42,16 @@ func newMetrics(reg registerer) *metrics {
 	return &metrics{
 		uplinkUp:     gauge("uplink_up", "Whether the uplink has carrier and a link-local address.", "link"),
 		sessionUp:    gauge("bgp_session_up", "Whether the BGP session with the uplink's leaf is Established.", "link"),
+		kept:         gauge("bgp_routes_kept", "Whether the routes of the uplink's leaf are kept while its BGP restarts.", "link"),
 		received:     gauge("bgp_prefixes_received", "Prefixes that the uplink's leaf announces and that are accepted.", "link"),
 		routes:       gauge("routes", "Prefixes routed over at least one leaf.").WithLabelValues(),
 		announced:    gauge("announced_prefixes", "Prefixes announced to the leaves.").WithLabelValues(),
 		transitions:  counter("bgp_session_transitions_total", "Sessions that came up or went down.", "link", "to"),
 		otherRouters: counter("nd_other_router_advertisements_total", "Advertisements of a router other than the one peered with.", "link"),
+		looped:       counter("bgp_announcements_looped_total", "Announcements passed over because our own AS stands in the path more often than allowas_in.", "link"),
+		rejected:     counter("bgp_announcements_rejected_total", "Announcements that the import rules rejected.", "link"),
 		fibErrors:    counter("fib_errors_total", "Batches of routes that the kernel refused in part or whole; they are tried again.").WithLabelValues(),
+		objects:      gauge("nexthop_objects", "Whether routes share next-hop objects; if not, losing a leaf costs one message a route.").WithLabelValues(),
 		repairs:      counter("fib_repairs_total", "Audits that found routes or next hops missing in the kernel.").WithLabelValues(),
 	}
 }
@@ -51,7 +59,7 @@ func newMetrics(reg registerer) *metrics {
 // forget ends the gauges of an uplink that is gone; counters go on if it
 // comes back.
 func (m *metrics) forget(link string) {
-	for _, gauge := range []*prometheus.GaugeVec{m.uplinkUp, m.sessionUp, m.received} {
+	for _, gauge := range []*prometheus.GaugeVec{m.uplinkUp, m.sessionUp, m.kept, m.received} {
 		gauge.DeleteLabelValues(link)
 	}
 }
@@ -62,14 +70,31 @@ func (a *Agent) report() {
 	received := map[string]int{}
 	for _, p := range a.rib.Peers() {
 		received[p.Addr.Zone()] = p.Prefixes
+		if u := a.byLeaf(p.Addr); u != nil {
+			u.looped.add(a.metrics.looped.WithLabelValues(u.link.Name), p.Looped)
+			u.rejected.add(a.metrics.rejected.WithLabelValues(u.link.Name), p.Rejected)
+		}
 	}
 	for name, u := range a.uplinks {
 		a.metrics.uplinkUp.WithLabelValues(name).Set(number(u.stop != nil))
 		a.metrics.sessionUp.WithLabelValues(name).Set(number(u.established()))
+		a.metrics.kept.WithLabelValues(name).Set(number(!u.keptUntil.IsZero()))
 		a.metrics.received.WithLabelValues(name).Set(float64(received[name]))
 	}
 	a.metrics.routes.Set(float64(a.auditor.Len()))
 	a.metrics.announced.Set(float64(len(a.announced)))
+}
+
+// tally is how much of a count that begins anew with each session has been added
+// to a counter.
+type tally uint64
+
+func (t *tally) add(to prometheus.Counter, now uint64) {
+	if now < uint64(*t) {
+		*t = 0
+	}
+	to.Add(float64(now - uint64(*t)))
+	*t = tally(now)
 }
 
 func number(b bool) float64 {

@@ -14,14 +14,19 @@ import (
 
 // An uplink is one link to one leaf.
 type uplink struct {
-	link    kernel.Link
-	missing bool               // named in the configuration, and not there
-	stop    context.CancelFunc // ends router discovery; nil while the link is down
-	leaf    netip.Addr         // the leaf that we peer with; zero until one is heard
-	other   netip.Addr         // another router on the link, heard or tried last; zero for none
-	heard   time.Time          // when other was
-	session bgp.PeerState      // the session with leaf
-	since   time.Time          // when leaf was adopted, or lost its session
+	link     kernel.Link
+	missing  bool               // named in the configuration, and not there
+	stop     context.CancelFunc // ends router discovery; nil while the link is down
+	leaf     netip.Addr         // the leaf that we peer with; zero until one is heard
+	other    netip.Addr         // another router on the link, heard or tried last; zero for none
+	heard    time.Time          // when other was
+	session  bgp.PeerState      // the session with leaf
+	updated  time.Time          // when the session last brought an update; zero before
+	endOfRIB bool               // the session has brought all the leaf's routes
+	since    time.Time          // when leaf was adopted, or lost its session
+
+	looped, rejected tally     // of the session's announcements
+	keptUntil        time.Time // when the routes of the leaf go, which restarts; zero if it does not
 }
 
 func (u *uplink) established() bool { return u.session.State == bgp.Established }
@@ -47,6 +52,8 @@ func (u *uplink) status() string {
 		return "no link-local address"
 	case !u.leaf.IsValid():
 		return "no leaf heard"
+	case !u.established() && u.session.Reason != "":
+		return fmt.Sprintf("%s (%s)", u.session.State, u.session.Reason)
 	default:
 		return u.session.State.String()
 	}
@@ -105,7 +112,7 @@ func (a *Agent) solicit(ctx context.Context, u *uplink) {
 
 // prepare sets the kernel parameters that the uplinks need.
 func (a *Agent) prepare() {
-	changed, err := a.sysctls(a.present())
+	changed, err := a.sysctls.Set(a.present())
 	for _, c := range changed {
 		a.log.Info("kernel parameter set", "change", c)
 	}
@@ -186,7 +193,7 @@ func (a *Agent) onHeard(ctx context.Context, h nd.Heard) {
 // tryOther gives the other router on the link its trial when the leaf has had
 // its own.
 func (a *Agent) tryOther(ctx context.Context, u *uplink) {
-	if u.other.IsValid() && !u.established() && time.Since(u.since) >= leafTrial {
+	if u.other.IsValid() && !u.established() && u.keptUntil.IsZero() && time.Since(u.since) >= leafTrial {
 		a.peerWith(ctx, u, u.other)
 	}
 }
@@ -199,7 +206,7 @@ func (a *Agent) peerWith(ctx context.Context, u *uplink, leaf netip.Addr) {
 		a.apply(a.rib.Drop(u.leaf))
 		a.dropPeer(ctx, u)
 	}
-	if err := a.bgp.AddPeer(ctx, leaf); err != nil {
+	if err := a.bgp.AddPeer(ctx, leaf, a.cfg.session(u.link.Name)); err != nil {
 		// The leaf's next advertisement tries again.
 		a.log.Error("adding the peer", "link", u.link.Name, "peer", leaf, "err", err)
 		return
@@ -212,10 +219,10 @@ func (a *Agent) dropPeer(ctx context.Context, u *uplink) {
 	if u.established() {
 		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
 	}
-	if err := a.bgp.DeletePeer(ctx, u.leaf); err != nil {
+	if err := a.bgp.DeletePeer(ctx, u.leaf, bgp.PeerRemoved); err != nil {
 		a.log.Error("removing the peer", "link", u.link.Name, "peer", u.leaf, "err", err)
 	}
-	u.leaf, u.session = netip.Addr{}, bgp.PeerState{}
+	u.leaf, u.session, u.keptUntil = netip.Addr{}, bgp.PeerState{}, time.Time{}
 }
 
 // byLeaf returns the uplink whose leaf has the zoned address, nil if none.

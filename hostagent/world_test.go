@@ -29,6 +29,7 @@ type world struct {
 	ctx   context.Context
 	state kernel.State
 
+	inherited []netip.Addr // next hops of an earlier run's routes
 	installed map[netip.Prefix]kernel.Route
 
 	broken  bool // the kernel and BGP refuse orders
@@ -52,12 +53,8 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	w.registry = prometheus.NewRegistry()
 	w.Agent = New(cfg, slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
 	w.group = group
-	w.fib, w.auditor, w.bgp = w, w, w
-	w.sysctls = func(uplinks []string) ([]string, error) {
-		slices.Sort(uplinks)
-		w.prepared = append(w.prepared, strings.Join(uplinks, " "))
-		return nil, nil
-	}
+	w.fib, w.auditor, w.heritage, w.bgp, w.sysctls = w, w, w, w, w
+	w.restart.over = true
 	w.discover = func(ctx context.Context, link string, _ chan<- nd.Heard) error {
 		w.order("discover %s", link)
 		w.count(link, +1)
@@ -133,14 +130,30 @@ func (w *world) Audit() (changed bool, err error) {
 	return changed, nil
 }
 
+func (w *world) Set(uplinks []string) ([]string, error) {
+	slices.Sort(uplinks)
+	w.prepared = append(w.prepared, strings.Join(uplinks, " "))
+	return nil, nil
+}
+
+func (w *world) Restore() error { return nil }
+
+func (w *world) Inherited() []netip.Addr { return w.inherited }
+
+func (w *world) Sweep(routes []kernel.Route) (int, error) {
+	w.order("sweep")
+	w.inherited = nil
+	return 0, w.Apply(routes)
+}
+
 func (w *world) LinkLost(name string)     { w.order("lost %s", name) }
 func (w *world) LeafLost(leaf netip.Addr) { w.order("lost %s", leaf) }
 func (w *world) Len() int                 { return 0 }
-func (w *world) AddPeer(_ context.Context, peer netip.Addr) error {
+func (w *world) AddPeer(_ context.Context, peer netip.Addr, _ bgp.Options) error {
 	w.order("peer +%s", peer)
 	return nil
 }
-func (w *world) DeletePeer(_ context.Context, peer netip.Addr) error {
+func (w *world) DeletePeer(_ context.Context, peer netip.Addr, _ bgp.Cease) error {
 	w.order("peer -%s", peer)
 	return nil
 }

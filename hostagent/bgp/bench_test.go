@@ -90,7 +90,7 @@ func BenchmarkTap(b *testing.B) {
 		from, to := pipe(b)
 		go to.Write(table)
 		go func() {
-			tap := newTap(c, peerOpen(), Config{MaxPrefixes: DefaultMaxPrefixes})
+			tap := newTap(c, peerOpen(), Config{})
 			tap.machine = &machine{tcp: toGoBGP}
 			for f := newFramer(from); ; {
 				if m, err := f.next(); err != nil || tap.take(b.Context(), m) != nil {

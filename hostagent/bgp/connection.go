@@ -19,19 +19,23 @@ const goodbye = 100 * time.Millisecond
 // the one that becomes the session, and then carries messages between the peer
 // and a state machine of GoBGP's that is there for this session only.
 type connection struct {
-	peer    netip.Addr
-	dialled bool // by us
-	tcp     *net.TCPConn
-	leaf    *framer       // what the peer sends
-	machine netip.Addr    // by which GoBGP knows the session
-	chosen  chan struct{} // closed when this is to become the session
-	end     context.CancelCauseFunc
+	peer     netip.Addr
+	options  Options
+	dialled  bool // by us
+	tcp      *net.TCPConn
+	ours     open          // our OPEN
+	leaf     *framer       // what the peer sends
+	machine  netip.Addr    // by which GoBGP knows the session
+	attached *machine      // GoBGP's end of it, nil before there is one; run's
+	chosen   chan struct{} // closed when this is to become the session
+	end      context.CancelCauseFunc
 
 	updates chan<- update // to Run's goroutine
 
 	received, sent atomic.Uint64 // messages
 	prefixes       atomic.Uint64 // that the peer announces now
 	malformed      atomic.Uint64 // UPDATEs with an error that the session survived
+	counters       *counters     // of the link
 
 	// Owned by Run.
 	state State // OpenSent, OpenConfirm or Established
@@ -58,6 +62,7 @@ type emitter func(ctx context.Context, event any) bool
 // run carries the connection until either side or ctx ends it. The cause of
 // ctx may be a *notification to end with.
 func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emitter) {
+	defer c.detach(g) // after all else: neither the news nor the peer can wait for GoBGP
 	defer c.tcp.Close()
 	c.tcp.SetReadDeadline(time.Now().Add(cfg.HoldTime)) // for the OPEN
 	ctx, fail := context.WithCancelCause(running)
@@ -74,6 +79,7 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 	}
 	err = context.Cause(ctx)
 	if n := lastWord(err); n != nil {
+		c.counters.end("sent", n)
 		c.tcp.SetWriteDeadline(time.Now().Add(goodbye))
 		_ = c.write(n.message()) // it ends anyway
 	}
@@ -82,7 +88,7 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 
 // greet exchanges OPENs and waits to be chosen. It returns the peer's OPEN.
 func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open, error) {
-	ours, err := ourOpen(cfg).message()
+	ours, err := c.ours.message()
 	if err != nil {
 		return open{}, err
 	}
@@ -90,20 +96,22 @@ func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open,
 		return open{}, err
 	}
 	m, err := c.leaf.next()
-	if err != nil {
-		return open{}, orHoldTimer(err)
+	if isTimeout(err) {
+		return open{}, &notification{code: errHoldTimer, why: c.options.speechless()}
+	} else if err != nil {
+		return open{}, err
 	}
-	c.received.Add(1)
+	c.got(m)
 	switch m.kind() {
 	case typeOpen:
 	case typeNotification:
-		return open{}, received{notificationIn(m)}
+		return open{}, c.notified(m)
 	default:
 		return open{}, unexpected(m, OpenSent)
 	}
 	theirs, err := parseOpen(m.body())
 	if err == nil {
-		err = theirs.check(cfg.AS)
+		err = theirs.check(cfg.AS, c.options)
 	}
 	if err != nil {
 		return open{}, err
@@ -126,10 +134,9 @@ func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t 
 		fail(&notification{code: errCease, why: fmt.Sprintf("handing the session to GoBGP: %v", err)})
 		return
 	}
-	defer g.detach(c.machine)
-	t.machine = machine
+	t.machine, c.attached = machine, machine
 	c.leaf.extended, machine.extended = t.theirs.extendedMessage, t.theirs.extendedMessage
-	stop := context.AfterFunc(ctx, func() { machine.tcp.Close() })
+	stop := context.AfterFunc(ctx, func() { machine.tcp.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	down := make(chan struct{})
 	go func() {
@@ -142,6 +149,16 @@ func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t 
 	<-down
 }
 
+// detach ends GoBGP's part. Its state machine goes before the connection to it:
+// of one that loses its connection GoBGP 4.8 may leave a goroutine behind
+// (cleanInfiniteChannel does not wait for what is still queued).
+func (c *connection) detach(g *gobgp) {
+	g.detach(c.machine)
+	if c.attached != nil {
+		c.attached.tcp.Close()
+	}
+}
+
 // fromLeaf sees each message that the leaf sends after its OPEN, and hands it
 // to the tap or to GoBGP. It returns nil if GoBGP takes no more: then that says
 // why.
@@ -152,10 +169,10 @@ func (c *connection) fromLeaf(ctx context.Context, t *tap, emit emitter) error {
 		if err != nil {
 			return err
 		}
-		c.received.Add(1)
+		c.got(m)
 		switch kind := m.kind(); {
 		case kind == typeNotification:
-			return received{notificationIn(m)}
+			return c.notified(m)
 		case kind == typeOpen, state == OpenConfirm && kind != typeKeepalive:
 			return unexpected(m, state)
 		case state == OpenConfirm:
@@ -166,6 +183,8 @@ func (c *connection) fromLeaf(ctx context.Context, t *tap, emit emitter) error {
 			if err := t.take(ctx, m); err != nil {
 				return err
 			}
+			continue
+		case kind == typeRouteRefresh && !t.theirs.mayRefresh(m.body()):
 			continue
 		}
 		if _, err := t.machine.tcp.Write(m); err != nil {
@@ -204,8 +223,22 @@ func (c *connection) refresh(families []bgp.Family) {
 	}
 }
 
+// notified is the end of the connection by a NOTIFICATION of the peer's.
+func (c *connection) notified(m message) error {
+	n := notificationIn(m)
+	c.counters.end("received", n)
+	return received{n}
+}
+
+// got counts a message.
+func (c *connection) got(m message) {
+	c.received.Add(1)
+	c.counters.received[m.kind()].Inc()
+}
+
 func (c *connection) write(m message) error {
 	_, err := c.tcp.Write(m)
 	c.sent.Add(1)
+	c.counters.sent[m.kind()].Inc()
 	return err
 }

@@ -14,7 +14,7 @@ func (s *Speaker) opened(p *peer, c *connection, theirs open) {
 	} else if p.hangUp != nil {
 		state = Connect
 	}
-	switch judge(c.dialled, dominates(ourOpen(s.cfg), theirs), state) {
+	switch judge(c.dialled, dominates(c.ours, theirs), state) {
 	case proceed:
 		s.choose(p, c)
 	case yield:
@@ -65,6 +65,7 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 	if c.state == Established {
 		lasted = now.Sub(p.Since)
 	}
+	p.stale = c.stale(err)
 	p.dialAt = now.Add(p.pace.ended(now, lasted))
 	switch {
 	case weSaid(err, errOpen, subBadPeerAS):
@@ -91,6 +92,17 @@ func (s *Speaker) idle(p *peer, reason string, now time.Time) {
 	}
 	p.Reason = reason
 	s.enter(p, Idle, now)
+}
+
+// blame notes what keeps a session from being opened, logs it once, and tells
+// it.
+func (s *Speaker) blame(p *peer, reason string) {
+	if p.Reason == reason || p.State == Established {
+		return
+	}
+	s.cfg.Log.Info("bgp session not opened", "link", p.addr.Zone(), "peer", p.addr, "reason", reason)
+	p.Reason = reason
+	s.tell(p.PeerState)
 }
 
 // release begins with the connection that was held, if there is one.

@@ -217,7 +217,7 @@ func TestPrefixLimit(t *testing.T) {
 	connect(t, host, "eth0", leafNS, "swp1")
 	leaf := at(t, leafNS)
 	cfg := serverConfig()
-	cfg.MaxPrefixes = 3
+	cfg.Options = &bgp.Options{MaxPrefixes: 3}
 	s := startSpeaker(t, host, cfg)
 	s.add(leaf0)
 	w := leaf.session(s, hello(65001, "10.0.0.9"))
@@ -240,4 +240,70 @@ func TestPrefixLimit(t *testing.T) {
 		t.Errorf("ended because: %s", down.Reason)
 	}
 	leaf.call().expectLastWord(t, packet.BGP_ERROR_CEASE, packet.BGP_ERROR_SUB_CONNECTION_REJECTED)
+}
+
+// Attributes come in every order, over the wire.
+func TestAttributesInEveryOrder(t *testing.T) {
+	s, _, leaf := newPort(t)
+	s.add(leaf0)
+	w := leaf.session(s, hello(65001, "10.0.0.9"))
+	attributes := []string{origin, as65001, nextHop, reach, "\xc0\x08\x04\xff\xff\x00\x00", "\x80\x04\x04\x00\x00\x00\x07"}
+	orders := 0
+	var permute func(n int)
+	permute = func(n int) {
+		if n == len(attributes) {
+			say(t, w, rawUpdate(strings.Join(attributes, ""), "\x20\x0a\x04"+string([]byte{byte(orders >> 8), byte(orders)})))
+			orders++
+			return
+		}
+		for i := n; i < len(attributes); i++ {
+			attributes[n], attributes[i] = attributes[i], attributes[n]
+			permute(n + 1)
+			attributes[n], attributes[i] = attributes[i], attributes[n]
+		}
+	}
+	permute(0)
+	for i := range orders {
+		s.awaitRoute(leaf0, fmt.Sprintf("10.4.%d.%d/32", i>>8, i&0xff), func(r bgp.Route) bool {
+			return r.MED == 7 && slices.Equal(r.ASPath, []uint32{65001}) && slices.Equal(r.Communities, []uint32{0xffff0000})
+		})
+	}
+	if p := s.order(request{Peers: true}).Peers[0]; orders != 720 || p.State != bgp.Established || p.UpdatesMalformed != 0 {
+		t.Errorf("after %d orders: %+v", orders, p)
+	}
+}
+
+// A leaf may ask for our routes again; what else it may put into the message is
+// passed over, unless it is of the wrong length.
+func TestRouteRefreshFromTheLeaf(t *testing.T) {
+	s, _, leaf := newPort(t)
+	s.announce("10.0.1.1/32")
+	s.add(leaf0)
+	open := hello(65001, "10.0.0.9")
+	capabilities := open.Body.(*packet.BGPOpen).OptParams[0].(*packet.OptionParameterCapability)
+	capabilities.Capability = append(capabilities.Capability, packet.NewCapRouteRefresh())
+	w := leaf.session(s, open)
+	if _, err := w.expectEventually(packet.BGP_MSG_UPDATE); err != nil {
+		t.Fatal(err)
+	}
+	refresh := func(body string) []byte {
+		m := rawMessage(body)
+		m[18] = packet.BGP_MSG_ROUTE_REFRESH
+		return m
+	}
+	for _, body := range []string{"\x00\x19\x00\x46", "\xff\xff\xff\xff", "\x00\x01\x01\x01", "\x00\x01\x02\x01", "\x00\x01\x00\x80"} {
+		say(t, w, refresh(body))
+	}
+	say(t, w, refresh("\x00\x01\x00\x01"))
+	if _, err := w.expectEventually(packet.BGP_MSG_UPDATE); err != nil {
+		t.Fatal(err)
+	}
+	say(t, w, refresh("\x00\x01\x00\x01\x00"))
+	m, err := w.expectEventually(packet.BGP_MSG_NOTIFICATION)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := m.Body.(*packet.BGPNotification); n.ErrorCode != 1 || n.ErrorSubcode != 2 {
+		t.Errorf("notification %d/%d", n.ErrorCode, n.ErrorSubcode)
+	}
 }

@@ -96,7 +96,9 @@ func (g *gobgp) addPeer(addr netip.Addr, as uint32) error {
 		Conf:      &api.PeerConf{NeighborAddress: addr.String(), PeerAsn: as},
 		Timers:    &api.Timers{Config: &api.TimersConfig{HoldTime: hold, KeepaliveInterval: hold / 3}},
 		Transport: &api.Transport{PassiveMode: true},
-		AfiSafis:  []*api.AfiSafi{family(api.Family_AFI_IP), family(api.Family_AFI_IP6)},
+		// For the End-of-RIB markers. What else there is to it is up to us.
+		GracefulRestart: &api.GracefulRestart{Enabled: true, HelperOnly: true},
+		AfiSafis:        []*api.AfiSafi{family(api.Family_AFI_IP), family(api.Family_AFI_IP6)},
 	}})
 }
 

@@ -46,12 +46,15 @@ type speakerConfig struct {
 	AS          uint32
 	RouterID    netip.Addr
 	ListenPort  uint16
-	MaxPrefixes int
+	Options     *bgp.Options // of all peers; nil for the default
+	RestartTime time.Duration
+	Restarted   bool
 }
 
 // request is an order; every field is one.
 type request struct {
 	Add, Delete, Refresh *netip.Addr    `json:",omitempty"`
+	Reset                *netip.Addr    `json:",omitempty"` // because BFD is down
 	Announce             []netip.Prefix `json:",omitempty"`
 	Peers                bool           `json:",omitempty"`
 }
@@ -71,16 +74,27 @@ type line struct {
 func runSpeaker(config string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	ctx, restart := context.WithCancelCause(ctx)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	go func() {
+		<-asked
+		restart(bgp.ErrRestart)
+	}()
 	var cfg speakerConfig
 	if err := json.Unmarshal([]byte(config), &cfg); err != nil {
 		return err
 	}
 	s, err := bgp.New(bgp.Config{
-		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort, MaxPrefixes: cfg.MaxPrefixes,
+		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort, RestartTime: cfg.RestartTime, Restarted: cfg.Restarted,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		return err
+	}
+	options := bgp.DefaultOptions()
+	if cfg.Options != nil {
+		options = *cfg.Options
 	}
 	var mu sync.Mutex
 	out := json.NewEncoder(os.Stdout)
@@ -90,7 +104,7 @@ func runSpeaker(config string) error {
 		l.At = time.Now()
 		out.Encode(l)
 	}
-	go obey(ctx, s, say)
+	go obey(ctx, s, options, say)
 	var telling sync.WaitGroup
 	telling.Go(func() {
 		for n := range s.News() {
@@ -107,7 +121,7 @@ func runSpeaker(config string) error {
 	return err
 }
 
-func obey(ctx context.Context, s *bgp.Speaker, say func(line)) {
+func obey(ctx context.Context, s *bgp.Speaker, options bgp.Options, say func(line)) {
 	in := json.NewDecoder(os.Stdin)
 	for {
 		var r request
@@ -118,9 +132,11 @@ func obey(ctx context.Context, s *bgp.Speaker, say func(line)) {
 		var err error
 		switch {
 		case r.Add != nil:
-			err = s.AddPeer(ctx, *r.Add)
+			err = s.AddPeer(ctx, *r.Add, options)
 		case r.Delete != nil:
-			err = s.DeletePeer(ctx, *r.Delete)
+			err = s.DeletePeer(ctx, *r.Delete, bgp.PeerRemoved)
+		case r.Reset != nil:
+			err = s.ResetPeer(ctx, *r.Reset, bgp.BFDDown)
 		case r.Refresh != nil:
 			err = s.Refresh(ctx, *r.Refresh)
 		case r.Peers:
@@ -223,7 +239,12 @@ func (s *speaker) stop() error {
 	if s.cmd.ProcessState != nil {
 		return nil
 	}
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	return s.end(syscall.SIGTERM)
+}
+
+// end sends the process a signal and waits for its end.
+func (s *speaker) end(by syscall.Signal) error {
+	if err := s.cmd.Process.Signal(by); err != nil {
 		return err
 	}
 	return s.wait()

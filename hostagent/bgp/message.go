@@ -88,12 +88,13 @@ func checkHeader(header []byte, extended bool) (int, error) {
 		least = headerSize + 2
 	case typeKeepalive:
 		most = headerSize
-	case typeRouteRefresh:
+	case typeRouteRefresh: // RFC 2918 section 3; what may follow (RFC 5291) is not negotiated
 		least = headerSize + 4
+		most = least
 	default:
 		return 0, &notification{code: errHeader, subcode: 3, data: header[18:19:19]} // Bad Message Type
 	}
-	if extended && kind != typeOpen && kind != typeKeepalive {
+	if extended && (kind == typeUpdate || kind == typeNotification) {
 		most = maxExtended
 	}
 	if size < least || size > most {

@@ -28,6 +28,7 @@ func TestCheckHeader(t *testing.T) {
 		"extended open":           {kind: typeOpen, size: 4097, extended: true, want: "1/2 1001"},
 		"short notification":      {kind: typeNotification, size: 20, want: "1/2 0014"},
 		"route refresh":           {kind: typeRouteRefresh, size: 23},
+		"long route refresh":      {kind: typeRouteRefresh, size: 24, extended: true, want: "1/2 0018"},
 		"no type":                 {kind: 0, size: 19, want: "1/3 00"},
 		"unknown type":            {kind: 6, size: 19, want: "1/3 06"},
 	} {

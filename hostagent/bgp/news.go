@@ -31,17 +31,25 @@ func (s State) String() string {
 // News is what a Speaker tells: a PeerState or an Update. For one peer the
 // order is the order in which things happened: Updates come only between the
 // PeerState that says Established and the next one.
-type News interface{ news() }
+type News interface{ of() netip.Addr }
 
 // PeerState is a change of one session. Any state but Established means that
-// no route of the peer is valid any more.
+// no route of the peer is valid any more, but for Stale.
 type PeerState struct {
 	Peer     netip.Addr // link-local, with the link as its zone
 	State    State
 	AS       uint32     // of the peer; 0 unless Established
 	RouterID netip.Addr // of the peer; the zero Addr unless Established
 	Since    time.Time
-	Reason   string // why the last session ended; empty if there was none
+	Reason   string // why the last session ended, or none can be opened; empty if there was none
+	// Stale is for how long the routes of an Established session that has ended
+	// may be kept while the peer restarts (RFC 4724 section 4.2); 0 for not at
+	// all. Those that the peer has not announced again by its End-of-RIB are
+	// gone.
+	Stale time.Duration
+	// Kept says, of an Established session, that the peer's forwarding goes on
+	// while it restarts. Otherwise stale routes are not good.
+	Kept bool
 }
 
 // Update is one UPDATE message (RFC 4271 section 4.3) of an Established
@@ -51,13 +59,13 @@ type Update struct {
 	Announced []Route
 	Withdrawn []netip.Prefix
 	// EndOfRIB says that the peer has now sent all it had when the session
-	// came up, in every address family of the session (RFC 4724 section 2).
-	// Not every peer says so.
+	// came up, in every address family of the session (RFC 4724 section 2). For
+	// a peer that does not say so it comes after half a minute.
 	EndOfRIB bool
 }
 
-func (PeerState) news() {}
-func (Update) news()    {}
+func (s PeerState) of() netip.Addr { return s.Peer }
+func (u Update) of() netip.Addr    { return u.Peer }
 
 // Route is a prefix and the attributes of its path. Routes of one UPDATE share
 // their attributes, which nobody may change.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"syscall"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
@@ -103,14 +102,6 @@ func reason(err error) string {
 		return "connection closed by the peer"
 	}
 	return err.Error()
-}
-
-// orHoldTimer turns a read that took too long into its NOTIFICATION.
-func orHoldTimer(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &notification{code: errHoldTimer}
-	}
-	return err
 }
 
 // unexpected is the answer to a message that has no place in the state (RFC

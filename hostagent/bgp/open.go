@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
@@ -21,20 +23,25 @@ type open struct {
 }
 
 type capabilities struct {
-	multiprotocol   bool // names its families (RFC 4760 section 8)
-	ipv4, ipv6      bool // unicast, among those it names
-	extendedNextHop bool // IPv4 unicast with an IPv6 next hop (RFC 8950)
-	fourOctetAS     bool // RFC 6793
-	routeRefresh    bool // RFC 2918
-	extendedMessage bool // RFC 8654
+	multiprotocol   bool    // names its families (RFC 4760 section 8)
+	ipv4, ipv6      bool    // unicast, among those it names
+	extendedNextHop bool    // IPv4 unicast with an IPv6 next hop (RFC 8950)
+	fourOctetAS     bool    // RFC 6793
+	routeRefresh    bool    // RFC 2918
+	extendedMessage bool    // RFC 8654
+	restart         restart // RFC 4724
 }
 
-// ourOpen is what we tell every peer.
-func ourOpen(cfg Config) open {
+// ourOpen is what we tell a peer, started being when Run was.
+func ourOpen(cfg Config, options Options, started time.Time) open {
 	hostname, _ := os.Hostname() // for the eyes of the leaf's operator only
 	return open{
 		as: cfg.AS, holdTime: uint16(cfg.HoldTime.Seconds()), id: cfg.RouterID, hostname: hostname,
-		capabilities: capabilities{true, true, true, true, true, true, true},
+		capabilities: capabilities{
+			multiprotocol: true, ipv4: true, ipv6: true, extendedNextHop: true,
+			fourOctetAS: true, routeRefresh: true, extendedMessage: true,
+			restart: ourRestart(cfg, options, started),
+		},
 	}
 }
 
@@ -48,6 +55,14 @@ func (o open) families() []bgp.Family {
 		all = append(all, bgp.RF_IPv6_UC)
 	}
 	return all
+}
+
+// mayRefresh says if the body of a ROUTE-REFRESH asks for a family of the
+// session. Others are passed over (RFC 2918 section 4), and so are the marks
+// that RFC 7313 has in their place, which we do not offer.
+func (o open) mayRefresh(body []byte) bool {
+	family := bgp.NewFamily(binary.BigEndian.Uint16(body), body[3])
+	return body[2] == 0 && slices.Contains(o.families(), family)
 }
 
 // parseOpen decodes the body of an OPEN message. The error is a *notification.
@@ -138,6 +153,11 @@ func (o *open) addCapabilities(b []byte) bool {
 				return false
 			}
 			o.fourOctetAS, o.as = true, binary.BigEndian.Uint32(value)
+		case bgp.BGP_CAP_GRACEFUL_RESTART:
+			var ok bool
+			if o.restart, ok = parseRestart(value); !ok {
+				return false
+			}
 		case bgp.BGP_CAP_ROUTE_REFRESH:
 			o.routeRefresh = true
 		case bgp.BGP_CAP_EXTENDED_MESSAGE:
@@ -149,13 +169,12 @@ func (o *open) addCapabilities(b []byte) bool {
 }
 
 // check says what keeps us from a session with the peer whose OPEN this is, as
-// a *notification (RFC 4271 section 6.2): sessions are external, of any AS.
-func (o open) check(ownAS uint32) error {
+// a *notification (RFC 4271 section 6.2).
+func (o open) check(ownAS uint32, options Options) error {
+	if err := options.checkAS(o.as, ownAS); err != nil {
+		return err
+	}
 	switch {
-	case o.as == ownAS:
-		return &notification{code: errOpen, subcode: subBadPeerAS, why: fmt.Sprintf("refused: the peer's AS %d is our own", o.as)}
-	case o.as == 0: // RFC 7607 section 2
-		return &notification{code: errOpen, subcode: subBadPeerAS, why: "refused: the peer's AS is 0"}
 	case o.id.IsUnspecified(): // RFC 6286 section 2.1
 		return &notification{code: errOpen, subcode: 3, why: "refused: the peer's BGP identifier is 0.0.0.0"}
 	case o.holdTime == 1 || o.holdTime == 2:
@@ -183,6 +202,7 @@ func (o open) message() (message, error) {
 	add(o.fourOctetAS, bgp.NewCapFourOctetASNumber(o.as))
 	add(o.routeRefresh, bgp.NewCapRouteRefresh())
 	add(o.extendedMessage, bgp.NewCapExtendedMessage())
+	add(o.restart.present, o.restart.capability())
 	add(o.hostname != "", bgp.NewCapFQDN(o.hostname, ""))
 	as := uint16(bgp.AS_TRANS)
 	if o.as < 1<<16 {

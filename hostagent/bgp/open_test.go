@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
@@ -47,6 +48,10 @@ func TestParseOpen(t *testing.T) {
 		"extended next hop, VPN only": {body(2, 8, 5, 6, 0, 1, 0, 128, 0, 2), plain},
 		"several parameters": {body(2, 2, 2, 0, 2, 2, 6, 0),
 			with(func(o *open) { o.routeRefresh, o.extendedMessage = true, true })},
+		"helper": {body(2, 4, 64, 2, 0x0f, 0xff), with(func(o *open) { o.restart = restart{present: true, seconds: 4095} })},
+		"restarted": {body(2, 16, 64, 14, 0x80, 120, 0, 1, 1, 0x80, 0, 2, 1, 0, 0, 1, 128, 0x80), with(func(o *open) {
+			o.restart = restart{present: true, restarting: true, seconds: 120, ipv4: true, keepsIPv4: true, ipv6: true}
+		})},
 		"unknown capability": {body(2, 5, 99, 3, 1, 2, 3), plain},
 		"long form":          {extended, with(func(o *open) { o.routeRefresh = true })},
 	} {
@@ -70,6 +75,8 @@ func TestParseOpen(t *testing.T) {
 		"authentication":              {body(1, 1, 0), "2/4 "},
 		"family of three bytes":       {body(2, 5, 1, 3, 0, 1, 0), "2/0 "},
 		"AS of two bytes":             {body(2, 4, 65, 2, 0xfd, 0xe9), "2/0 "},
+		"graceful restart, 1 byte":    {body(2, 3, 64, 1, 0), "2/0 "},
+		"half a restarting family":    {body(2, 6, 64, 4, 0, 120, 0, 1), "2/0 "},
 		"extended next hop, 5 bytes":  {body(2, 7, 5, 5, 0, 1, 0, 1, 0), "2/0 "},
 		"long form over the end":      {slices.Concat(body()[:9], []byte{255, 255, 0, 9, 2, 0, 0}), "2/0 "},
 		"long form, short parameters": {slices.Concat(body()[:9], []byte{255, 255, 0}), "2/0 "},
@@ -97,7 +104,7 @@ func TestFamilies(t *testing.T) {
 		}
 	}
 	if err := (open{as: 1, id: netip.MustParseAddr("10.0.0.1"),
-		capabilities: capabilities{multiprotocol: true}}).check(2); short(err) != "2/7 " {
+		capabilities: capabilities{multiprotocol: true}}).check(2, Options{}); short(err) != "2/7 " {
 		t.Errorf("no family of ours: %v", err)
 	}
 }
@@ -106,7 +113,8 @@ func TestFamilies(t *testing.T) {
 // GoBGP's.
 func TestOurOpen(t *testing.T) {
 	for _, as := range []uint32{64512, 4200000000} {
-		ours := ourOpen(Config{AS: as, RouterID: netip.MustParseAddr("10.0.1.1"), HoldTime: defaultHoldTime})
+		cfg := Config{AS: as, RouterID: netip.MustParseAddr("10.0.1.1"), HoldTime: defaultHoldTime, RestartTime: 4095 * time.Second, Restarted: true}
+		ours := ourOpen(cfg, DefaultOptions(), time.Now())
 		m, err := ours.message()
 		if err != nil {
 			t.Fatal(err)
@@ -141,7 +149,7 @@ func FuzzOpen(f *testing.F) {
 		before := bytes.Clone(body)
 		o, err := parseOpen(body)
 		if err == nil {
-			err = o.check(64512)
+			err = o.check(64512, Options{})
 		}
 		if !bytes.Equal(before, body) {
 			t.Fatal("the message was changed")

@@ -22,29 +22,32 @@ type notConnected struct {
 }
 
 // open begins with a new peer. That there is no way to it yet is no error.
-func (s *Speaker) open(ctx context.Context, addr netip.Addr) error {
+func (s *Speaker) open(ctx context.Context, addr netip.Addr, options Options) error {
 	now := time.Now()
 	p := &peer{
 		addr:      addr,
+		options:   options,
+		counters:  s.cfg.Metrics.of(addr.Zone()),
 		PeerState: PeerState{Peer: addr, State: Idle, Since: now},
 		pace:      pace{since: now},
 		dialAt:    now.Add(jitter(grace)),
 	}
-	p.ctx, p.end = context.WithCancel(ctx)
-	at, err := locate(addr)
-	if err != nil {
+	p.ctx, p.end = context.WithCancelCause(ctx)
+	if at, err := locate(addr); err != nil {
 		s.cfg.Log.Warn("no way to the peer yet", "link", addr.Zone(), "peer", addr, "err", err)
-	} else if err := s.listen(p, at); err != nil {
-		p.end()
+	} else if key, err := options.key(); err != nil {
+		s.blame(p, err.Error())
+	} else if err := s.listen(p, at, key); err != nil {
+		p.end(nil)
 		return err
 	}
 	s.peers[addr] = p
 	return nil
 }
 
-// close ends all that there is of a peer, with a Cease.
-func (p *peer) close() {
-	p.end()
+// close ends all that there is of a peer, with that word or an ordinary Cease.
+func (p *peer) close(why error) {
+	p.end(why)
 	p.unhold()
 	if p.listener != nil {
 		p.listener.Close()
@@ -52,12 +55,12 @@ func (p *peer) close() {
 }
 
 // listen opens the peer's port, in place of the one that was open.
-func (s *Speaker) listen(p *peer, at place) error {
+func (s *Speaker) listen(p *peer, at place, key string) error {
 	if p.listener != nil {
 		p.listener.Close()
 	}
-	p.listener, p.at = nil, place{}
-	l, err := at.listen(s.cfg.ListenPort, s.cfg.HoldTime)
+	p.listener, p.at, p.key = nil, place{}, key
+	l, err := at.listen(s.cfg.ListenPort, p.tuning(s.cfg))
 	if err != nil {
 		return err
 	}
@@ -84,6 +87,7 @@ func (s *Speaker) accept(p *peer, l *net.TCPListener) {
 		}
 		if from := tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); from.WithZone("") != p.addr.WithZone("") {
 			p.strangers.Add(1)
+			p.counters.strangers.Inc()
 			tcp.SetLinger(0)
 			tcp.Close()
 			continue
@@ -101,8 +105,8 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 		return
 	}
 	at, err := locate(p.addr)
-	if err == nil && at != p.at {
-		err = s.listen(p, at)
+	if err == nil {
+		err = s.prepare(p, at)
 	}
 	if err != nil {
 		s.cfg.Log.Debug("opening a bgp session", "link", p.addr.Zone(), "peer", p.addr, "err", err)
@@ -112,9 +116,10 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 	s.enter(p, p.furthest(), now)
 	ctx, hangUp := context.WithCancel(p.ctx)
 	p.hangUp = hangUp
+	tuning := p.tuning(s.cfg)
 	s.running.Go(func() {
 		defer hangUp()
-		tcp, err := at.dial(ctx, p.addr, s.cfg.HoldTime)
+		tcp, err := at.dial(ctx, p.addr, tuning)
 		switch {
 		case err != nil:
 			s.emit(p.ctx, notConnected{p, err})
@@ -122,6 +127,19 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 			tcp.Close()
 		}
 	})
+}
+
+// prepare opens the peer's port anew if what it hangs on has changed.
+func (s *Speaker) prepare(p *peer, at place) error {
+	key, err := p.options.key()
+	if err != nil {
+		s.blame(p, err.Error())
+		return err
+	}
+	if at == p.at && key == p.key {
+		return nil
+	}
+	return s.listen(p, at, key)
 }
 
 func (s *Speaker) notConnected(p *peer, err error) {
@@ -134,14 +152,27 @@ func (s *Speaker) notConnected(p *peer, err error) {
 		return
 	}
 	s.cfg.Log.Debug("connecting to the peer", "link", p.addr.Zone(), "peer", p.addr, "err", err)
+	if isTimeout(err) {
+		if p.unanswered++; p.unanswered >= silence {
+			s.blame(p, p.options.unanswered())
+		}
+	} else {
+		p.unanswered = 0
+	}
 	now := time.Now()
 	p.dialAt = now.Add(p.pace.refused(now))
+}
+
+func isTimeout(err error) bool {
+	var e net.Error // a dial may time out in more than one place
+	return errors.As(err, &e) && e.Timeout()
 }
 
 // connected takes or refuses a new connection.
 func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	if dialled {
 		p.hangUp = nil
+		p.unanswered = 0
 	}
 	session := p.session()
 	switch {
@@ -175,8 +206,8 @@ func (s *Speaker) begin(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 	ctx, end := context.WithCancelCause(p.ctx)
 	c := &connection{
-		peer: p.addr, dialled: dialled, tcp: tcp, leaf: newFramer(tcp), machine: newMachineAddress(),
-		chosen: make(chan struct{}), updates: s.updates, end: end, state: OpenSent,
+		peer: p.addr, options: p.options, ours: ourOpen(s.cfg, p.options, s.started), dialled: dialled, tcp: tcp, leaf: newFramer(tcp), machine: newMachineAddress(),
+		chosen: make(chan struct{}), updates: s.updates, counters: p.counters, end: end, state: OpenSent,
 	}
 	p.conns = append(p.conns, c)
 	now := time.Now()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -28,9 +29,8 @@ func (s *Speaker) ask(ctx context.Context, do func() error) error {
 }
 
 // AddPeer opens a session to a link-local address with the link as its zone
-// (fe80::1%eth0), whatever the peer's AS but our own, and keeps trying. A peer
-// that is there already is left alone.
-func (s *Speaker) AddPeer(ctx context.Context, addr netip.Addr) error {
+// (fe80::1%eth0), and keeps trying. A peer that is there already is left alone.
+func (s *Speaker) AddPeer(ctx context.Context, addr netip.Addr, options Options) error {
 	if !addr.Is6() || !addr.IsLinkLocalUnicast() || addr.Zone() == "" {
 		return fmt.Errorf("adding peer %s: want a link-local address with its link, such as fe80::1%%eth0", addr)
 	}
@@ -38,26 +38,69 @@ func (s *Speaker) AddPeer(ctx context.Context, addr netip.Addr) error {
 		if s.peers[addr] != nil {
 			return nil
 		}
-		if err := s.open(s.ctx, addr); err != nil {
+		if err := s.open(s.ctx, addr, options); err != nil {
 			return fmt.Errorf("adding peer %s: %w", addr, err)
 		}
 		return nil
 	})
 }
 
-// DeletePeer ends the session at once, tells so, and forgets the peer. A peer
-// that is not there is no error.
-func (s *Speaker) DeletePeer(ctx context.Context, addr netip.Addr) error {
+// A Cease is what a peer is told when a session is ended on purpose: a subcode
+// of the NOTIFICATION of that name (RFC 4486 section 3, RFC 9384 section 3).
+type Cease uint8
+
+// The reasons that there are.
+const (
+	PeerRemoved Cease = 3  // Peer De-configured
+	BFDDown     Cease = 10 // BFD Down
+)
+
+// String says it as PeerState.Reason does.
+func (c Cease) String() string {
+	if c == BFDDown {
+		return "BFD down"
+	}
+	return "peer removed"
+}
+
+func (c Cease) notification() *notification {
+	return &notification{code: errCease, subcode: uint8(c), why: c.String()}
+}
+
+// DeletePeer ends the session at once, tells so, and forgets the peer. News of
+// it that nobody has read yet is dropped, so that none comes late, into the
+// session of one that is added with the same address. A peer that is not there
+// is no error.
+func (s *Speaker) DeletePeer(ctx context.Context, addr netip.Addr, why Cease) error {
 	return s.ask(ctx, func() error {
 		p := s.peers[addr]
 		if p == nil {
 			return nil
 		}
 		delete(s.peers, addr)
+		s.queue = slices.DeleteFunc(s.queue, func(n News) bool { return n.of() == addr })
 		if p.State != Idle {
-			s.tell(PeerState{Peer: addr, State: Idle, Since: time.Now(), Reason: "peer removed"})
+			s.tell(PeerState{Peer: addr, State: Idle, Since: time.Now(), Reason: why.String()})
 		}
-		p.close()
+		p.close(why.notification())
+		return nil
+	})
+}
+
+// ResetPeer ends the session, and every connection that may become one, with
+// that word to the peer, and begins anew. A peer that is not there is no error.
+func (s *Speaker) ResetPeer(ctx context.Context, addr netip.Addr, why Cease) error {
+	return s.ask(ctx, func() error {
+		p := s.peers[addr]
+		if p == nil {
+			return nil
+		}
+		p.hang()
+		cease := why.notification()
+		for _, c := range slices.Clone(p.conns) {
+			c.end(cease)
+			s.ended(p, c, cease)
+		}
 		return nil
 	})
 }

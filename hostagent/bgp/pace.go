@@ -19,6 +19,8 @@ const (
 	endedLeast, endedMost     = 100 * time.Millisecond, 2 * time.Second
 	// A session that lasted for so long fell for a reason of its own.
 	stable = 2 * time.Second
+	// That many dials without any answer are no lost segments.
+	silence = 4
 	// Some things stay wrong until somebody configures the peer.
 	whileWrong = 30 * time.Second
 )

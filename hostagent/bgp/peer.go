@@ -13,25 +13,31 @@ import (
 // at most one connection that it has opened and one that we have. The first to
 // get beyond OpenSent becomes the session. Owned by Run.
 type peer struct {
-	addr netip.Addr // link-local, with the link as its zone
+	addr     netip.Addr // link-local, with the link as its zone
+	options  Options
+	counters *counters
 
 	PeerState
 	extendedNextHop bool
 
 	ctx       context.Context // ends with the peer
-	end       context.CancelFunc
+	end       context.CancelCauseFunc
 	at        place
+	key       string // of TCP MD5 signatures, empty for none
 	listener  *net.TCPListener
 	strangers atomic.Uint64 // connections that came from elsewhere
 
-	conns     []*connection
-	hangUp    context.CancelFunc // ends the dial in progress; nil if there is none
-	pace      pace
-	dialAt    time.Time    // zero while there is no reason to
-	waiting   *connection  // has the peer's OPEN, and waits for the other to have it; nil if none does
-	held      *net.TCPConn // opened by the peer while the session was in OpenConfirm; nil if none is
-	waitUntil time.Time    // of either
-	shunned   time.Time    // until then the peer's connections are refused
+	conns      []*connection
+	hangUp     context.CancelFunc // ends the dial in progress; nil if there is none
+	pace       pace
+	unanswered int           // dials in a row that nobody has answered
+	dialAt     time.Time     // zero while there is no reason to
+	waiting    *connection   // has the peer's OPEN, and waits for the other to have it; nil if none does
+	held       *net.TCPConn  // opened by the peer while the session was in OpenConfirm; nil if none is
+	waitUntil  time.Time     // of either
+	wholeBy    time.Time     // when the peer has had its time for End-of-RIB; zero if that is no matter any more
+	stale      time.Duration // what to say of the session that has ended, see PeerState
+	shunned    time.Time     // until then the peer's connections are refused
 }
 
 // conn returns the connection that we, or the peer, have opened; nil if there
@@ -62,6 +68,15 @@ func (p *peer) remove(c *connection) {
 	}
 }
 
+// hang ends what may become a connection.
+func (p *peer) hang() {
+	if p.hangUp != nil {
+		p.hangUp()
+	}
+	p.unhold()
+	p.waiting = nil
+}
+
 // unhold refuses the connection that was held, if there is one.
 func (p *peer) unhold() {
 	if p.held != nil {
@@ -84,11 +99,12 @@ func (p *peer) enter(state State, now time.Time) bool {
 	if state == p.State {
 		return false
 	}
-	p.PeerState = PeerState{Peer: p.addr, State: state, Since: now, Reason: p.Reason}
-	p.extendedNextHop = false
+	p.PeerState = PeerState{Peer: p.addr, State: state, Since: now, Reason: p.Reason, Stale: p.stale}
+	p.extendedNextHop, p.wholeBy, p.stale = false, time.Time{}, 0
 	if state == Established {
 		theirs := p.session().open
-		p.AS, p.RouterID = theirs.as, theirs.id
+		p.AS, p.RouterID, p.Kept = theirs.as, theirs.id, theirs.keeps()
+		p.wholeBy = now.Add(endOfRIBWait)
 		p.extendedNextHop = theirs.extendedNextHop
 	}
 	return true
@@ -99,6 +115,9 @@ func (p *peer) wake() time.Time {
 	at := p.dialAt
 	if (p.waiting != nil || p.held != nil) && (at.IsZero() || p.waitUntil.Before(at)) {
 		at = p.waitUntil
+	}
+	if !p.wholeBy.IsZero() && (at.IsZero() || p.wholeBy.Before(at)) {
+		at = p.wholeBy
 	}
 	return at
 }

@@ -17,8 +17,24 @@ const (
 	// A link is short: who has not answered by then gets another SYN, earlier
 	// than the kernel would send it.
 	dialTimeout = 500 * time.Millisecond
-	classCS6    = 48 << 2 // the traffic class of routing protocols (RFC 4594 section 3.1)
+	maxHops     = 255
+	maxKey      = unix.TCP_MD5SIG_MAXKEYLEN
 )
+
+// tuning is what a socket towards a peer needs.
+type tuning struct {
+	Options
+	peer netip.Addr
+	key  string
+}
+
+func (p *peer) tuning(cfg Config) tuning {
+	t := tuning{p.options, p.addr, p.key}
+	if t.UserTimeout == 0 {
+		t.UserTimeout = cfg.HoldTime
+	}
+	return t
+}
 
 // place is where a peer is talked to from. Its zone is the interface's index:
 // package net remembers names for a minute, in which they may come to stand
@@ -50,8 +66,8 @@ func locate(peer netip.Addr) (place, error) {
 
 // listen opens the port for what comes over the link: the kernel binds a socket
 // to the interface together with a link-local address.
-func (at place) listen(port uint16, userTimeout time.Duration) (*net.TCPListener, error) {
-	cfg := net.ListenConfig{Control: control(userTimeout), KeepAlive: -1}
+func (at place) listen(port uint16, t tuning) (*net.TCPListener, error) {
+	cfg := net.ListenConfig{Control: t.control, KeepAlive: -1}
 	cfg.SetMultipathTCP(false)
 	l, err := cfg.Listen(context.Background(), "tcp6", netip.AddrPortFrom(at.local, port).String())
 	if err != nil {
@@ -60,12 +76,12 @@ func (at place) listen(port uint16, userTimeout time.Duration) (*net.TCPListener
 	return l.(*net.TCPListener), nil
 }
 
-func (at place) dial(ctx context.Context, peer netip.Addr, userTimeout time.Duration) (*net.TCPConn, error) {
+func (at place) dial(ctx context.Context, peer netip.Addr, t tuning) (*net.TCPConn, error) {
 	d := net.Dialer{
 		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(at.local, 0)),
 		Timeout:   dialTimeout,
 		KeepAlive: -1, // BGP has its own
-		Control:   control(userTimeout),
+		Control:   t.control,
 	}
 	to := netip.AddrPortFrom(peer.WithZone(at.local.Zone()), defaultPort)
 	c, err := d.DialContext(ctx, "tcp6", to.String())
@@ -76,22 +92,53 @@ func (at place) dial(ctx context.Context, peer netip.Addr, userTimeout time.Dura
 }
 
 // control sets what a socket and those accepted from it need.
-func control(userTimeout time.Duration) func(string, string, syscall.RawConn) error {
-	return func(_, _ string, c syscall.RawConn) error {
-		var err error
-		set := func(fd int) error {
-			return errors.Join(
-				unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, classCS6),
-				// What the peer does not acknowledge for as long as the hold
-				// time will not reach it any more.
-				unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())),
-			)
-		}
-		if e := c.Control(func(fd uintptr) { err = set(int(fd)) }); e != nil {
-			return e
-		}
-		return err
+func (t tuning) control(_, _ string, c syscall.RawConn) error {
+	var err error
+	if e := c.Control(func(fd uintptr) { err = t.set(int(fd)) }); e != nil {
+		return e
 	}
+	return err
+}
+
+func (t tuning) set(fd int) error {
+	leastHops := 0
+	if t.TTLSecurity {
+		leastHops = maxHops
+	}
+	var errs []error
+	for _, o := range []struct {
+		name                 string
+		level, option, value int
+	}{
+		{"IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(t.DSCP) << 2},
+		{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, maxHops},
+		{"IPV6_MINHOPCOUNT", unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, leastHops},
+		{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t.UserTimeout.Milliseconds())},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.option, o.value); err != nil {
+			errs = append(errs, fmt.Errorf("setting %s to %d: %w", o.name, o.value, err))
+		}
+	}
+	if t.key != "" {
+		if err := unix.SetsockoptTCPMD5Sig(fd, unix.IPPROTO_TCP, unix.TCP_MD5SIG, t.signature()); err != nil {
+			errs = append(errs, fmt.Errorf("setting the TCP MD5 key: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// signature is the key with the address that it is for. That of another link
+// may be the same, but a socket is one link's: so the interface, which the
+// kernel would take only if it were a VRF's, need not be named.
+func (t tuning) signature() *unix.TCPMD5Sig {
+	sig := &unix.TCPMD5Sig{Keylen: uint16(len(t.key))}
+	sig.Addr.Family = unix.AF_INET6
+	// struct sockaddr_in6 from the port on: two bytes of it, four of flow label.
+	for i, b := range t.peer.As16() {
+		sig.Addr.Data[2+4+i] = b
+	}
+	copy(sig.Key[:], t.key)
+	return sig
 }
 
 // checkPort says why nobody can listen on the port, before there is a link to

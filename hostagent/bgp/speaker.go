@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // errStopped is what orders get once Run has returned.
@@ -22,20 +24,20 @@ type Config struct {
 	// stands for 9 s. Keepalives are sent three times as often.
 	HoldTime   time.Duration
 	ListenPort uint16 // TCP port to listen on, on the links with a peer; 0 stands for 179
-	// MaxPrefixes is how many a peer may announce, of both families together;
-	// 0 stands for any number. The session of one that announces more is ended
-	// with a Cease (RFC 4486), and tried again after half a minute.
-	MaxPrefixes int
-	Log         *slog.Logger
+	Log        *slog.Logger
+	Metrics    *Metrics // nil for none
+	// RestartTime is for how long the peers are asked to keep our routes when
+	// we are gone without a word, in whole seconds up to 4095 s; 0 stands for
+	// not at all. Restarted says that what an earlier process has put into the
+	// kernel is there still, so that what they have kept is good.
+	RestartTime time.Duration
+	Restarted   bool
 }
 
 const (
 	defaultHoldTime = 9 * time.Second
 	defaultPort     = 179
 )
-
-// DefaultMaxPrefixes is a limit that the Internet's table is within.
-const DefaultMaxPrefixes = 1_000_000
 
 // A Speaker keeps one session to each neighbour it is told of. One process can
 // run one Speaker at a time: GoBGP keeps settings in package variables.
@@ -51,6 +53,7 @@ type Speaker struct {
 
 	// Owned by Run.
 	ctx       context.Context // Run's
+	started   time.Time
 	gobgp     *gobgp
 	peers     map[netip.Addr]*peer
 	announced map[netip.Prefix]bool
@@ -67,6 +70,9 @@ func New(cfg Config) (*Speaker, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
 	if err := check(cfg); err != nil {
 		return nil, err
@@ -95,6 +101,9 @@ func check(cfg Config) error {
 	if h := cfg.HoldTime; h < 3*time.Second || h > 65535*time.Second || h%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("hold time %v: want whole seconds from 3s to 65535s", h))
 	}
+	if r := cfg.RestartTime; r < 0 || r > MaxRestartTime || r%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("restart time %v: want whole seconds up to %v", r, MaxRestartTime))
+	}
 	return errors.Join(errs...)
 }
 
@@ -105,7 +114,8 @@ func check(cfg Config) error {
 func (s *Speaker) News() <-chan News { return s.news }
 
 // Run starts, calls ready, and keeps the sessions until ctx ends; then it
-// sends every peer a Cease, so that they withdraw our prefixes at once. It may
+// sends every peer a Cease, so that they withdraw our prefixes at once, unless
+// the cause is ErrRestart. It may
 // be called once. The error says why nobody could listen.
 func (s *Speaker) Run(ctx context.Context, ready func()) error {
 	defer close(s.news)
@@ -118,11 +128,11 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer s.gobgp.stop()
-	s.ctx = ctx
+	s.ctx, s.started = ctx, time.Now()
 	ready()
 	s.loop(ctx)
 	for _, p := range s.peers {
-		p.close()
+		p.close(nil)
 	}
 	s.running.Wait()
 	return nil
@@ -155,8 +165,11 @@ func (s *Speaker) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case u := <-updates:
-			if s.peerWith(u.connection) != nil {
+			if p := s.peerWith(u.connection); p != nil {
 				s.tell(u.Update)
+				if u.EndOfRIB {
+					p.wholeBy = time.Time{}
+				}
 			}
 		case out <- next:
 			s.queue[0] = nil // let go of it before the queue's array is
@@ -190,6 +203,10 @@ func (s *Speaker) tick(now time.Time) {
 				s.choose(p, p.waiting)
 			}
 			s.release(p)
+		}
+		if !p.wholeBy.IsZero() && !p.wholeBy.After(now) {
+			p.wholeBy = time.Time{}
+			s.tell(Update{Peer: p.addr, EndOfRIB: true})
 		}
 		if !p.dialAt.IsZero() && !p.dialAt.After(now) {
 			s.dial(p, now)
@@ -233,10 +250,10 @@ func (s *Speaker) peerWith(c *connection) *peer {
 	return nil
 }
 
-// tell queues news. That a session has changed is news that its Updates nobody
-// has read yet are void.
+// tell queues news. That a session has ended is news that its Updates nobody
+// has read yet are void, unless they are to be kept.
 func (s *Speaker) tell(n News) {
-	if state, ok := n.(PeerState); ok {
+	if state, ok := n.(PeerState); ok && state.Stale == 0 {
 		s.queue = slices.DeleteFunc(s.queue, func(n News) bool {
 			u, ok := n.(Update)
 			return ok && u.Peer == state.Peer
@@ -259,7 +276,7 @@ func (s *Speaker) enter(p *peer, state State, now time.Time) {
 			log.Warn("peer takes no IPv4 routes with an IPv6 next hop (RFC 8950)")
 		}
 	case was == Established:
-		log.Info("bgp session ended", "reason", p.Reason)
+		log.Info("bgp session ended", "reason", p.Reason, "routes_kept", p.Stale)
 	}
 	s.tell(p.PeerState)
 }

@@ -40,7 +40,7 @@ func TestOrdersAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, addr := range []string{"fe80::1", "2001:db8::1", "10.0.0.1", "ff02::1%eth0"} {
-		err := s.AddPeer(t.Context(), netip.MustParseAddr(addr))
+		err := s.AddPeer(t.Context(), netip.MustParseAddr(addr), Options{})
 		if err == nil || !strings.Contains(err.Error(), "adding peer "+addr) {
 			t.Errorf("AddPeer %s: %v", addr, err)
 		}
@@ -60,11 +60,11 @@ func TestOrdersEndWithTheirContextAndWithRun(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.AddPeer(ctx, leaf); err != context.Canceled {
+	if err := s.AddPeer(ctx, leaf, Options{}); err != context.Canceled {
 		t.Errorf("before Run: %v", err)
 	}
 	close(s.stopped)
-	if err := s.AddPeer(t.Context(), leaf); err != errStopped {
+	if err := s.AddPeer(t.Context(), leaf, Options{}); err != errStopped {
 		t.Errorf("after Run: %v", err)
 	}
 }

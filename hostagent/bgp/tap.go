@@ -96,7 +96,7 @@ func (t *tap) countPrefixes(u Update) error {
 	for _, r := range u.Announced {
 		t.announced.add(r.Prefix)
 	}
-	size, most := t.announced.size, t.cfg.MaxPrefixes
+	size, most := t.announced.size, t.options.MaxPrefixes
 	t.prefixes.Store(uint64(size))
 	switch {
 	case most == 0:
@@ -115,6 +115,7 @@ func (t *tap) countPrefixes(u Update) error {
 // (RFC 7606 section 8), unless another has just been.
 func (t *tap) report(f fault, m message) {
 	t.malformed.Add(1)
+	t.counters.malformed[f.action].Inc()
 	if now := time.Now(); f.action == treatAsWithdrawal && now.Sub(t.logged) >= logEvery {
 		t.logged = now
 		t.cfg.Log.Warn("malformed update", "link", t.peer.Zone(), "peer", t.peer,

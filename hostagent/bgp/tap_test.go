@@ -18,7 +18,7 @@ func newLoop(t testing.TB) (*Speaker, *connection) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &connection{peer: leaf, state: Established, updates: s.updates}
+	c := &connection{peer: leaf, options: DefaultOptions(), state: Established, updates: s.updates, counters: s.cfg.Metrics.of("eth0")}
 	s.peers[leaf] = &peer{addr: leaf, PeerState: PeerState{Peer: leaf, State: Established}, conns: []*connection{c}}
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)

@@ -22,7 +22,9 @@ type target struct {
 func (f *FIB) apply(changes []Route) map[netip.Prefix]error {
 	w := newWriter(f)
 	targets := w.targets(changes)
-	f.moveGroups(changes, targets)
+	if !f.plain && !f.holding {
+		f.moveGroups(changes, targets)
+	}
 	for i, change := range changes {
 		if targets[i] != nil {
 			w.bring(change.Prefix, targets[i])
@@ -134,6 +136,9 @@ func (w *writer) bring(prefix netip.Prefix, t *target) {
 		w.failed[prefix] = t.leftOut
 	}
 	now := w.fib.routes[prefix]
+	if w.fib.hold(prefix, t) {
+		return
+	}
 	switch {
 	case len(t.hops) == 0 && now == nil, now != nil && now.key == t.key:
 		return
@@ -166,7 +171,11 @@ func (w *writer) replace(prefix netip.Prefix, to *group) {
 func (w *writer) install(flags uint16, prefix netip.Prefix, to *group) {
 	w.batch.newRoute(flags, prefix)
 	w.batch.uint32(unix.RTA_PRIORITY, Metric)
-	w.batch.uint32(rtaNHID, to.id)
+	if w.fib.plain {
+		w.batch.multipath(prefix.Addr().Is4(), w.fib.objects.members(to.hops))
+	} else {
+		w.batch.uint32(rtaNHID, to.id)
+	}
 	if s := w.fib.source(prefix); s.addr.IsValid() {
 		w.batch.addr(unix.RTA_PREFSRC, s.addr)
 	}

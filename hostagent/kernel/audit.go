@@ -13,12 +13,15 @@ import (
 // Audit compares the kernel with what is believed of it, and forgets the routes that others have removed or changed, so
 // that Apply makes them anew. It reports whether there are any, or a group had lost a next hop. Measured: 0.7 us a route.
 func (f *FIB) Audit() (changed bool, err error) {
+	if err := f.removeInherited(); err != nil {
+		return false, err
+	}
 	changed = f.resync()
 	var matching int
 	err = retryDump(func() error {
 		matching = 0
 		return f.list(func(r listed) {
-			if r.matches(f.routes[r.prefix]) {
+			if f.matches(r, f.routes[r.prefix]) {
 				matching++
 			}
 		})
@@ -29,7 +32,7 @@ func (f *FIB) Audit() (changed bool, err error) {
 	var there map[netip.Prefix]bool // as believed
 	err = retryDump(func() error {
 		there = make(map[netip.Prefix]bool)
-		return f.list(func(r listed) { there[r.prefix] = there[r.prefix] || r.matches(f.routes[r.prefix]) })
+		return f.list(func(r listed) { there[r.prefix] = there[r.prefix] || f.matches(r, f.routes[r.prefix]) })
 	})
 	if err != nil {
 		return changed, err
@@ -45,49 +48,61 @@ func (f *FIB) Audit() (changed bool, err error) {
 	return true, nil
 }
 
-// clear removes everything that carries our protocol number, whoever put it there.
-func (f *FIB) clear() error {
-	err := f.objects.clear()
-	clear(f.routes)
-	return errors.Join(err, f.clearRoutes())
+// matches tells whether the route is the one that uses g, which may be nil.
+func (f *FIB) matches(r listed, g *group) bool {
+	switch {
+	case g == nil || r.metric != Metric:
+		return false
+	case !f.plain:
+		return r.group == g.id
+	case r.group != 0 || len(r.hops) != len(g.hops):
+		return false
+	}
+	for _, want := range f.objects.members(g.hops) {
+		same := func(h hop) bool { return h.link == want.link && h.addr == want.addr.WithZone("") }
+		if !slices.ContainsFunc(r.hops, same) {
+			return false
+		}
+	}
+	return true
 }
 
-// clearRoutes removes the routes that did not go with their groups: those that use no group.
-func (f *FIB) clearRoutes() error {
-	var left []netip.Prefix
+// clear removes everything that carries our protocol number, whoever put it there.
+func (f *FIB) clear() error {
+	var errs []error
+	if f.hasObjects {
+		errs = append(errs, f.kernel.clear())
+	}
+	clear(f.objects.hops)
+	clear(f.objects.groups)
+	clear(f.routes)
+	var left []listed // those that did not go with their groups
 	err := retryDump(func() error {
 		left = nil
-		return f.list(func(r listed) { left = append(left, r.prefix) })
+		return f.list(func(r listed) { left = append(left, r) })
 	})
-	if err != nil {
-		return err
-	}
+	return errors.Join(append(errs, err, f.removeListed(left))...)
+}
+
+// removeListed removes routes by prefix and metric. One that is gone is fine.
+func (f *FIB) removeListed(routes []listed) error {
 	var errs []error
-	for chunk := range slices.Chunk(left, batchSize) {
+	for chunk := range slices.Chunk(routes, batchSize) {
 		b := new(batch)
-		for _, prefix := range chunk {
-			b.delRoute(prefix)
+		for _, r := range chunk {
+			b.delRoute(r.prefix)
+			b.uint32(unix.RTA_PRIORITY, r.metric)
 		}
 		failed, err := f.conn.exchange(b)
 		errs = append(errs, err)
 		for i, err := range failed {
 			if !errors.Is(err, unix.ESRCH) {
-				errs = append(errs, &RouteError{Prefix: chunk[i], Err: err})
+				errs = append(errs, &RouteError{Prefix: chunk[i].prefix, Err: err})
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
-
-// listed is a route as the kernel lists it.
-type listed struct {
-	prefix        netip.Prefix
-	group, metric uint32
-	ours          bool
-}
-
-// matches tells whether the route is the one that uses g, which may be nil.
-func (r listed) matches(g *group) bool { return g != nil && r.group == g.id && r.metric == Metric }
 
 // list hands the routes of our protocol in the main table to each. It is to be repeated when they change meanwhile (EINTR).
 func (f *FIB) list(each func(listed)) error {
@@ -106,27 +121,4 @@ func (f *FIB) list(each func(listed)) error {
 		}
 	}
 	return nil
-}
-
-// parseRoute reads the body of RTM_NEWROUTE.
-func parseRoute(body []byte) (listed, error) {
-	if len(body) < unix.SizeofRtMsg {
-		return listed{}, fmt.Errorf("route message of %d bytes: %w", len(body), unix.EBADMSG)
-	}
-	attrs := attributes(body[unix.SizeofRtMsg:])
-	addr, ok := netip.AddrFromSlice(attrs[unix.RTA_DST])
-	if !ok { // a default route carries no destination
-		addr = netip.IPv6Unspecified()
-		if body[0] == unix.AF_INET {
-			addr = netip.IPv4Unspecified()
-		}
-	}
-	table, ok := attrs.uint32(unix.RTA_TABLE)
-	if !ok {
-		table = uint32(body[4])
-	}
-	r := listed{prefix: netip.PrefixFrom(addr, int(body[1])), ours: body[5] == Protocol && table == unix.RT_TABLE_MAIN}
-	r.group, _ = attrs.uint32(rtaNHID)
-	r.metric, _ = attrs.uint32(unix.RTA_PRIORITY)
-	return r, nil
 }

@@ -1,6 +1,13 @@
 package kernel_test
 
-import "testing"
+import (
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"lastmile/hostagent/kernel"
+)
 
 // BenchmarkApply is the way of a full table: in, over to one leaf, back to both, out. An operation is a route.
 func BenchmarkApply(b *testing.B) {
@@ -39,6 +46,91 @@ func BenchmarkApply(b *testing.B) {
 				test.order()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/table, "ns/route")
+		})
+	}
+}
+
+// BenchmarkLeafLost is the time until no route uses a leaf, by the number of routes. The median is what counts: on a machine
+// that has other work, the kernel's wait for its other processors (synchronize_net) may take long.
+func BenchmarkLeafLost(b *testing.B) {
+	tables := map[bool][]int{false: {10, 10_000, 100_000, 500_000}, true: {10, 10_000, 100_000}}
+	for _, plain := range []bool{false, true} {
+		for _, table := range tables[plain] {
+			benchmarkLeafLost(b, table, plain)
+		}
+	}
+}
+
+func benchmarkLeafLost(b *testing.B, table int, plain bool) {
+	name := map[bool]string{false: "objects/", true: "multipath/"}[plain]
+	b.Run(name+strconv.Itoa(table), func(b *testing.B) {
+		server := newBench(b)
+		server.options.NoObjects = plain
+		if _, err := server.sysctls(); err != nil {
+			b.Fatal(err)
+		}
+		fib := server.open()
+		both := hostRoutes(table, leaf0, leaf1)
+		var took []time.Duration
+		for b.Loop() {
+			b.StopTimer()
+			server.apply(fib, both...)
+			b.StartTimer()
+			began := time.Now()
+			fib.LeafLost(leaf0)
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "ns/median")
+	})
+}
+
+// BenchmarkRestart takes over the routes of an earlier run, has the leaves confirm them, and sweeps.
+func BenchmarkRestart(b *testing.B) {
+	const table = 100_000
+	for name, plain := range map[string]bool{"objects": false, "multipath": true} {
+		server := newBench(b)
+		server.options.NoObjects = plain
+		if _, err := server.sysctls(); err != nil {
+			b.Fatal(err)
+		}
+		orders := hostRoutes(table, leaf0, leaf1)
+		server.killedRun(orders...)
+		var fib *kernel.FIB
+		open := func() {
+			fib = server.openSourced()
+			if fib.Len() != table {
+				b.Fatalf("%d routes taken over", fib.Len())
+			}
+		}
+		leave := func() {
+			if err := fib.Leave(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(name+"/take-over", func(b *testing.B) {
+			for b.Loop() {
+				open()
+				b.StopTimer()
+				leave()
+				b.StartTimer()
+			}
+		})
+		b.Run(name+"/confirm", func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				open()
+				sent := fib.Sent()
+				b.StartTimer()
+				server.apply(fib, orders...)
+				server.sweep(fib, orders...)
+				b.StopTimer()
+				if n := fib.Sent() - sent; n > 0 {
+					b.Errorf("%d messages written for nothing that differs", n)
+				}
+				leave()
+				b.StartTimer()
+			}
 		})
 	}
 }

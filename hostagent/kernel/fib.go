@@ -22,8 +22,8 @@ const (
 	Metric = 20
 )
 
-// Route is an order or the state of one prefix.
-type Route struct {
+// Route is an order or the state of one prefix. It is not a type of its own: what has the same fields elsewhere is one.
+type Route = struct {
 	Prefix   netip.Prefix
 	NextHops []netip.Addr // link-local addresses with the device as zone (fe80::1%eth0), shared equally; empty: no route
 }
@@ -46,24 +46,38 @@ type FIB struct {
 	conn    *conn
 	objects *objects
 	routes  map[netip.Prefix]*group
-	unknown *group // of routes that were sent and never answered
+	unknown *group // of routes that are there, but not as any order has them
 	v4, v6  source
+
+	kernel     kernelStore
+	hasObjects bool // the kernel has next-hop objects
+	plain      bool // routes name their next hops themselves, and no objects
+	inheritance
 }
 
 // source is the preferred source address (RTA_PREFSRC) of the routes of one family.
 type source struct {
-	addr  netip.Addr
-	stale bool // not all routes could be given it
+	addr    netip.Addr
+	stale   bool // not all routes could be given it
+	known   bool // from an order, or an inherited route
+	ordered bool // by SetSource
+}
+
+// Options are the choices in how routes are written.
+type Options struct {
+	NoObjects bool // do not use next-hop objects, though the kernel may have them
+	Resilient Resilient
 }
 
 // ownerPort is the netlink port of the FIB. It is a lock that a killed process cannot leave behind: the routes of a
-// namespace have one owner, or each start would remove those of the other. The kernel numbers sockets by process, at
-// most 4 194 304, or below 0.
+// namespace have one owner, or each would undo what the other does. The kernel numbers sockets by process, at most
+// 4 194 304, or below 0.
 const ownerPort = firstID + Protocol
 
-// OpenFIB starts with an empty FIB: it removes the routes and objects of our protocol that an earlier run left. It needs
-// CAP_NET_ADMIN and Linux 5.3. There can be one FIB in a network namespace.
-func OpenFIB(log *slog.Logger) (*FIB, error) {
+// OpenFIB takes over the routes and next hops of our protocol that an earlier run left, see [FIB.Sweep]. It needs
+// CAP_NET_ADMIN and Linux 5.2; without next-hop objects (Linux 5.3) routes name their next hops themselves, and the loss of a
+// leaf costs one message a route. There can be one FIB in a network namespace.
+func OpenFIB(log *slog.Logger, o Options) (*FIB, error) {
 	c, err := dial(ownerPort)
 	if errors.Is(err, unix.EADDRINUSE) {
 		return nil, fmt.Errorf("another hostagent is running in this network namespace: %w", err)
@@ -76,35 +90,78 @@ func OpenFIB(log *slog.Logger) (*FIB, error) {
 		return nil, errors.Join(fmt.Errorf("opening the kernel's link table: %w", err), c.close())
 	}
 	f := &FIB{log: log, conn: c, routes: make(map[netip.Prefix]*group), unknown: &group{key: "unknown"}}
-	f.objects = &objects{conn: c, links: links, hops: make(map[netip.Addr]uint32), groups: make(map[uint32]*group)}
-	if err := errors.Join(f.probe(), f.clear()); err != nil {
+	f.objects = &objects{links: links, hops: make(map[netip.Addr]hop), groups: make(map[uint32]*group)}
+	err = f.probe(o)
+	if err == nil {
+		err = f.inherit()
+	}
+	if err != nil {
 		links.Close()
 		return nil, errors.Join(err, c.close())
 	}
 	return f, nil
 }
 
-// probe asks for the removal of an object that does not exist, which needs all that we need.
-func (f *FIB) probe() error {
+// probe finds out what the kernel can do, by what it says to requests that change nothing, and chooses the store.
+func (f *FIB) probe(o Options) error {
 	b := new(batch)
-	b.nextHop(unix.RTM_DELNEXTHOP, 0, unix.AF_UNSPEC, ^uint32(0))
-	switch err := f.objects.do(b); {
-	case err == nil || errors.Is(err, unix.ENOENT):
-		return nil
+	b.delRoute(netip.PrefixFrom(netip.AddrFrom4([4]byte{}), 32))
+	switch err := f.conn.do(b); {
+	case err == nil || errors.Is(err, unix.ESRCH):
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("changing routes needs CAP_NET_ADMIN: %w", err)
-	case errors.Is(err, unix.EOPNOTSUPP):
-		return fmt.Errorf("this kernel has no next-hop objects, Linux 5.3 or later is needed: %w", err)
 	default:
+		return fmt.Errorf("looking for the kernel's routing table: %w", err)
+	}
+	f.kernel = kernelStore{conn: f.conn, resilient: o.Resilient}
+	b = new(batch)
+	b.nextHop(unix.RTM_DELNEXTHOP, 0, unix.AF_UNSPEC, ^uint32(0))
+	switch err := f.conn.do(b); {
+	case err == nil || errors.Is(err, unix.ENOENT):
+		f.hasObjects = true
+	case !errors.Is(err, unix.EOPNOTSUPP):
 		return fmt.Errorf("looking for next-hop objects in the kernel: %w", err)
 	}
+	f.plain = o.NoObjects || !f.hasObjects
+	f.objects.store = f.kernel
+	switch resilient := o.Resilient.Buckets > 0; {
+	case f.plain && resilient:
+		return errors.New("resilient next-hop groups need next-hop objects, which this kernel lacks or which are switched off")
+	case f.plain:
+		f.objects.store = &books{links: f.objects.links, have: make(map[uint32]object)}
+		return f.probeVia()
+	case resilient:
+		return f.kernel.try(f.objects.create)
+	}
+	return nil
 }
+
+// probeVia asks for an IPv4 route by an IPv6 next hop on a link that does not exist. A kernel that has such routes misses
+// the link, one that has not the attribute.
+func (f *FIB) probeVia() error {
+	b := new(batch)
+	b.newRoute(unix.NLM_F_CREATE|unix.NLM_F_EXCL, netip.PrefixFrom(netip.AddrFrom4([4]byte{}), 32))
+	b.gateway(true, netip.MustParseAddr("fe80::1"))
+	b.uint32(unix.RTA_OIF, 1<<31-1)
+	if err := f.conn.do(b); !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("this kernel has no IPv4 routes by IPv6 next hops, Linux 5.2 or later is needed: %v", err)
+	}
+	return nil
+}
+
+// Objects tells whether routes use next-hop objects. Without, each names its next hops itself.
+func (f *FIB) Objects() bool { return !f.plain }
 
 // Apply brings the named prefixes to the given next hops and leaves all others alone. A prefix that is named twice gets
 // the last. What is already so sends nothing. Each prefix that is not as ordered afterwards has one [RouteError] in the
 // joined error; a next hop that cannot be used (link down) is left out and the rest installed. When all routes of a group
 // move to the same new set, the group changes in one message, so the loss of a leaf does not cost one message a route.
 func (f *FIB) Apply(changes []Route) error {
+	if !f.v4.ordered {
+		if err := f.SetSource(netip.Addr{}, netip.Addr{}); err != nil {
+			f.log.Debug("inherited routes keep their source", "err", err) // Audit will tell
+		}
+	}
 	changes = normalize(changes)
 	failed := f.apply(changes)
 	if len(failed) > 0 && f.resync() {
@@ -112,7 +169,10 @@ func (f *FIB) Apply(changes []Route) error {
 		failed = f.apply(changes)
 	}
 	errs := f.sortedErrors(failed)
-	return errors.Join(append(errs, f.objects.sweep())...)
+	if !f.holding {
+		errs = append(errs, f.objects.sweep())
+	}
+	return errors.Join(errs...)
 }
 
 // normalize returns the changes with each prefix once, the last one, in order. rib's changes are so already.
@@ -141,6 +201,7 @@ func (f *FIB) sortedErrors(failed map[netip.Prefix]error) []error {
 
 // LinkLost is to be called when the device has lost its carrier or went away. The kernel has then removed the next hops on
 // it, shrunk the groups and removed routes without next hops; LinkLost learns what is left, so that Apply makes the rest anew.
+// Where there are no objects it does all that itself.
 func (f *FIB) LinkLost(name string) {
 	before := len(f.routes)
 	if f.resync() {
@@ -148,9 +209,10 @@ func (f *FIB) LinkLost(name string) {
 	}
 }
 
-// LeafLost takes a next hop out of every group that has others, in one message a group. A group that has no other keeps
-// it: what is to become of its routes is Apply's to be told.
+// LeafLost takes a next hop out of every group that has others, in one message a group; without objects, one a route. A
+// group that has no other keeps it: what is to become of its routes is Apply's to be told.
 func (f *FIB) LeafLost(leaf netip.Addr) {
+	var shrunk []*group
 	for _, g := range f.objects.groups {
 		rest := slices.DeleteFunc(slices.Clone(g.hops), func(a netip.Addr) bool { return a == leaf })
 		if len(rest) == len(g.hops) || len(rest) == 0 {
@@ -158,22 +220,50 @@ func (f *FIB) LeafLost(leaf netip.Addr) {
 		}
 		if err := f.objects.replace(g, setKey(rest), rest); err != nil {
 			f.log.Debug("next-hop group not shrunk", "peer", leaf, "err", err) // Apply will move its routes
+			continue
 		}
+		shrunk = append(shrunk, g)
+	}
+	if f.plain {
+		f.rewrite(shrunk, nil)
 	}
 }
 
 // resync compares our objects with the kernel's, and reports whether any was lost.
 func (f *FIB) resync() bool {
-	gone, changed, err := f.objects.resync()
+	gone, shrunk, changed, err := f.objects.resync()
 	if err != nil {
 		f.log.Error("next-hop objects cannot be listed", "err", err)
 		return false
 	}
-	if len(gone) == 0 {
-		return changed
+	if f.plain {
+		f.rewrite(shrunk, gone)
 	}
-	maps.DeleteFunc(f.routes, func(_ netip.Prefix, g *group) bool { return slices.Contains(gone, g) })
-	return true
+	if len(gone) > 0 {
+		maps.DeleteFunc(f.routes, func(_ netip.Prefix, g *group) bool { return slices.Contains(gone, g) })
+	}
+	return changed
+}
+
+// rewrite writes the routes of groups that shrank and removes those of groups that are gone, as the kernel does by itself
+// where it has groups.
+func (f *FIB) rewrite(shrunk, gone []*group) {
+	if len(shrunk)+len(gone) == 0 {
+		return
+	}
+	w := newWriter(f)
+	for prefix, g := range f.routes {
+		switch {
+		case slices.Contains(shrunk, g):
+			w.replace(prefix, g)
+		case slices.Contains(gone, g):
+			w.remove(prefix, g)
+		}
+	}
+	w.flush()
+	if err := errors.Join(f.sortedErrors(w.failed)...); err != nil {
+		f.log.Error("routes keep next hops that are lost", "err", err)
+	}
 }
 
 // SetSource sets the preferred source address of all routes, those that are there and those to come; the zero address
@@ -190,6 +280,7 @@ func (f *FIB) SetSource(v4, v6 netip.Addr) error {
 }
 
 func (f *FIB) setSource(s *source, to netip.Addr) error {
+	s.ordered = true
 	if s.addr == to && !s.stale {
 		return nil
 	}
@@ -231,6 +322,11 @@ func (f *FIB) Len() int { return len(f.routes) }
 // Close removes all that is ours from the kernel. The FIB cannot be used afterwards.
 func (f *FIB) Close() error {
 	err := f.clear()
+	return errors.Join(err, f.Leave())
+}
+
+// Leave is Close, but leaves all in the kernel as it is, for the next run to take over.
+func (f *FIB) Leave() error {
 	f.objects.links.Close()
-	return errors.Join(err, f.conn.close())
+	return f.conn.close()
 }

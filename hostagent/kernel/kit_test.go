@@ -21,6 +21,9 @@ type bench struct {
 	t      testing.TB
 	host   *netns.NS
 	leaves [2]*netns.NS
+
+	options  kernel.Options // of the FIB
+	settings kernel.Sysctls
 }
 
 var (
@@ -41,6 +44,33 @@ func newBench(t testing.TB) *bench {
 	b.ip("address add c0d1::1/128 dev lo")
 	b.eventually("address of lo usable", func() bool { return len(b.ip("-6 address show dev lo tentative")) == 0 })
 	return b
+}
+
+// inBothModes runs the test with next-hop objects and without.
+func inBothModes(t *testing.T, test func(t *testing.T, b *bench)) {
+	for name, plain := range map[string]bool{"objects": false, "multipath routes": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.options.NoObjects = plain
+			test(t, b)
+		})
+	}
+}
+
+// atMost compares how many messages were sent, with the count before. Without objects it takes one a route.
+func (b *bench) atMost(fib *kernel.FIB, before, most uint32, what string) {
+	b.t.Helper()
+	if n := fib.Sent() - before; n > most && !b.options.NoObjects {
+		b.t.Errorf("%d messages, at most %d wanted: %s", n, most, what)
+	}
+}
+
+// pruned waits until the kernel has as many routes, after a carrier loss. Without objects it keeps them all.
+func (b *bench) pruned(to int) {
+	b.t.Helper()
+	if !b.options.NoObjects {
+		b.eventually("routes pruned", func() bool { return len(b.routes()) == to })
+	}
 }
 
 // run runs a command in the namespace and returns what it printed.
@@ -82,7 +112,7 @@ func (b *bench) open() *kernel.FIB {
 
 func (b *bench) tryOpen() (fib *kernel.FIB, err error) {
 	err = b.host.Do(func() error {
-		fib, err = kernel.OpenFIB(slog.New(slog.DiscardHandler))
+		fib, err = kernel.OpenFIB(slog.New(slog.DiscardHandler), b.options)
 		return err
 	})
 	return fib, err
@@ -120,6 +150,17 @@ type route struct {
 	NHID    int    `json:"nhid"`
 	Metric  int    `json:"metric"`
 	PrefSrc string `json:"prefsrc"`
+	leg
+	Legs []leg `json:"nexthops"`
+}
+
+// leg is a next hop of a route that uses no object.
+type leg struct {
+	Gateway string `json:"gateway"`
+	Via     struct {
+		Host string `json:"host"`
+	} `json:"via"`
+	Dev string `json:"dev"`
 }
 
 func (b *bench) list(family string) []route {
@@ -142,6 +183,11 @@ func (b *bench) routes() []string {
 				line += " src " + r.PrefSrc
 			}
 			var hops []string
+			for _, l := range append(r.Legs, r.leg) {
+				if gateway := l.Gateway + l.Via.Host; gateway != "" && r.NHID == 0 {
+					hops = append(hops, gateway+"%"+l.Dev)
+				}
+			}
 			for _, member := range objects[r.NHID].Group {
 				hops = append(hops, objects[member.ID].Gateway+"%"+objects[member.ID].Dev)
 			}

@@ -19,9 +19,6 @@ const batchSize = 64
 // replyTimeout bounds the wait for an answer; the kernel handles a request within the send, so only a lost answer takes it.
 const replyTimeout = 10 * time.Second
 
-// rtaNHID is RTA_NH_ID of linux/rtnetlink.h: the next-hop object a route uses.
-const rtaNHID = 30
-
 // conn is a netlink socket of the family NETLINK_ROUTE. Closing it ends a receive that waits.
 type conn struct {
 	file *os.File
@@ -143,6 +140,15 @@ func (c *conn) exchange(b *batch) (map[int]error, error) {
 			}
 		}
 	}
+}
+
+// do sends one message and returns the kernel's answer.
+func (c *conn) do(b *batch) error {
+	failed, err := c.exchange(b)
+	if err != nil {
+		return err
+	}
+	return failed[0]
 }
 
 // dump sends a request for a listing and hands each message of it to each. A listing that the kernel says changed while
@@ -270,6 +276,14 @@ func (b *batch) uint32(kind uint16, value uint32) {
 	b.attr(kind, raw[:])
 }
 
+func (b *batch) short(kind, value uint16) {
+	b.bytes = binary.NativeEndian.AppendUint16(b.bytes, unix.SizeofRtAttr+2)
+	b.bytes = binary.NativeEndian.AppendUint16(b.bytes, kind)
+	b.bytes = binary.NativeEndian.AppendUint16(b.bytes, value)
+	b.bytes = append(b.bytes, 0, 0) // padding
+	b.end()
+}
+
 func (b *batch) addr(kind uint16, a netip.Addr) {
 	if a.Is4() {
 		raw := a.As4()
@@ -289,27 +303,6 @@ func (b *batch) end() {
 func (b *batch) addFlags(i int, flags uint16) {
 	at := b.bytes[b.offsets[i]+6:]
 	binary.NativeEndian.PutUint16(at, binary.NativeEndian.Uint16(at)|flags)
-}
-
-// newRoute appends RTM_NEWROUTE for a unicast route of ours in the main table.
-func (b *batch) newRoute(flags uint16, prefix netip.Prefix) {
-	b.beginRoute(unix.RTM_NEWROUTE, flags, prefix, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST)
-}
-
-// delRoute appends RTM_DELROUTE for a route of ours in the main table, of any scope and type, and of any priority unless
-// one is appended.
-func (b *batch) delRoute(prefix netip.Prefix) {
-	b.beginRoute(unix.RTM_DELROUTE, 0, prefix, unix.RT_SCOPE_NOWHERE, unix.RTN_UNSPEC)
-}
-
-func (b *batch) beginRoute(kind, flags uint16, prefix netip.Prefix, scopeAndType ...byte) {
-	family := byte(unix.AF_INET6)
-	if prefix.Addr().Is4() {
-		family = unix.AF_INET
-	}
-	b.begin(kind, flags, family, byte(prefix.Bits()), 0, 0,
-		unix.RT_TABLE_MAIN, Protocol, scopeAndType[0], scopeAndType[1], 0, 0, 0, 0)
-	b.addr(unix.RTA_DST, prefix.Addr())
 }
 
 // nextHop appends a message about the next-hop object id (struct nhmsg of linux/nexthop.h).

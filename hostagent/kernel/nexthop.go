@@ -1,12 +1,11 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
-	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -16,14 +15,36 @@ import (
 // count up from 1; a number that is taken all the same is skipped.
 const firstID = 0x6c6d0000
 
-// dumpTries is how often a listing is asked for when it changes while the kernel makes it.
-const dumpTries = 10
+// store is where next hops and groups are kept: in the kernel, or only in our books where routes carry their next hops
+// themselves.
+type store interface {
+	addHop(id uint32, h hop) error
+	setGroup(id uint32, members []hop, exists bool) error
+	remove(id uint32) error // one that is gone is no error
+	list() (map[uint32]object, error)
+}
 
-// objects are our next-hop objects and groups in the kernel, as far as we know.
+// hop is a next hop. Its number is 0 until it is stored.
+type hop struct {
+	id   uint32
+	addr netip.Addr // link-local, with the link's name as zone
+	link int        // its index
+}
+
+// object is what a store has under a number: a next hop, or the group of its members.
+type object struct {
+	gateway netip.Addr // without a zone
+	link    int
+	members []uint32 // nil for a next hop
+	buckets uint16   // of a resilient group
+	odd     bool     // a group that we would make otherwise
+}
+
+// objects are our next-hop objects and groups, as far as we know.
 type objects struct {
-	conn   *conn
+	store  store
 	links  *netlink.Handle
-	hops   map[netip.Addr]uint32 // numbers of the objects by zoned link-local address
+	hops   map[netip.Addr]hop
 	groups map[uint32]*group
 	lastID uint32
 }
@@ -64,15 +85,12 @@ func (o *objects) nextHop(a netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("finding the link of next hop %s: %w", a, err)
 	}
-	id, err := o.create(func(b *batch, id uint32) {
-		b.nextHop(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_EXCL, unix.AF_INET6, id)
-		b.addr(unix.NHA_GATEWAY, a)
-		b.uint32(unix.NHA_OIF, uint32(link.Attrs().Index))
-	})
+	h := hop{addr: a, link: link.Attrs().Index}
+	h.id, err = o.create(func(id uint32) error { return o.store.addHop(id, h) })
 	if err != nil {
 		return fmt.Errorf("creating next hop %s: %w", a, err)
 	}
-	o.hops[a] = id
+	o.hops[a] = h
 	return nil
 }
 
@@ -81,10 +99,7 @@ func (o *objects) group(key string, hops []netip.Addr) (*group, error) {
 	if g := o.find(key); g != nil {
 		return g, nil
 	}
-	id, err := o.create(func(b *batch, id uint32) {
-		b.nextHop(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_EXCL, unix.AF_UNSPEC, id)
-		b.attr(unix.NHA_GROUP, o.members(hops))
-	})
+	id, err := o.create(func(id uint32) error { return o.store.setGroup(id, o.members(hops), false) })
 	if err != nil {
 		return nil, fmt.Errorf("creating next-hop group %v: %w", hops, err)
 	}
@@ -106,48 +121,33 @@ func (o *objects) find(key string) *group {
 
 // replace gives g other members, and with it all its routes, in one message.
 func (o *objects) replace(g *group, key string, hops []netip.Addr) error {
-	b := new(batch)
-	b.nextHop(unix.RTM_NEWNEXTHOP, unix.NLM_F_REPLACE, unix.AF_UNSPEC, g.id)
-	b.attr(unix.NHA_GROUP, o.members(hops))
-	if err := o.do(b); err != nil {
+	if err := o.store.setGroup(g.id, o.members(hops), true); err != nil {
 		return fmt.Errorf("changing next-hop group %d to %v: %w", g.id, hops, err)
 	}
 	g.key, g.hops = key, hops
 	return nil
 }
 
-// members encodes struct nexthop_grp of linux/nexthop.h for each address, with equal weights.
-func (o *objects) members(hops []netip.Addr) []byte {
-	var raw []byte
-	for _, a := range hops {
-		raw = binary.NativeEndian.AppendUint32(raw, o.hops[a])
-		raw = append(raw, 0, 0, 0, 0)
+// members returns the next hops of the addresses.
+func (o *objects) members(hops []netip.Addr) []hop {
+	members := make([]hop, len(hops))
+	for i, a := range hops {
+		members[i] = o.hops[a]
 	}
-	return raw
+	return members
 }
 
-// create sends the message that describe builds, with the next number that is free.
-func (o *objects) create(describe func(b *batch, id uint32)) (uint32, error) {
+// create gives the next number that is free to add.
+func (o *objects) create(add func(id uint32) error) (uint32, error) {
 	const tries = 1000
 	var err error
 	for range tries {
 		o.lastID = max(o.lastID+1, firstID)
-		b := new(batch)
-		describe(b, o.lastID)
-		if err = o.do(b); !errors.Is(err, unix.EEXIST) {
+		if err = add(o.lastID); !errors.Is(err, unix.EEXIST) {
 			return o.lastID, err
 		}
 	}
 	return 0, err
-}
-
-// do sends one message and returns the kernel's answer.
-func (o *objects) do(b *batch) error {
-	failed, err := o.conn.exchange(b)
-	if err != nil {
-		return err
-	}
-	return failed[0]
 }
 
 // sweep removes groups without routes and next hops without groups.
@@ -156,7 +156,7 @@ func (o *objects) sweep() error {
 	used := make(map[netip.Addr]bool)
 	for id, g := range o.groups {
 		if g.routes == 0 {
-			errs = append(errs, o.remove(id))
+			errs = append(errs, o.store.remove(id))
 			delete(o.groups, id)
 			continue
 		}
@@ -164,125 +164,98 @@ func (o *objects) sweep() error {
 			used[a] = true
 		}
 	}
-	for a, id := range o.hops {
+	for a, h := range o.hops {
 		if !used[a] {
-			errs = append(errs, o.remove(id))
+			errs = append(errs, o.store.remove(h.id))
 			delete(o.hops, a)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// remove deletes an object. The kernel removes objects by itself when a link goes, so one that is gone is fine.
-func (o *objects) remove(id uint32) error {
-	b := new(batch)
-	b.nextHop(unix.RTM_DELNEXTHOP, 0, unix.AF_UNSPEC, id)
-	if err := o.do(b); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("removing next-hop object %d: %w", id, err)
-	}
-	return nil
-}
-
-// clear removes all objects of our protocol, groups first: with them the kernel removes the routes that use them.
-func (o *objects) clear() error {
-	have, err := o.list()
+// adopt takes over the next hops and groups that are stored. A group that is not as we would make it is taken over too, for
+// its routes, under a key that no order has. It returns the numbers of what is of no use, groups first.
+func (o *objects) adopt() (useless []uint32, err error) {
+	have, err := o.store.list()
 	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, groups := range []bool{true, false} {
-		for id, members := range have {
-			if (members != nil) == groups {
-				errs = append(errs, o.remove(id))
-			}
-		}
-	}
-	clear(o.hops)
-	clear(o.groups)
-	return errors.Join(errs...)
-}
-
-// resync learns from the kernel which objects are left and with which members. It forgets the others and returns the
-// groups that are gone, whose routes the kernel removed with them, and whether anything differed.
-func (o *objects) resync() (gone []*group, changed bool, err error) {
-	have, err := o.list()
-	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	known := make(map[uint32]netip.Addr)
-	for a, id := range o.hops {
-		if _, ok := have[id]; !ok {
+	for _, id := range slices.Sorted(maps.Keys(have)) {
+		if have[id].members != nil {
+			continue
+		}
+		h, ok := o.recognize(id, have[id])
+		if _, again := o.hops[h.addr]; !ok || again {
+			useless = append(useless, id)
+			continue
+		}
+		o.hops[h.addr] = h
+		known[id] = h.addr
+	}
+	for id, object := range have {
+		if object.members == nil {
+			continue
+		}
+		hops, exact := namesOf(object.members, known)
+		g := &group{id: id, key: setKey(hops), hops: hops}
+		if !exact || object.odd {
+			g.key = fmt.Sprint("inherited ", id)
+		}
+		o.groups[id] = g
+	}
+	return useless, nil
+}
+
+// recognize tells which next hop it is that is stored under the number.
+func (o *objects) recognize(id uint32, stored object) (hop, bool) {
+	link, err := o.links.LinkByIndex(stored.link)
+	if err != nil || !stored.gateway.IsLinkLocalUnicast() {
+		return hop{}, false
+	}
+	return hop{id: id, addr: stored.gateway.WithZone(link.Attrs().Name), link: stored.link}, true
+}
+
+// namesOf returns the sorted addresses of a group's members, and whether all of them are known and differ.
+func namesOf(members []uint32, known map[uint32]netip.Addr) (hops []netip.Addr, exact bool) {
+	for _, id := range members {
+		if a, ok := known[id]; ok {
+			hops = append(hops, a)
+		}
+	}
+	slices.SortFunc(hops, netip.Addr.Compare)
+	hops = slices.Compact(hops)
+	return hops, len(hops) == len(members)
+}
+
+// resync learns which objects are left in the store and with which members. It forgets the others and returns the groups
+// that are gone, whose routes the kernel removed with them, and those that shrank, and whether anything differed.
+func (o *objects) resync() (gone, shrunk []*group, changed bool, err error) {
+	have, err := o.store.list()
+	if err != nil {
+		return nil, nil, false, err
+	}
+	known := make(map[uint32]netip.Addr)
+	for a, h := range o.hops {
+		if _, ok := have[h.id]; !ok {
 			delete(o.hops, a)
 			changed = true
 			continue
 		}
-		known[id] = a
+		known[h.id] = a
 	}
 	for id, g := range o.groups {
-		members, ok := have[id]
+		stored, ok := have[id]
 		if !ok {
 			delete(o.groups, id)
 			gone = append(gone, g)
 			continue
 		}
-		var hops []netip.Addr
-		for _, member := range members {
-			hops = append(hops, known[member])
-		}
-		slices.SortFunc(hops, netip.Addr.Compare)
-		if key := setKey(hops); key != g.key {
-			g.key, g.hops, changed = key, hops, true
+		hops, _ := namesOf(stored.members, known)
+		if !slices.Equal(hops, g.hops) {
+			g.key, g.hops = setKey(hops), hops
+			shrunk = append(shrunk, g)
 		}
 	}
-	return gone, changed || len(gone) > 0, nil
-}
-
-// list asks the kernel for the objects of our protocol, and returns the members of each; nil for one that is not a group.
-func (o *objects) list() (map[uint32][]uint32, error) {
-	var have map[uint32][]uint32
-	err := retryDump(func() error {
-		have = make(map[uint32][]uint32)
-		request := new(batch)
-		request.begin(unix.RTM_GETNEXTHOP, 0, make([]byte, sizeofNhmsg)...)
-		return o.conn.dump(request, func(m syscall.NetlinkMessage) error {
-			id, members, ours, err := parseObject(m.Data)
-			if err == nil && ours {
-				have[id] = members
-			}
-			return err
-		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing next-hop objects: %w", err)
-	}
-	return have, nil
-}
-
-// retryDump repeats a listing that changed while the kernel made it.
-func retryDump(dump func() error) error {
-	var err error
-	for range dumpTries {
-		if err = dump(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-	return err
-}
-
-const sizeofNhmsg = 8
-
-// parseObject reads the body of RTM_NEWNEXTHOP.
-func parseObject(body []byte) (id uint32, members []uint32, ours bool, err error) {
-	if len(body) < sizeofNhmsg {
-		return 0, nil, false, fmt.Errorf("next-hop message of %d bytes: %w", len(body), unix.EBADMSG)
-	}
-	attrs := attributes(body[sizeofNhmsg:])
-	id, _ = attrs.uint32(unix.NHA_ID)
-	const sizeofMember = 8 // struct nexthop_grp
-	for member := range slices.Chunk(attrs[unix.NHA_GROUP], sizeofMember) {
-		if len(member) == sizeofMember {
-			members = append(members, binary.NativeEndian.Uint32(member))
-		}
-	}
-	return id, members, body[2] == Protocol, nil
+	return gone, shrunk, changed || len(gone)+len(shrunk) > 0, nil
 }

@@ -37,6 +37,9 @@ type State struct {
 	// Removals grows whenever an address was taken off the loopback device, also when it is back before anybody could
 	// see: the kernel has removed the IPv4 routes that had it as their source.
 	Removals uint64
+
+	// Tampered grows whenever another program removed a route or next hop of ours, or changed such a next hop.
+	Tampered uint64
 }
 
 // Link is a network device.
@@ -59,7 +62,8 @@ func (l Link) equal(other Link) bool {
 }
 
 func (s State) equal(other State) bool {
-	return maps.EqualFunc(s.Links, other.Links, Link.equal) && slices.Equal(s.Loopback, other.Loopback) && s.Removals == other.Removals
+	return maps.EqualFunc(s.Links, other.Links, Link.equal) && slices.Equal(s.Loopback, other.Loopback) && s.Removals == other.Removals &&
+		s.Tampered == other.Tampered
 }
 
 // view is what rtnetlink has told so far.
@@ -70,6 +74,7 @@ type view struct {
 	complete   bool   // one full reading has ended
 	losses     uint64 // where a new link starts to count
 	removals   uint64 // of addresses on the loopback device
+	tampered   uint64
 }
 
 // device is a link as rtnetlink tells it.
@@ -106,6 +111,8 @@ func (v *view) apply(m syscall.NetlinkMessage) error {
 		return v.applyLink(m)
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		return v.applyAddress(m)
+	case unix.RTM_DELROUTE, unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP: // see tamperFilter
+		v.tampered++
 	}
 	return nil
 }
@@ -245,7 +252,7 @@ func (v *view) sweep() {
 
 // state is the view in the agent's words.
 func (v *view) state() State {
-	s := State{Links: make(map[string]Link, len(v.links)), Removals: v.removals}
+	s := State{Links: make(map[string]Link, len(v.links)), Removals: v.removals, Tampered: v.tampered}
 	for index, d := range v.links {
 		s.Links[d.name] = Link{Name: d.name, Index: index, Up: d.up, MAC: d.mac, Losses: d.losses}
 	}

@@ -18,18 +18,25 @@ type setting struct {
 	key, value string
 	optional   bool                  // not every kernel has it
 	keep       func(old string) bool // values that serve as well
+	restore    bool                  // on an orderly stop
 }
 
-// Sysctls sets what hostagent needs of the kernel, for all and for the uplinks, and returns a line "key: old -> new" for
-// each setting that it changed. A setting that cannot be changed is an error that names it; the others are set all the same.
-func Sysctls(uplinks []string) (changed []string, err error) {
+// Sysctls are the kernel's settings, and what has to be restored of them.
+type Sysctls struct {
+	Plain bool              // routes name their next hops themselves
+	old   map[string]string // of those set here and to be restored, by key
+}
+
+// Set sets what hostagent needs of the kernel, for all and for the uplinks, and returns a line "key: old -> new" for each
+// setting that it changed. A setting that cannot be changed is an error that names it; the others are set all the same.
+func (c *Sysctls) Set(uplinks []string) (changed []string, err error) {
 	settings := []setting{
 		// ECMP by addresses and ports, so that two sessions between the same hosts can take different links.
 		{key: "ipv4/fib_multipath_hash_policy", value: "1"},
 		{key: "ipv6/fib_multipath_hash_policy", value: "1"},
 		// Else the kernel tells every listener of every route whenever a group changes: 0.4 s for 500 000 routes. It
 		// holds for IPv6 too.
-		{key: "ipv4/nexthop_compat_mode", value: "0", optional: true},
+		{key: "ipv4/nexthop_compat_mode", value: "0", optional: true, restore: true},
 	}
 	var errs []error
 	for _, link := range uplinks {
@@ -38,17 +45,56 @@ func Sysctls(uplinks []string) (changed []string, err error) {
 			continue
 		}
 		settings = append(settings, uplinkSettings(link)...)
+		if c.Plain {
+			settings = append(settings, plainSettings(link)...)
+		}
 	}
 	others, err := unfilteredUplinks(uplinks)
 	errs = append(errs, err)
 	for _, s := range append(settings, others...) {
-		line, err := s.apply()
-		if line != "" {
-			changed = append(changed, line)
+		old, err := s.apply()
+		errs = append(errs, err)
+		if old == "" {
+			continue
+		}
+		changed = append(changed, fmt.Sprintf("%s: %s -> %s", sysctlName(s.key), old, s.value))
+		if s.restore {
+			c.remember(s.key, old)
+		}
+	}
+	return changed, errors.Join(errs...)
+}
+
+// remember notes the value that the setting is to get back: the one that another gave it last.
+func (c *Sysctls) remember(key, old string) {
+	if c.old == nil {
+		c.old = make(map[string]string)
+	}
+	c.old[key] = old
+}
+
+// Restore gives back what only our own routes need, nexthop_compat_mode, unless another has set it since. A run that was
+// killed has not restored it, and the next one does not know of it: the setting then stays as it is.
+func (c *Sysctls) Restore() error {
+	var errs []error
+	for key, old := range c.old {
+		now, err := readSysctl(key)
+		if err == nil && now == "0" {
+			err = writeSysctl(key, old)
 		}
 		errs = append(errs, err)
 	}
-	return changed, errors.Join(errs...)
+	c.old = nil
+	return errors.Join(errs...)
+}
+
+// plainSettings have the kernel leave out next hops whose link has no carrier, where routes name them. Next-hop objects go
+// with the carrier by themselves.
+func plainSettings(link string) []setting {
+	return []setting{
+		{key: "ipv4/conf/" + link + "/ignore_routes_with_linkdown", value: "1"},
+		{key: "ipv6/conf/" + link + "/ignore_routes_with_linkdown", value: "1"},
+	}
 }
 
 func uplinkSettings(link string) []setting {
@@ -97,9 +143,10 @@ func unfilteredUplinks(uplinks []string) ([]setting, error) {
 	return append(settings, setting{key: conf + "all/rp_filter", value: "0"}), nil
 }
 
-// apply sets the value unless it is set already, which also serves where /proc/sys cannot be written.
-func (s setting) apply() (line string, err error) {
-	old, err := readSysctl(s.key)
+// apply sets the value unless it is set already, which also serves where /proc/sys cannot be written. It returns the value
+// that it changed, "" if it did not.
+func (s setting) apply() (old string, err error) {
+	old, err = readSysctl(s.key)
 	if errors.Is(err, fs.ErrNotExist) && s.optional {
 		return "", nil
 	}
@@ -109,10 +156,17 @@ func (s setting) apply() (line string, err error) {
 	if old == s.value || (s.keep != nil && s.keep(old)) {
 		return "", nil
 	}
-	if err := os.WriteFile(filepath.Join(sysctlDir, s.key), []byte(s.value), 0); err != nil {
-		return "", fmt.Errorf("setting %s to %s (it is %s): %w", sysctlName(s.key), s.value, old, err)
+	if err := writeSysctl(s.key, s.value); err != nil {
+		return "", fmt.Errorf("%w (it is %s)", err, old)
 	}
-	return fmt.Sprintf("%s: %s -> %s", sysctlName(s.key), old, s.value), nil
+	return old, nil
+}
+
+func writeSysctl(key, value string) error {
+	if err := os.WriteFile(filepath.Join(sysctlDir, key), []byte(value), 0); err != nil {
+		return fmt.Errorf("setting %s to %s: %w", sysctlName(key), value, err)
+	}
+	return nil
 }
 
 func readSysctl(key string) (string, error) {

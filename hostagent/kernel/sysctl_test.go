@@ -13,7 +13,7 @@ import (
 func (b *bench) sysctls(uplinks ...string) (changed []string, err error) {
 	b.t.Helper()
 	err = b.host.Do(func() error {
-		changed, err = kernel.Sysctls(uplinks)
+		changed, err = b.settings.Set(uplinks)
 		return err
 	})
 	return changed, err
@@ -144,4 +144,80 @@ func TestLinkLocalIsUsableDuringDetection(t *testing.T) {
 		}
 		return s.Links["up0"].LinkLocal.IsValid()
 	})
+}
+
+func TestRestoreSysctls(t *testing.T) {
+	const key = "net.ipv4.nexthop_compat_mode"
+	tests := map[string]struct {
+		before, since, want string // since: set by another, after us
+	}{
+		"was on":             {"1", "", "1"},
+		"was off":            {"0", "", "0"},
+		"set by another":     {"1", "1", "1"},
+		"off before, on now": {"0", "1", "1"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			set := func(value string) {
+				if err := b.host.Sysctl(key, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			get := func() string { return strings.TrimSpace(string(b.run(b.host, "sysctl -n "+key))) }
+			set(test.before)
+			for range 2 {
+				if _, err := b.sysctls(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := get(); got != "0" {
+				t.Errorf("while in use: %s", got)
+			}
+			if test.since != "" {
+				set(test.since)
+			}
+			if err := b.host.Do(b.settings.Restore); err != nil {
+				t.Fatal(err)
+			}
+			if got := get(); got != test.want {
+				t.Errorf("restored: %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestRestoreAfterAFight gives back what another has set in between, and we have set back.
+func TestRestoreAfterAFight(t *testing.T) {
+	b := newBench(t)
+	for _, value := range []string{"0", "1"} {
+		if err := b.host.Sysctl("net.ipv4.nexthop_compat_mode", value); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.sysctls(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.host.Do(b.settings.Restore); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(string(b.run(b.host, "sysctl -n net.ipv4.nexthop_compat_mode"))); got != "1" {
+		t.Errorf("restored: %s", got)
+	}
+}
+
+func TestPlainSysctls(t *testing.T) {
+	b := newBench(t)
+	b.settings.Plain = true
+	if _, err := b.sysctls("up0"); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{
+		"net.ipv4.conf.up0.ignore_routes_with_linkdown": "1", "net.ipv6.conf.up0.ignore_routes_with_linkdown": "1",
+		"net.ipv4.conf.up1.ignore_routes_with_linkdown": "0",
+	} {
+		if got := strings.TrimSpace(string(b.run(b.host, "sysctl -n "+key))); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
+	}
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watcher follows the links and addresses of a network namespace.
+// Watcher follows the links and addresses of a network namespace, and what others do to our routes.
 type Watcher struct {
 	log       *slog.Logger
 	news      chan State
@@ -50,9 +50,18 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 }
 
-// subscribe opens a socket that gets every change of links and addresses from here on.
+// subscribe opens a socket that gets every change of links and addresses from here on, and what others do to our routes.
+// What comes before the filter is there is about routes that an earlier run left, and does no harm.
 func subscribe() (*conn, error) {
-	return dial(0, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+	c, err := dial(0, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_NEXTHOP)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.attach(tamperFilter()); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
 }
 
 // follow reads everything once and then what changes, until it fails. The listings travel on the same socket as the

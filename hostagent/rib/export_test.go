@@ -33,7 +33,20 @@ func (t *Table) Leaks() error {
 		}
 	}
 	for number, p := range t.numbers {
-		if p == nil && counts[number] > 0 || p != nil && (counts[number] != p.Prefixes || t.peers[p.Addr] != p) {
+		if p == nil && counts[number] == 0 {
+			continue
+		}
+		if p == nil || t.peers[p.Addr] == nil {
+			return fmt.Errorf("number %d of no peer has %d prefixes", number, counts[number])
+		}
+		n, of := counts[number], t.peers[p.Addr]
+		if p == of.stale {
+			continue // it counts with the other
+		}
+		if of.stale != nil {
+			n += counts[of.stale.number]
+		}
+		if p != of || n != p.Prefixes {
 			return fmt.Errorf("peer %d is %+v with %d prefixes", number, p, counts[number])
 		}
 	}

@@ -81,9 +81,10 @@ func (f *family[K]) routes(all []Change) []Change {
 	return all
 }
 
-// inherit gives the prefixes of all sets that no prefix is counted for any more to the heirs of these sets.
-func (f *family[K]) inherit(t *Table) {
-	var changed []change[K]
+// inherit gives the prefixes of all sets that no prefix is counted for any more, of which there are at most so many, to the
+// heirs of these sets.
+func (f *family[K]) inherit(t *Table, most int) {
+	changed := make([]change[K], 0, min(most, len(f.entries)))
 	for k, s := range f.entries {
 		if s.prefixes > 0 {
 			continue
@@ -129,8 +130,15 @@ func (f *family[K]) note(t *Table, changed []change[K]) {
 
 // plan says what becomes of a prefix with this set of paths when the peer's path is the given one, or none if it is empty.
 func (t *Table) plan(p *peer, from *set, path []byte) move {
-	m := move{from: from, to: t.with(from, p.number, path), known: true}
-	if from.has(p.number) {
+	m := move{from: from, known: true}
+	had := from.has(p.number)
+	if p.stale == nil {
+		m.to = t.with(from, p.number, path)
+	} else {
+		m.to = t.freshen(p, from, path)
+		had = had || from.has(p.stale.number)
+	}
+	if had {
 		m.gain--
 	}
 	if m.to.has(p.number) {

@@ -19,6 +19,7 @@ type model struct {
 	config     rib.Config
 	originated []netip.Prefix
 	paths      map[netip.Prefix]map[netip.Addr]rib.Path
+	stale      map[netip.Prefix]map[netip.Addr]bool
 	installed  map[netip.Prefix][]netip.Addr
 }
 
@@ -26,13 +27,32 @@ type model struct {
 type step struct {
 	peer      netip.Addr
 	drop      bool
+	stale     bool
+	sweep     bool
 	originate bool // what is withdrawn is what we announce ourselves from now on
 	announced []rib.Route
 	withdrawn []netip.Prefix
 }
 
 func (m *model) do(s step) {
-	remove := func(p netip.Prefix) { delete(m.paths[p.Masked()], s.peer) }
+	remove := func(p netip.Prefix) {
+		delete(m.paths[p.Masked()], s.peer)
+		delete(m.stale[p.Masked()], s.peer)
+	}
+	if s.stale || s.sweep {
+		for p, paths := range m.paths {
+			if m.stale[p][s.peer] {
+				remove(p)
+			}
+			if _, has := paths[s.peer]; has && s.stale {
+				if m.stale[p] == nil {
+					m.stale[p] = make(map[netip.Addr]bool)
+				}
+				m.stale[p][s.peer] = true
+			}
+		}
+		return
+	}
 	if s.originate {
 		m.originated = nil
 		for _, p := range s.withdrawn {
@@ -127,6 +147,7 @@ func play(t *testing.T, history []byte) {
 	}
 	history = history[1:]
 	m.paths, m.installed = make(map[netip.Prefix]map[netip.Addr]rib.Path), make(map[netip.Prefix][]netip.Addr)
+	m.stale = make(map[netip.Prefix]map[netip.Addr]bool)
 	table := rib.New(m.config)
 	for len(history) > 0 {
 		var s step
@@ -136,6 +157,10 @@ func play(t *testing.T, history []byte) {
 		switch {
 		case s.originate:
 			changes = table.Originate(s.withdrawn)
+		case s.stale:
+			changes = table.Stale(s.peer)
+		case s.sweep:
+			changes = table.Sweep(s.peer)
 		case s.drop:
 			changes = table.Drop(s.peer)
 		default:
@@ -221,7 +246,7 @@ func decodeStep(b []byte) (step, []byte) {
 		return v
 	}
 	head := next()
-	s := step{peer: netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: head % 5}).WithZone("eth" + string(rune('0'+head%2))), drop: head >= 240, originate: head >= 220 && head < 240}
+	s := step{peer: netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: head % 5}).WithZone("eth" + string(rune('0'+head%2))), drop: head >= 240, originate: head >= 220 && head < 240, stale: head >= 205 && head < 220, sweep: head >= 195 && head < 205}
 	for range next() % 4 {
 		s.withdrawn = append(s.withdrawn, prefixOf(next()))
 	}

@@ -32,8 +32,9 @@ type Route struct {
 	Path   *Path
 }
 
-// Change is a prefix whose next hops changed.
-type Change struct {
+// Change is a prefix whose next hops changed. It is not a type of its own, so that a whole table of them is an order to the
+// kernel as it is.
+type Change = struct {
 	Prefix   netip.Prefix
 	NextHops []netip.Addr // the peers to use, sorted; empty: no route any more. Shared and never changed, nor to be changed
 }
@@ -41,7 +42,7 @@ type Change struct {
 // Peer is what came from one peer.
 type Peer struct {
 	Addr     netip.Addr
-	Prefixes int    // accepted and not withdrawn
+	Prefixes int    // accepted and not withdrawn, the stale ones too
 	Looped   uint64 // announcements rejected because our own AS stood in the path too often, since the session came up
 	Rejected uint64 // announcements rejected by the import policy, since the session came up
 }
@@ -50,7 +51,9 @@ type Peer struct {
 type peer struct {
 	Peer
 	number uint64 // in sets; no other peer has it
+	hop    uint64 // in next hops: the same before a restart and after it
 	rules  []Rule // of the import policy, for this peer's link
+	stale  *peer  // has the number of the paths from before a restart; nil if there are none
 }
 
 // Table holds the paths of all peers.
@@ -58,6 +61,7 @@ type Table struct {
 	config  Config
 	peers   map[netip.Addr]*peer
 	numbers []*peer // by number, nil where one has gone
+	lastHop uint64  // that a peer was given
 	v4      family[key4]
 	v6      family[key6]
 	sets    map[string]*set // by paths
@@ -171,25 +175,12 @@ func (t *Table) Drop(addr netip.Addr) []Change {
 	if p == nil {
 		return nil
 	}
-	var orphans []*set
-	for _, s := range t.sets {
-		if s.has(p.number) {
-			orphans = append(orphans, s)
-		}
+	numbers := []uint64{p.number}
+	if p.stale != nil {
+		numbers = append(numbers, p.stale.number)
 	}
-	for _, s := range orphans {
-		if s.heir = t.with(s, p.number, nil); s.heir != nil {
-			s.heir.prefixes += s.prefixes
-		}
-		s.prefixes = 0
-	}
-	t.v4.inherit(t)
-	t.v6.inherit(t)
-	for _, s := range orphans {
-		t.forget(s)
-	}
+	t.vacate(numbers...)
 	delete(t.peers, addr)
-	t.numbers[p.number] = nil
 	return t.finish()
 }
 

@@ -3,7 +3,6 @@ package rib
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 )
 
 // set is the paths to a prefix, one a peer. All prefixes with the same paths share one: the leaves of a fabric say the same
@@ -17,7 +16,7 @@ type set struct {
 
 // nextHops is shared by all sets that use the same peers, so that it is the same where it is equal.
 type nextHops struct {
-	id    string       // numbers of the peers
+	id    string       // peer.hop of each
 	addrs []netip.Addr // of the peers, sorted
 	sets  int          // that use it
 }
@@ -118,7 +117,7 @@ func (t *Table) with(s *set, peer uint64, path []byte) *set {
 func (t *Table) share(used []*peer) *nextHops {
 	b := t.room[:0]
 	for _, p := range used {
-		b = binary.AppendUvarint(b, p.number)
+		b = binary.AppendUvarint(b, p.hop)
 	}
 	t.room = b
 	if known := t.hops[string(b)]; known != nil {
@@ -145,12 +144,8 @@ func (t *Table) peer(addr netip.Addr) *peer {
 	if p := t.peers[addr]; p != nil {
 		return p
 	}
-	number := slices.Index(t.numbers, nil)
-	if number < 0 {
-		number = len(t.numbers)
-		t.numbers = append(t.numbers, nil)
-	}
-	p := &peer{Peer: Peer{Addr: addr}, number: uint64(number), rules: rulesFor(t.config.Import, addr.Zone())}
-	t.peers[addr], t.numbers[number] = p, p
+	t.lastHop++
+	p := &peer{Peer: Peer{Addr: addr}, number: t.number(), hop: t.lastHop, rules: rulesFor(t.config.Import, addr.Zone())}
+	t.peers[addr], t.numbers[p.number] = p, p
 	return p
 }

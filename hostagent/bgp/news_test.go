@@ -1,0 +1,93 @@
+package bgp
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What nobody has read of a peer when it is deleted is not read: it may have
+// been added anew by then.
+func TestNewsOfADeletedPeerIsNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := newLoop(t)
+		other := Update{Peer: leaf.WithZone("eth1"), EndOfRIB: true}
+		err := s.ask(t.Context(), func() error {
+			p := s.peers[leaf]
+			p.end = func(error) {}
+			s.tell(PeerState{Peer: leaf, State: Established})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.updates <- update{c, numbered(0)}
+		if err := s.ask(t.Context(), func() error { s.tell(other); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DeletePeer(t.Context(), leaf, BFDDown); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got, ok := (<-s.news).(Update); !ok || got.Peer != other.Peer {
+			t.Errorf("first: %+v", got)
+		}
+		if got, ok := (<-s.news).(PeerState); !ok || got.Peer != leaf || got.State != Idle || got.Reason != "BFD down" {
+			t.Errorf("second: %+v", got)
+		}
+	})
+}
+
+// A peer that sends no End-of-RIB marker is taken to be done after a while, and
+// one that has sent it is not told of twice.
+func TestEndOfRIBOfAPeerThatDoesNotSay(t *testing.T) {
+	for _, says := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s, c := newLoop(t)
+			err := s.ask(t.Context(), func() error {
+				p := s.peers[leaf]
+				p.State, c.open = OpenConfirm, &open{id: netip.MustParseAddr("10.0.0.9")}
+				s.established(p, c)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-s.news // Established
+			began := time.Now()
+			if says {
+				s.updates <- update{c, Update{Peer: leaf, EndOfRIB: true}}
+			}
+			if got, ok := (<-s.news).(Update); !ok || !got.EndOfRIB || (time.Since(began) == endOfRIBWait) == says {
+				t.Errorf("after %v: %+v", time.Since(began), got)
+			}
+			select {
+			case n := <-s.news:
+				t.Errorf("after the end: %+v", n)
+			case <-time.After(time.Hour):
+			}
+		})
+	}
+}
+
+// Stale routes are those of all updates before the session ended, read or not.
+func TestUpdatesOfAPeerThatRestartsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := newLoop(t)
+		s.updates <- update{c, numbered(0)}
+		err := s.ask(t.Context(), func() error {
+			s.tell(PeerState{Peer: leaf, State: Idle, Stale: time.Minute})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := (<-s.news).(Update); !ok || got.Withdrawn[0] != numbered(0).Withdrawn[0] {
+			t.Errorf("first: %+v", got)
+		}
+		if got, ok := (<-s.news).(PeerState); !ok || got.Stale != time.Minute {
+			t.Errorf("second: %+v", got)
+		}
+	})
+}
