@@ -330,6 +330,33 @@ func (s *server) occupy(t *testing.T, name string) {
 	}
 }
 
+// TestUnitsCapabilities: root with the capabilities of the systemd unit, and no others, attaches, pins and speaks BGP.
+func TestUnitsCapabilities(t *testing.T) {
+	unit, err := os.ReadFile("../docs/systemd/hostagent.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(unit), "\nCapabilityBoundingSet=")
+	line, _, _ = strings.Cut(line, "\n")
+	only := strings.ToLower(strings.ReplaceAll(" "+line, " CAP_", ",+"))
+	s := newServer(t)
+	s.mistype(t)
+	s.cmd = exec.Command("setpriv", "--inh-caps=-all", "--bounding-set=-all"+only, "--no-new-privs", s.bin, "run", "--config", s.config(t))
+	s.cmd.Stderr = io.MultiWriter(os.Stderr, &s.log)
+	if err := s.ns.Start(s.cmd); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitPaths(t, "10.9.9.9", 2)
+	s.awaitRepaired(t)
+	if u := s.repair(t).Uplinks["eth0"]; !u.Pinned || u.Problem != "" {
+		t.Errorf("%+v", u)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	s.expectLogged(t, 0, "level=WARN")
+}
+
 // TestRepairIsRefused: somebody else's program is on one uplink, and then the right to load one is missing; BGP goes on.
 func TestRepairIsRefused(t *testing.T) {
 	t.Run("occupied", func(t *testing.T) {
