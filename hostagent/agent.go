@@ -163,6 +163,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	}
 	asked := ctx // ends when the stop is an orderly one
 	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil), a.closeHooks()) }()
+	a.openHooks()
 
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)

@@ -61,13 +61,16 @@ type shownRepairs struct {
 	states map[string]repaired
 }
 
+// programs are the parts of the program that are on. The handle is one for all: who wants another part switches it on here.
+func (c *Config) programs() bpf.Options { return bpf.Options{Repair: true} }
+
 // opener opens the programs on the uplinks, in the network namespace of the process.
 func (c *Config) opener() func() (hooks, error) {
 	return func() (hooks, error) {
 		if _, err := os.Stat(bpf.DefaultDir); bpf.Mode(c.Repair.Mode) == bpf.Off && errors.Is(err, os.ErrNotExist) {
 			return nil, nil
 		}
-		h, err := bpf.Open(bpf.Options{Repair: true})
+		h, err := bpf.Open(c.programs())
 		if err != nil {
 			return nil, err
 		}
@@ -87,13 +90,7 @@ func (a *Agent) closeHooks() error {
 // it. Said again it changes nothing, and tries again what has failed when it is time to.
 func (a *Agent) attach() {
 	r := &a.repairs
-	due := !time.Now().Before(r.retry)
-	if due {
-		r.retry = time.Now().Add(reattachAfter)
-	}
-	if due && !r.opened {
-		r.fault = a.openHooks()
-	}
+	due := a.openHooks()
 	states := map[string]repaired{}
 	for name, u := range a.uplinks {
 		switch was, known := r.states[name]; {
@@ -119,16 +116,29 @@ func (a *Agent) attachRetry() {
 	}
 }
 
-// openHooks takes hold of what an earlier run left, and takes it off what is no uplink any more.
-func (a *Agent) openHooks() error {
+// openHooks takes hold of the programs unless it has them, and says whether it is time to try again what has failed.
+func (a *Agent) openHooks() (due bool) {
 	r := &a.repairs
-	h, err := r.open()
-	if err != nil {
-		return err
+	if time.Now().Before(r.retry) {
+		return false
 	}
-	r.hooks, r.opened = h, true
+	r.retry = time.Now().Add(reattachAfter)
+	if r.opened {
+		return true
+	}
+	h, err := r.open()
+	if r.fault = err; err == nil {
+		r.hooks, r.opened = h, true
+		a.tidyHooks()
+	}
+	return true
+}
+
+// tidyHooks takes what an earlier run left off what is no uplink any more.
+func (a *Agent) tidyHooks() {
+	h := a.repairs.hooks
 	if h == nil {
-		return nil
+		return
 	}
 	names, err := h.Names()
 	for _, name := range names {
@@ -138,7 +148,6 @@ func (a *Agent) openHooks() error {
 		}
 	}
 	a.complain("taking BPF programs of an earlier run off", err)
-	return nil
 }
 
 // unhooked is the state of an uplink as long as nothing can be attached anywhere.
