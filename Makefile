@@ -3,7 +3,7 @@
 GO ?= go
 TESTFLAGS ?=
 
-.PHONY: build demo test check generate generated setup-generate bench setup clean
+.PHONY: build demo test test-kernels check generate generated setup-generate bench setup clean
 
 build:
 	$(GO) build -o bin/ ./cmd/...
@@ -20,6 +20,12 @@ demo: setup build
 # cache: it knows nothing of FRR and the kernel.
 test: setup
 	$(GO) test -count=1 $(TESTFLAGS) ./...
+
+# The same tests of what depends on the kernel's release, on Debian's 5.10, 6.1
+# and 6.12 under QEMU: see docs/etherfix.md for how long it takes.
+test-kernels:
+	@lab/setup.sh qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio xz:xz-utils zstd:zstd
+	@lab/kernels.sh $(KERNELS)
 
 # The quick gate before a commit: no root, no network namespaces.
 check:

@@ -5,12 +5,16 @@ package etherfault
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 //go:generate go tool bpf2go -cc clang-14 -tags linux -target bpfel,bpfeb -cflags "-O2 -g -fno-strict-aliasing -Wall -Werror -Wno-unused-function -mcpu=v3" object ../etherfault.bpf.c
+
+// filterName is how `tc filter` shows it.
+const filterName = "etherfault"
 
 // On gives the interface of that name the fault, in the network namespace of the calling thread. It stays until [Off], or
 // until the interface goes; no process needs to keep it up. Giving it twice changes nothing.
@@ -43,7 +47,7 @@ func on(name string) error {
 			Protocol:  unix.ETH_P_ALL,
 		},
 		Fd:           objects.Etherfault.FD(),
-		Name:         "etherfault",
+		Name:         filterName,
 		DirectAction: true,
 	}
 	if err := netlink.FilterReplace(filter); err != nil {
@@ -63,6 +67,22 @@ func Off(name string) error {
 		return fmt.Errorf("having %s mark IPv4 right: %w", name, err)
 	}
 	return nil
+}
+
+// Has says whether the interface has the fault.
+func Has(name string) (bool, error) {
+	l, err := netlink.LinkByName(name)
+	var filters []netlink.Filter
+	if err == nil {
+		filters, err = netlink.FilterList(l, netlink.HANDLE_MIN_EGRESS)
+	}
+	if err != nil {
+		return false, fmt.Errorf("listing the filters of %s: %w", name, err)
+	}
+	return slices.ContainsFunc(filters, func(f netlink.Filter) bool {
+		b, ok := f.(*netlink.BpfFilter)
+		return ok && b.Name == filterName
+	}), nil
 }
 
 func qdisc(l netlink.Link) *netlink.Clsact {

@@ -29,6 +29,12 @@ func TestOnlyWhatTheLeafSendsItselfIsMarked(t *testing.T) {
 		_, err := near.Run(context.Background(), "ping", "-c1", "-W1", to)
 		return err == nil
 	}
+	has := func() (on bool) {
+		if err := leaf.Do(func() (err error) { on, err = etherfault.Has("port0"); return err }); err != nil {
+			t.Fatal(err)
+		}
+		return on
+	}
 	change := func(do func(string) error) {
 		t.Helper()
 		for range 2 { // giving it twice changes nothing
@@ -39,11 +45,17 @@ func TestOnlyWhatTheLeafSendsItselfIsMarked(t *testing.T) {
 	}
 
 	change(etherfault.Off) // never there
+	if has() {
+		t.Error("it is there before it was given")
+	}
 	if !pings("192.0.2.254") {
 		t.Fatal("the leaf does not answer to begin with")
 	}
 	before := headerErrors(t, run(near, "cat /proc/thread-self/net/snmp6"))
 	change(etherfault.On)
+	if !has() {
+		t.Error("it was given and is not there")
+	}
 	if pings("192.0.2.254") {
 		t.Error("with the fault, the leaf's own answer arrived")
 	}

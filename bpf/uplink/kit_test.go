@@ -178,15 +178,21 @@ func (b *bench) eventually(what string, holds func() bool) {
 // modes are those of the given that the kernel has.
 func modes(t testing.TB, all ...uplink.Mode) []uplink.Mode {
 	t.Helper()
-	code, err := features.LinuxVersionCode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if code < 6<<16|6<<8 {
+	if older(t, 6, 6) {
 		t.Log("this kernel has no tcx")
 		all = slices.DeleteFunc(all, func(m uplink.Mode) bool { return m == uplink.TCX })
 	}
 	return all
+}
+
+// older says whether the kernel is from before a release.
+func older(t testing.TB, major, minor uint32) bool {
+	t.Helper()
+	code, err := features.LinuxVersionCode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code < major<<16|minor<<8
 }
 
 // lockedBuffer takes what a process says while it runs.

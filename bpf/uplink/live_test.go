@@ -179,7 +179,14 @@ func TestJumbo(t *testing.T) {
 			b.run(b.leaf, "ip link set port mtu 9000")
 			b.breakLeaf()
 			h := b.open(repair)
-			if s := b.attach(h, mode); s.Program != "uplink_frags" {
+			if !uplink.HasFrags() && mode == uplink.Native {
+				t.Log("this kernel has no native programs for frames of many pages")
+				if s, err := b.tryAttach(h, mode); s.Status != uplink.Failed || err == nil {
+					t.Errorf("%+v, %v", s, err)
+				}
+				return
+			}
+			if s := b.attach(h, mode); s.Program != "uplink_frags" && uplink.HasFrags() {
 				t.Errorf("program %s, want the one for frames of any length", s.Program)
 			}
 			b.eventually("a large ping is answered", func() bool { return b.pings("-s", "8972", "-M", "do") })

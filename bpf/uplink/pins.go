@@ -30,16 +30,14 @@ func openPins(root string) (*pins, error) {
 	if err := mounted(filepath.Dir(root)); err != nil {
 		return nil, err
 	}
-	var ns unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
-		return nil, fmt.Errorf("finding our network namespace: %w", err)
+	dir, err := pinsBelow(root)
+	if err != nil {
+		return nil, err
 	}
-	// Interface names are those of a network namespace, and bpffs knows nothing of these.
-	p := &pins{dir: filepath.Join(root, strconv.FormatUint(ns.Ino, 10))}
+	p := &pins{dir: dir}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory for pins: %w", err)
 	}
-	var err error
 	if p.lock, err = os.Open(p.dir); err != nil {
 		return nil, fmt.Errorf("locking the pins: %w", err)
 	}
@@ -53,22 +51,56 @@ func openPins(root string) (*pins, error) {
 	return p, nil
 }
 
+// PinsHere is the directory below [DefaultDir] with what is pinned for the network namespace of the calling thread. It is
+// for who removes the namespace: the next one may get its number.
+func PinsHere() (string, error) { return pinsBelow(DefaultDir) }
+
+// pinsBelow is the directory of our network namespace. Interface names are those of one, and bpffs knows nothing of it.
+func pinsBelow(root string) (string, error) {
+	var ns unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
+		return "", fmt.Errorf("finding our network namespace: %w", err)
+	}
+	return filepath.Join(root, strconv.FormatUint(ns.Ino, 10)), nil
+}
+
 // mounted makes sure that dir is in a bpf file system.
 func mounted(dir string) error {
-	var st unix.Statfs_t
-	err := unix.Statfs(dir, &st)
+	is, err := isBPF(dir)
 	switch {
-	case err == nil && int64(st.Type) == unix.BPF_FS_MAGIC:
+	case is:
 		return nil
 	case dir != filepath.Dir(DefaultDir):
 		return fmt.Errorf("%s is not in a bpf file system", dir)
 	case err == nil:
-		err = unix.Mount("bpf", dir, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700")
+		err = mountAt(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("no bpf file system is mounted at %s, and mounting one failed: %w", dir, err)
 	}
 	return nil
+}
+
+func isBPF(dir string) (bool, error) {
+	var st unix.Statfs_t
+	err := unix.Statfs(dir, &st)
+	return err == nil && int64(st.Type) == unix.BPF_FS_MAGIC, err
+}
+
+// mountAt mounts a bpf file system, unless another process does so just now: one upon the other would hide the pins below.
+func mountAt(dir string) error {
+	lock, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	if is, err := isBPF(dir); is || err != nil {
+		return err
+	}
+	return unix.Mount("bpf", dir, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700")
 }
 
 // close gives the directory to the next process.
