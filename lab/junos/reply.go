@@ -27,6 +27,24 @@ type writer struct {
 	prefix  string // "nc:" on an rfc-compliant device
 	release string // in Junos' namespaces, "21.4R0"
 	stack   []string
+	table   TableHabits
+
+	out     func([]byte) error // takes parts of a long reply before it is whole; may be nil
+	spilled bool               // some have left
+}
+
+// spillAt is how long a reply grows before a part of it is sent.
+const spillAt = 64 << 10
+
+// spill sends what there is of a long reply.
+func (w *writer) spill() error {
+	if w.out == nil || w.buf.Len() < spillAt {
+		return nil
+	}
+	w.spilled = true
+	err := w.out(w.buf.Bytes())
+	w.buf.Reset()
+	return err
 }
 
 func (w *writer) name(name string) string {
@@ -70,7 +88,13 @@ func (w *writer) empty(name string, attrs ...string) {
 func (w *writer) leaf(name, value string, attrs ...string) {
 	w.tag(name, attrs)
 	w.buf.WriteByte('>')
+	if w.table.Padded {
+		w.buf.WriteByte('\n')
+	}
 	w.text(value)
+	if w.table.Padded {
+		w.buf.WriteByte('\n')
+	}
 	w.end(name)
 }
 
@@ -81,6 +105,12 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "
 // text writes escaped character data. Line breaks stay as they are, which
 // encoding/xml would not do.
 func (w *writer) text(s string) {
+	if !strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' || r == '&' || r == '<' || r == '>' || r == '"' || r == utf8.RuneError
+	}) {
+		w.buf.WriteString(s)
+		return
+	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r == utf8.RuneError {
 			return '?' // not XML
@@ -97,6 +127,9 @@ func (w *writer) payload(name, daemon string, attrs ...string) {
 		attrs = append([]string{"xmlns", junosNamespace + w.release + "/junos-" + daemon}, attrs...)
 	}
 	w.open(name, attrs...)
+	if w.table.Comments {
+		w.buf.WriteString("<!-- keepalive -->\n")
+	}
 }
 
 // An rpcError is one rpc-error element. Junos leaves out what is empty here.
