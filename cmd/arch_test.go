@@ -32,9 +32,11 @@ var arrows = map[string][]string{
 	"hostagent/nd":         {},
 	"hostagent/rib":        {},
 
-	"switchagent":         {"switchagent/junos"},
-	"switchagent/junos":   {"switchagent/netconf"},
-	"switchagent/netconf": {},
+	"switchagent": {"switchagent/inventory", "switchagent/junos"},
+	// Pure: a table that people write.
+	"switchagent/inventory": {},
+	"switchagent/junos":     {"switchagent/netconf"},
+	"switchagent/netconf":   {},
 
 	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
 	"lab/frr":   {"lab/netns"},
