@@ -30,6 +30,7 @@ type Agent struct {
 	log     *slog.Logger
 	metrics *metrics
 	dial    func(context.Context) (leaf, error)
+	minute  time.Duration // the leaf's; another in tests
 	health  atomic.Pointer[health]
 
 	// All below belongs to Run's goroutine.
@@ -55,9 +56,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		policy:     policy{group: cfg.Group, holdDown: cfg.HoldDown, mayTouch: cfg.mayTouch},
 		log:        log,
 		metrics:    newMetrics(reg),
+		minute:     time.Minute,
 		verdicts:   verdicts{},
 		drift:      newDrift(cfg.Drift, cfg.Restores),
-		quarantine: quarantine{bad: map[junos.Place]*sentence{}},
+		quarantine: newQuarantine(),
 		pace:       newPace(cfg.CommitRate, cfg.CommitBurst),
 		role:       newRole(cfg.Takeover),
 		warned:     map[string]string{},
@@ -100,13 +102,12 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 }
 
 // forget drops what was known of the leaf when its session was lost: it may be rebooting. A commit
-// that waits for its confirmation is not confirmed.
+// on trial stays on trial: the next session looks what has become of it.
 func (a *Agent) forget() {
-	if a.trial != nil {
-		a.log.Warn("commit is not confirmed: the session was lost", "changes", a.trial.plan.size())
-		a.metrics.commits.WithLabelValues(resultUnconfirmed).Inc()
+	if a.trial != nil && a.trial.over(time.Now()) {
+		a.unconfirmed(errors.New("the session was lost until the leaf had taken the commit back"))
 	}
-	a.absent, a.applied, a.trial = nil, plan{}, nil
+	a.absent, a.applied = nil, plan{}
 	clear(a.verdicts)
 	a.drift.forget()
 }

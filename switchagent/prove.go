@@ -10,7 +10,7 @@ import (
 // oneNeighbor and ownPolicy are the only forms of command that a change may have: each is about a single
 // neighbour, so nothing of a group, and with it of other neighbours, can change.
 var (
-	oneNeighbor = regexp.MustCompile(`^(?:set|delete) protocols bgp group \S+ neighbor fe[89ab][0-9a-f]:\S*(?: \S.*)?$`)
+	oneNeighbor = regexp.MustCompile(`^(?:set|delete) protocols bgp group (\S+) neighbor (?i:fe[89ab][0-9a-f]):\S*(?: \S.*)?$`)
 	ownPolicy   = regexp.MustCompile(`^(?:set|delete) policy-options (?:policy-statement|as-path) (lastmile-[A-Za-z0-9-]+)(?: \S.*)?$`)
 )
 
@@ -20,10 +20,12 @@ var (
 func (g guards) prove(change junos.Change) error {
 	there := byPlace(change.From)
 	for _, command := range change.Commands() {
-		if policy := ownPolicy.FindStringSubmatch(command.String()); policy != nil && policy[1] == command.Stanza.PolicyName() {
+		policy := ownPolicy.FindStringSubmatch(command.String())
+		if policy != nil && policy[1] == command.Stanza.PolicyName() {
 			continue // nobody else's, and no session ends with a policy
 		}
-		if !oneNeighbor.MatchString(command.String()) {
+		found := oneNeighbor.FindStringSubmatch(command.String())
+		if found == nil || found[1] != command.Stanza.Group {
 			return fmt.Errorf("not proved harmless: %q is not about one link-local neighbour", command)
 		}
 		if command.KeepsSession() {

@@ -12,22 +12,25 @@ const (
 	mostSentence  = time.Hour
 )
 
-// mostAlone is how many stanzas may be refused one by one, with none taken in between, before the
-// fault is taken for one of the leaf.
-const mostAlone = 3
-
 // quarantine keeps the stanzas that the leaf refuses from holding up the others. A refusal that
 // names its stanza is easy. One that does not is looked for by halves: the next change has half as
-// many stanzas, until one alone is refused.
+// many stanzas, until one alone is refused. When that happens to one after the other the fault may
+// be the leaf's: then there is no hurry, and with the first that is taken all are tried again.
 type quarantine struct {
 	bad   map[junos.Place]*sentence
-	limit int // most stanzas in the next change; 0 is no limit
-	alone int // stanzas refused alone, one after the other
+	first time.Duration // pause before the first of them is tried again; it doubles up to mostSentence
+	limit int           // most stanzas in the next change; 0 is no limit
+	alone int           // stanzas refused alone, one after the other
 }
 
 type sentence struct {
 	until time.Time
 	pause backoff
+	named bool // by the leaf
+}
+
+func newQuarantine() quarantine {
+	return quarantine{bad: map[junos.Place]*sentence{}, first: firstSentence}
 }
 
 // filter is the plan without the stanzas that wait, and no larger than the limit.
@@ -51,44 +54,53 @@ func (q *quarantine) filter(now time.Time, p plan) plan {
 	return p
 }
 
-// refused learns from a refusal and returns the stanzas that it puts aside. again says that the
-// others are worth another attempt at once.
-func (q *quarantine) refused(now time.Time, change junos.Change, err error) (aside []junos.Stanza, again bool) {
-	all := change.Stanzas()
-	blamed, general := junos.Blame(err, all)
-	switch {
-	case general:
-		return nil, false
-	case len(blamed) > 0:
-		q.alone = 0
-	case len(all) > 1:
+// refused learns from the refusal of a change, of which the leaf has named some stanzas, or none, and
+// returns the stanzas that it puts aside. again says that the others are worth another attempt at
+// once.
+func (q *quarantine) refused(now time.Time, all, blamed []junos.Stanza) (aside []junos.Stanza, again bool) {
+	named := len(blamed) > 0
+	if !named && len(all) > 1 {
 		q.limit = len(all) / 2
 		return nil, true
-	default:
+	}
+	again = named || q.unnamed() == 0
+	if !named {
 		blamed = all
-		if q.alone++; q.alone > mostAlone {
-			q.pardon()
-			return nil, false
-		}
 	}
 	for _, s := range blamed {
 		bad := q.bad[s.Place()]
 		if bad == nil {
-			bad = &sentence{pause: backoff{first: firstSentence, most: mostSentence}}
+			bad = &sentence{pause: backoff{first: q.first, most: mostSentence}}
 			q.bad[s.Place()] = bad
 		}
-		bad.until = now.Add(bad.pause.pause())
+		bad.until, bad.named = now.Add(bad.pause.pause()), named
 	}
 	q.limit = 0
-	return blamed, true
+	return blamed, again
+}
+
+// unnamed is how many stanzas were refused alone, without a word about them.
+func (q *quarantine) unnamed() (n int) {
+	for _, bad := range q.bad {
+		if !bad.named {
+			n++
+		}
+	}
+	return n
 }
 
 // applied notes what the leaf has taken.
 func (q *quarantine) applied(change junos.Change) {
-	q.alone = 0
 	q.limit *= 2
 	for _, s := range change.Stanzas() {
 		delete(q.bad, s.Place())
+	}
+	if q.unnamed() > 1 {
+		for _, bad := range q.bad {
+			if !bad.named {
+				bad.until = time.Time{}
+			}
+		}
 	}
 }
 
@@ -103,10 +115,4 @@ func (q *quarantine) settle(p plan) {
 	if p.empty() {
 		q.limit = 0
 	}
-}
-
-// pardon forgets all: it was not the stanzas.
-func (q *quarantine) pardon() {
-	clear(q.bad)
-	q.limit, q.alone = 0, 0
 }

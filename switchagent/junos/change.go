@@ -18,6 +18,8 @@ type Change struct {
 	// From is what the database held when the change was planned. A database that holds
 	// anything else by the time of the commit refuses it with ErrChanged.
 	From []Stanza
+	// Label is unlike that of any other change: a commit log has it.
+	Label string
 }
 
 // Stanzas is what the change adds, removes and edits, each as it is to be or was.
@@ -259,17 +261,17 @@ func (r renderer) neighbor(s Stanza) *element {
 
 func (r renderer) edit(e Edit) {
 	n := r.neighbor(e.To)
-	gone, put := e.diff()
+	gone, _ := e.diff()
 	if r.how == LoadReplace {
 		n.attr("replace", "replace")
-		gone, put = nil, e.To.statements()
+		gone = nil
 	}
 	for _, st := range gone {
 		path := strings.Fields(st.path)
 		last := len(path) - 1
 		n.at(path[:last]...).add(path[last], "").attr("delete", "delete")
 	}
-	for _, st := range put {
+	for _, st := range e.To.statements() {
 		n.put(st)
 	}
 }
