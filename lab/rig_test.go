@@ -159,6 +159,8 @@ known_hosts: %s
 poll_interval: 100ms
 group: servers
 interfaces: ["ge-0/0/*.0"]
+unknown: accept
+sessions_per_port: 10
 hold_down: %s
 listen: ""
 `, r.wire.at(), filepath.Join(dir, "id"), known, holdDown)

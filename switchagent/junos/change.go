@@ -10,6 +10,27 @@ import (
 // Edit is another content for a stanza that is there.
 type Edit struct{ From, To Stanza }
 
+// Gentle is the part of the edit that a session lives through: the description, and what is
+// accepted.
+func (e Edit) Gentle() Edit {
+	to := e.From
+	to.Description, to.Import = e.To.Description, e.To.Import
+	to.odd = strings.TrimSuffix(to.odd, oddImport)
+	return Edit{From: e.From, To: to}
+}
+
+// known is the stanza as it is to be, without what stays as it was read and is not written.
+func (e Edit) known() Stanza {
+	to := e.To
+	if to.odd != "" && strings.HasPrefix(e.From.odd, to.odd) {
+		to.odd = ""
+	}
+	if to.Secret == e.From.Secret && to.Secret.hidden {
+		to.Secret = Secret{}
+	}
+	return to
+}
+
 // Change is what one commit does. Every part of it names single neighbours: there is no change of
 // a group.
 type Change struct {
@@ -47,7 +68,7 @@ func (change Change) Validate() error {
 		}
 	}
 	for _, e := range change.Edit {
-		if err := e.To.Validate(); err != nil {
+		if err := e.known().Validate(); err != nil {
 			return err
 		}
 		if e.From.Place() != e.To.Place() {
@@ -153,7 +174,7 @@ func (e Edit) diff() (gone, put []statement) {
 	}
 	anew := map[string]bool{} // lists and containers that are not edited but made anew
 	for _, top := range []string{"import", "family"} {
-		odd := strings.Contains(from.odd, top) && (top == "family" || from.Import.own || e.To.Import.own)
+		odd := strings.Contains(from.odd, top) && !strings.Contains(e.To.odd, top) && (top == "family" || from.Import.own || e.To.Import.own)
 		if anew[top] = odd || !slices.Equal(of(old, top), of(wanted, top)); anew[top] && (odd || len(of(old, top)) > 0) {
 			gone = append(gone, statement{path: top})
 		}
@@ -259,10 +280,11 @@ func (r renderer) neighbor(s Stanza) *element {
 	return n
 }
 
+// edit writes an edit. A neighbor whose key may not be seen is not replaced: the key would be gone.
 func (r renderer) edit(e Edit) {
 	n := r.neighbor(e.To)
 	gone, _ := e.diff()
-	if r.how == LoadReplace {
+	if r.how == LoadReplace && !e.To.Secret.hidden {
 		n.attr("replace", "replace")
 		gone = nil
 	}
@@ -272,7 +294,9 @@ func (r renderer) edit(e Edit) {
 		n.at(path[:last]...).add(path[last], "").attr("delete", "delete")
 	}
 	for _, st := range e.To.statements() {
-		n.put(st)
+		if !st.secret.hidden {
+			n.put(st)
+		}
 	}
 }
 

@@ -83,11 +83,12 @@ func (c bgpConfiguration) read(into *bgpRead) {
 	}
 	others(c.Others)
 	policies := map[string][]*element{} // the agent's, by name
-	if c.Options.active() {
-		for i := range c.Options.All {
-			if e := &c.Options.All[i]; strings.HasPrefix(e.key(), policyPrefix) {
-				policies[e.key()] = append(policies[e.key()], e)
-			}
+	for i := range c.Options.All {
+		e := &c.Options.All[i]
+		if !strings.HasPrefix(e.key(), policyPrefix) {
+			into.others = append(into.others, "policy-options "+e.XMLName.Local+" "+e.key())
+		} else if c.Options.active() {
+			policies[e.key()] = append(policies[e.key()], e)
 		}
 	}
 	others(c.Protocols.Others)
@@ -104,6 +105,9 @@ func (c bgpConfiguration) read(into *bgpRead) {
 			if !ok {
 				into.others = append(into.others, "neighbor "+string(n.Name))
 				continue
+			}
+			if len(n.Family) > 0 && s.Limit == 0 || len(n.Import) > 0 && !s.Import.own {
+				into.others = append(into.others, "statements of neighbor "+string(n.Name))
 			}
 			into.stanzas = append(into.stanzas, s)
 			if s.Marked() && above && group.active() && n.active() {

@@ -59,7 +59,7 @@ func TestCheckGroup(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", reply, err)
 		}
-		err = static.CheckGroup("servers")
+		err = static.CheckGroup("servers", true)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q in it", reply, err, want)
 		}
