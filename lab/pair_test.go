@@ -104,7 +104,9 @@ func TestAgentTakesOver(t *testing.T) {
 		writes := writer(r, first, second)
 		// The lock on the instance is the writer's, wherever it is stopped: nobody else writes.
 		r.plug("fe80::3", "ge-0-0-3")
-		r.eventually(func() bool { return r.device.OpenedBy("lastmile") != "" || strings.Contains(strings.Join(r.stanzas(), " "), "fe80::3") },
+		r.eventually(func() bool {
+			return r.device.OpenedBy("lastmile") != "" || strings.Contains(strings.Join(r.stanzas(), " "), "fe80::3")
+		},
 			func() string { return "nobody opens the instance" })
 		signal(t, writes, syscall.SIGSTOP)
 		time.Sleep(2 * takeover)

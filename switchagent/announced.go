@@ -9,9 +9,8 @@ import (
 	"lastmile/switchagent/junos"
 )
 
-// sessionsEvery is how often the leaf is asked what its servers announce, if nothing else asks for
-// its sessions.
-const sessionsEvery = 10 * time.Second
+// pollsPerLook is in how many polls the leaf is asked once what its servers announce.
+const pollsPerLook = 5
 
 // announced is what the peers of the stanzas have announced, by interface.
 type announced struct{ accepted, rejected, flaps int }
@@ -49,7 +48,7 @@ func (a *Agent) watchSessions(ctx context.Context, l leaf, stanzas []junos.Stanz
 	if now.Before(a.sessionsAfter) {
 		return nil
 	}
-	a.sessionsAfter = now.Add(sessionsEvery)
+	a.sessionsAfter = now.Add(pollsPerLook * a.cfg.PollInterval)
 	sessions, err := l.sessions(ctx)
 	if errors.Is(err, junos.ErrLost) {
 		return err

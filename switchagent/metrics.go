@@ -106,9 +106,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		inventoryOK:    gauge("inventory_good", "1 while the inventory file is the one that is used; 0 while it is bad and the last good one is used, or none is configured.").WithLabelValues(),
 		inventoryPorts: gauge("inventory_ports", "Ports in the inventory that is used.").WithLabelValues(),
 		keysBad:        gauge("inventory_keys_unreadable", "Ports whose key_file cannot be read.").WithLabelValues(),
-		sessions:       gauge("sessions", "BGP sessions of the agent's stanzas, by state; read every 10 s.", "state"),
-		prefixes:       gauge("prefixes", "Prefixes that the server on an interface announces, by what the leaf does with them; read every 10 s.", "link", "result"),
-		flaps:          gauge("session_flaps", "How often the leaf has seen the sessions of an interface go down; read every 10 s.", "link"),
+		sessions:       gauge("sessions", "BGP sessions of the agent's stanzas, by state; read in every fifth poll.", "state"),
+		prefixes:       gauge("prefixes", "Prefixes that the server on an interface announces, by what the leaf does with them; read in every fifth poll.", "link", "result"),
+		flaps:          gauge("session_flaps", "How often the leaf has seen the sessions of an interface go down; read in every fifth poll.", "link"),
 		isolated:       gauge("stanzas_accepting_nothing", "Stanzas whose import policy rejects everything.").WithLabelValues(),
 		lastSuccess:    gauge("last_success_timestamp_seconds", "Unix time of the last good poll.").WithLabelValues(),
 	}

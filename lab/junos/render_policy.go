@@ -244,7 +244,7 @@ func (c *chainRenderer) asPaths(from *node) (alternatives [][]string) {
 	}
 	for _, name := range from.leaves("as-path") {
 		object := c.tree.at("policy-options").entry("as-path", name)
-		expression, err := frrPath(object.leaf("path"))
+		expression, err := pathExpression(object.leaf("path"))
 		if object == nil || err != nil {
 			c.complain("as-path %s is not defined, or not understood: %v", name, err)
 			continue
@@ -267,10 +267,10 @@ func nextHops(from *node) (alternatives [][]string) {
 
 var pathTokens = regexp.MustCompile(`^(?:[0-9]+|[.()|*+?^$]|\{[0-9]+(?:,[0-9]*)?\}|\s+)`)
 
-// frrPath turns Junos' regular expression for an AS path, whose letters are whole AS numbers and which
+// pathExpression turns Junos' regular expression for an AS path, whose letters are whole AS numbers and which
 // must match the whole path ("Understanding AS Path Regular Expressions"), into FRR's, which is
 // one for its text.
-func frrPath(junos string) (string, error) {
+func pathExpression(junos string) (string, error) {
 	var out strings.Builder
 	for rest := junos; rest != ""; {
 		token := pathTokens.FindString(rest)
@@ -280,9 +280,9 @@ func frrPath(junos string) (string, error) {
 		rest = rest[len(token):]
 		switch {
 		case token[0] >= '0' && token[0] <= '9':
-			out.WriteString("((^| )" + token + ")")
+			out.WriteString("(_" + token + ")") // and no blank: vtysh takes "| " for a pipe
 		case token == ".":
-			out.WriteString("((^| )[0-9]+)")
+			out.WriteString("(_[0-9]+)")
 		case token == "^", token == "$", strings.TrimSpace(token) == "":
 		default:
 			out.WriteString(token)
