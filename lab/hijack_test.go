@@ -8,12 +8,16 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/mdlayher/ndp"
 
 	"lastmile/lab/frr"
 	"lastmile/lab/junos"
@@ -269,6 +273,7 @@ func TestHijacks(t *testing.T) {
 	k.rogue.configure(t, "route-map OUT permit 100", "set as-path prepend 4200000102 4200000102", "exit", "do clear bgp * soft out")
 	k.eventuallyMetric(accepted, func(v float64) bool { return v == 2 })
 
+	k.forgeAdvertisements()
 	k.flood()
 
 	if after := k.peer(k.honest); after.State != "Established" || after.Dropped != before.Dropped || after.Up < before.Up {
@@ -282,6 +287,57 @@ func TestHijacks(t *testing.T) {
 			t.Errorf("the key is in the agent's %s", what)
 		}
 	}
+}
+
+// forgeAdvertisements sends router advertisements from the honest server's address, and from one that nobody
+// has. The leaf hears them; a sender that is no neighbour is nobody.
+func (k *rack) forgeAdvertisements() {
+	t := k.t
+	t.Helper()
+	commits := k.device.Stats().Ephemeral
+	err := k.rogue.ns.Do(func() error {
+		for _, from := range []string{k.honest.local, "fe80::f0"} {
+			if err := advertise(from); err != nil {
+				return fmt.Errorf("from %s: %w", from, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := k.operator()
+	k.eventually(func() bool {
+		reply := send("<get-ipv6-ra-information><interface>ge-0/0/12.0</interface></get-ipv6-ra-information>")
+		return strings.Contains(reply, k.honest.local) && strings.Contains(reply, "fe80::f0")
+	}, func() string { return "the leaf has not heard the forged advertisements" })
+	polls := k.metric(`switchagent_polls_total{result="ok"}`)
+	k.eventuallyMetric(`switchagent_polls_total{result="ok"}`, func(v float64) bool { return v >= polls+5 })
+	if got := k.device.Stats().Ephemeral; got != commits || k.metric("switchagent_stanzas") != 2 {
+		t.Errorf("forged advertisements: %d commits, %v stanzas", got-commits, k.metric("switchagent_stanzas"))
+	}
+}
+
+// advertise sends a router advertisement from any address, over a raw socket of the link.
+func advertise(from string) error {
+	ifi, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return err
+	}
+	source, all := net.ParseIP(from), net.ParseIP("ff02::1")
+	message, err := ndp.MarshalMessageChecksum(&ndp.RouterAdvertisement{CurrentHopLimit: 64}, netip.MustParseAddr(from), netip.MustParseAddr("ff02::1"))
+	if err != nil {
+		return err
+	}
+	packet := []byte{0x60, 0, 0, 0, byte(len(message) >> 8), byte(len(message)), 58, 255}
+	packet = append(append(append(packet, source.To16()...), all.To16()...), message...)
+	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fd)
+	to := &syscall.SockaddrLinklayer{Protocol: 0xdd86, Ifindex: ifi.Index, Halen: 6, Addr: [8]byte{0x33, 0x33, 0, 0, 0, 1}}
+	return syscall.Sendto(fd, packet, 0, to)
 }
 
 // flood is a thousand neighbours on the rogue's port, among them the honest server's address, then ten thousand
