@@ -312,7 +312,7 @@ func FuzzTables(f *testing.F) {
 			}
 		}
 		static, _ := c.Static(t.Context())
-		static.CheckGroup("servers")
+		static.CheckGroup("servers", true)
 		c.Sessions(t.Context())
 		c.Interfaces(t.Context())
 		c.Facts(t.Context())
