@@ -200,7 +200,7 @@ func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 		return seen, wanted.none(), nil
 	}
 	if strange := a.drift.see(wanted); strange > 0 && a.role.yield() {
-		a.log.Info("standing by", "stanzas of another", strange)
+		a.log.Info("standing by", "strange", strange)
 		a.metrics.role(a.role)
 	}
 	a.quarantine.settle(wanted)

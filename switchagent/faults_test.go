@@ -221,7 +221,9 @@ func TestAnotherCardInTheSameServer(t *testing.T) {
 		s.await("1")
 		s.unplug(1)
 		s.plugAt("ge-0/0/1.0", "fe80::aa")
-		has := func(address string) bool { return s.device.HasNeighbor(address + " local-interface ge-0/0/1.0") }
+		has := func(address string) bool {
+			return strings.Contains(s.device.Merged(), "neighbor "+address+" local-interface ge-0/0/1.0")
+		}
 		s.eventually("the new card has a stanza", func() bool { return has("fe80::aa") })
 		s.eventually("the old card has none", func() bool { return !has("fe80::1") })
 		s.rest()

@@ -1,7 +1,6 @@
 package switchagent
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -22,11 +21,15 @@ func TestPace(t *testing.T) {
 			t.Errorf("attempt %d at once: %v", i, got)
 		}
 	}
-	if !c.take(at.Add(time.Second)) || c.take(at.Add(time.Second)) {
-		t.Error("a second later there is one more, and no other")
-	}
-	if !c.take(at.Add(time.Hour)) || !c.take(at.Add(time.Hour)) || c.take(at.Add(time.Hour)) {
-		t.Error("an hour later there is the burst, and no more")
+	for after, want := range map[time.Duration]int{time.Second: 1, time.Hour: 2} {
+		one := *c
+		got := 0
+		for one.take(at.Add(after)) {
+			got++
+		}
+		if got != want {
+			t.Errorf("after %s there are %d attempts, want %d", after, got, want)
+		}
 	}
 	at = at.Add(2 * time.Hour)
 	pause := c.failed(at)
@@ -195,7 +198,7 @@ func TestDatabaseThatFillsUp(t *testing.T) {
 // TestBlockedByTheProof: nothing is committed, and it is said.
 func TestBlockedByTheProof(t *testing.T) {
 	p := plan{add: []junos.Stanza{{Group: "a b", Peer: peer(1, 1)}}, refused: map[netip.Addr]refusal{}}.guarded(free())
-	if !p.empty() || p.blocked == nil || errors.Unwrap(p.blocked) != nil {
+	if !p.empty() || p.blocked == nil || p.refused[peer(1, 1)] != unproven {
 		t.Errorf("got %s, %v", p, p.blocked)
 	}
 }

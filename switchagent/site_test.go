@@ -300,6 +300,10 @@ func (s *site) changes() (all []sim.Change) {
 
 func (s *site) wantChanges(n int) {
 	s.t.Helper()
+	// The device notes a commit a moment after it is in force.
+	for deadline := time.Now().Add(5 * time.Second); len(s.changes()) < n && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	if got := s.changes(); len(got) != n {
 		var diffs []string
 		for _, c := range got {
@@ -312,7 +316,9 @@ func (s *site) wantChanges(n int) {
 // rest lets the agents look ten times each and wants no commit meanwhile.
 func (s *site) rest() {
 	s.t.Helper()
-	before, commits := s.device.Stats().RPCs, len(s.changes())
+	before := s.device.Stats().RPCs
+	s.eventually("a poll", func() bool { return s.device.Stats().RPCs >= before+3*max(len(s.agents), 1) }) // and the last commit is noted
+	commits := len(s.changes())
 	s.eventually("ten polls", func() bool { return s.device.Stats().RPCs >= before+10*3*max(len(s.agents), 1) })
 	s.wantChanges(commits)
 }

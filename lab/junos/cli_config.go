@@ -153,7 +153,7 @@ func (c *shell) load(ctx context.Context, words []string) error {
 	}
 	_, err := c.call(ctx, loadRequest(words[0], text.String()))
 	if refused, ok := errors.AsType[*callRefused](err); ok {
-		c.print(refused.text + "\nload complete (" + strconv.Itoa(strings.Count(refused.text, "error:")) + " errors)\n")
+		c.print(refused.text + "\nload complete (" + strconv.Itoa(1+strings.Count(refused.text, "\nerror: ")) + " errors)\n")
 		return nil
 	}
 	if err == nil {

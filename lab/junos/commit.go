@@ -141,7 +141,7 @@ func (d *Device) activate(ctx context.Context, c Change) error {
 	}
 	d.advertisements.watch(advertisedInterfaces(tree))
 	if d.cfg.World != nil {
-		d.cfg.World.configure(tree)
+		d.cfg.World.configure(tree, c.Database == "reboot")
 	}
 	c.Time, c.Touched = d.now(), touched
 	d.mu.Lock()

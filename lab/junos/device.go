@@ -70,6 +70,8 @@ type Config struct {
 	// DatabaseSize is the most that a configuration database holds, in bytes;
 	// 0 is 450 MB.
 	DatabaseSize int
+	// ChunkSize is the longest chunk of NETCONF 1.1 that is sent; 0 is any.
+	ChunkSize int
 	// Seed decides which matches faults with a chance strike.
 	Seed uint64
 
@@ -78,14 +80,15 @@ type Config struct {
 
 // A Device is one simulated leaf.
 type Device struct {
-	cfg     Config
-	log     *slog.Logger
-	names   interfaceNames
-	profile Profile
-	release release
-	ssh     *sshServer
-	faults  *faults
-	offset  atomic.Int64 // of the device's clock, in nanoseconds
+	cfg         Config
+	log         *slog.Logger
+	names       interfaceNames
+	profile     Profile
+	release     release
+	ssh         *sshServer
+	faults      *faults
+	connections atomic.Int32 // on the port of NETCONF
+	offset      atomic.Int64 // of the device's clock, in nanoseconds
 
 	db         *databases
 	committing chan struct{} // the commit slot; its holder owns routing

@@ -21,6 +21,7 @@ const (
 	FaultNoise   FaultKind = "noise"    // text stands before the reply
 	FaultHostKey FaultKind = "host-key" // another host key is shown
 	FaultLogin   FaultKind = "login"    // authentication fails
+	FaultLinger  FaultKind = "linger"   // the device notices the end of a session Delay late; its locks stay
 
 	// On an operation.
 	FaultSlow        FaultKind = "slow"         // it takes Delay longer
@@ -47,13 +48,14 @@ const (
 const (
 	OnConnect = "connect" // a connection is accepted
 	OnHello   = "hello"   // a NETCONF session begins
+	OnEnd     = "end"     // a session has ended
 )
 
 // A Fault is one thing that goes wrong, at one operation and after.
 type Fault struct {
 	Kind FaultKind
-	// RPC is the local name of the operation that it strikes, or OnConnect or
-	// OnHello; several with "|" between them. Empty is what faultDefaults says,
+	// RPC is the local name of the operation that it strikes, or OnConnect,
+	// OnHello or OnEnd; several with "|" between them. Empty is what faultDefaults says,
 	// "*" any operation.
 	RPC string
 	// Nth is the first match that it strikes, 1 the next; 0 is 1.
@@ -88,6 +90,7 @@ var faultDefaults = map[FaultKind]faultDefault{
 	FaultNoise:       {rpc: "*", text: "\a\r\n*** Broadcast message from root ***\r\n"},
 	FaultHostKey:     {rpc: OnConnect},
 	FaultLogin:       {rpc: OnConnect},
+	FaultLinger:      {rpc: OnEnd, delay: 45 * time.Second},
 	FaultSlow:        {rpc: commits, delay: 30 * time.Second},
 	FaultResetBefore: {rpc: commits},
 	FaultResetAfter:  {rpc: commits},
@@ -159,7 +162,7 @@ func faultKinds() []string {
 // include the events that are no operations.
 func (f *Fault) matches(operation string) bool {
 	if f.RPC == "*" {
-		return operation != OnConnect && operation != OnHello
+		return operation != OnConnect && operation != OnHello && operation != OnEnd
 	}
 	return slices.Contains(strings.Split(f.RPC, "|"), operation)
 }

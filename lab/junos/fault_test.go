@@ -1,11 +1,8 @@
 package junos_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -15,93 +12,6 @@ import (
 
 	"lastmile/lab/junos"
 )
-
-// A raw session is a client without any forgiveness.
-type raw struct {
-	client *ssh.Client
-	in     io.Writer
-	out    *bufio.Reader
-}
-
-// connect logs in and returns when the device has said hello.
-func connect(t testing.TB, address string) (*raw, error) {
-	t.Helper()
-	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
-		User: "lab", Auth: []ssh.AuthMethod{ssh.Password("lab123")}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	t.Cleanup(func() { client.Close() })
-	session, err := client.NewSession()
-	if err != nil {
-		return nil, err
-	}
-	in, err := session.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := session.RequestSubsystem("netconf"); err != nil {
-		return nil, err
-	}
-	r := &raw{client, in, bufio.NewReader(out)}
-	if _, err := r.message(); err != nil {
-		return nil, err
-	}
-	_, err = io.WriteString(in, clientHello)
-	return r, err
-}
-
-func mustConnect(t testing.TB, address string) *raw {
-	t.Helper()
-	r, err := connect(t, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// message reads up to the end of a message, or what there is before an end.
-func (r *raw) message() (string, error) {
-	var b bytes.Buffer
-	for {
-		part, err := r.out.ReadBytes('>')
-		b.Write(part)
-		if message, whole := bytes.CutSuffix(b.Bytes(), []byte("]]>]]>")); whole || err != nil {
-			return string(message), err
-		}
-	}
-}
-
-func (r *raw) call(operation string) (string, error) {
-	if _, err := io.WriteString(r.in, `<rpc message-id="1">`+operation+"</rpc>]]>]]>"); err != nil {
-		return "", err
-	}
-	return r.message()
-}
-
-// soon is call for a reply that may not come.
-func (r *raw) soon(operation string, patience time.Duration) (reply string, err error, came bool) {
-	type result struct {
-		reply string
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		reply, err := r.call(operation)
-		done <- result{reply, err}
-	}()
-	select {
-	case got := <-done:
-		return got.reply, got.err, true
-	case <-time.After(patience):
-		return "", nil, false
-	}
-}
 
 func inject(t testing.TB, d *junos.Device, text string) int {
 	t.Helper()
@@ -201,6 +111,19 @@ func TestConnectionFaults(t *testing.T) {
 			t.Error("the wrong key stays")
 		}
 	})
+	t.Run("a session that lingers", func(t *testing.T) {
+		r := mustConnect(t, address)
+		if _, err := r.call(openEphemeral); err != nil {
+			t.Fatal(err)
+		}
+		inject(t, device, "linger delay=150ms")
+		begin := time.Now()
+		r.client.Close()
+		eventually(t, "the lock released", func() bool { return device.OpenedBy("lastmile") == "" })
+		if after := time.Since(begin); after < 150*time.Millisecond {
+			t.Errorf("released after %s", after)
+		}
+	})
 	if left := device.Faults(); len(left) != 0 {
 		t.Errorf("left: %+v", left)
 	}
@@ -292,7 +215,7 @@ func TestTableFaults(t *testing.T) {
 
 // TestFaultsAround are what others do to the device.
 func TestFaultsAround(t *testing.T) {
-	cfg, _ := world(t, "21.4R1")
+	cfg, w := world(t, "21.4R1")
 	device, address := serve(t, cfg)
 	d := dial(t, address)
 
@@ -319,11 +242,12 @@ func TestFaultsAround(t *testing.T) {
 
 	mustHold(t, d, openPrivate, "</rpc-reply>")
 	mustHold(t, d, load("set system domain-name mine.example"), "<ok/>")
-	inject(t, device, "writer rpc=commit-configuration")
+	id := inject(t, device, "writer rpc=commit-configuration count=all")
 	mustHold(t, d, commit, "<load-error-count>1</load-error-count>", "system domain-name")
 	if got := device.Committed(); !strings.Contains(got, "other.example") {
 		t.Errorf("the first to commit does not win: %s", got)
 	}
+	device.Clear(id)
 	mustHold(t, d, `<get-configuration format="set"/>`, "mine.example") // the edits stay
 	mustHold(t, d, commit, "<commit-success/>")                         // and take effect at the second attempt
 	if got := device.Committed(); !strings.Contains(got, "mine.example") {
@@ -351,6 +275,9 @@ func TestFaultsAround(t *testing.T) {
 		t.Errorf("the session outlives the device: %s", reply)
 	}
 	eventually(t, "up again", func() bool { _, err := connect(t, address); return err == nil })
+	if disturbed := w.Disturbed(); len(disturbed) > 0 {
+		t.Errorf("a boot is no commit: %q", disturbed)
+	}
 	eventually(t, "ephemeral data lost", func() bool { got, _ := device.Ephemeral("lastmile"); return got == "" })
 }
 
@@ -359,12 +286,15 @@ func TestFaultsAreSeeded(t *testing.T) {
 	run := func(seed uint64) (out string) {
 		cfg, _ := world(t, "21.4R1")
 		cfg.Seed = seed
-		device, _ := serve(t, cfg)
+		device, address := serve(t, cfg)
 		inject(t, device, `error rpc=get-ipv6-nd-information chance=0.5 count=all text=unlucky`)
-		o := device.Operator("admin")
-		defer o.Close()
+		r := mustConnect(t, address)
 		for range 64 {
-			if _, err := o.RPC(t.Context(), neighbors); err != nil {
+			reply, err := r.call(neighbors)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(reply, "unlucky") {
 				out += "x"
 			} else {
 				out += "."
@@ -376,72 +306,4 @@ func TestFaultsAreSeeded(t *testing.T) {
 	if one != run(1) || one == run(2) || !strings.Contains(one, "x") || !strings.Contains(one, ".") {
 		t.Errorf("seed 1: %s, again %s, seed 2: %s", one, run(1), run(2))
 	}
-}
-
-// TestOperator is a second writer in every database.
-func TestOperator(t *testing.T) {
-	cfg, _ := world(t, "21.4R1")
-	device, address := serve(t, cfg)
-	d := dial(t, address)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	o := device.Operator("admin")
-	ok := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	ok(o.Edit(ctx, `set system login message "half & half"`))
-	mustHold(t, d, openPrivate, "configuration database modified")
-	if !strings.Contains(device.Candidate(), `message "half & half"`) || strings.Contains(device.Committed(), "half") {
-		t.Errorf("candidate: %s", device.Candidate())
-	}
-	ok(o.Discard(ctx))
-	ok(o.Lock(ctx))
-	if device.LockedBy() != "admin" {
-		t.Errorf("locked by %q", device.LockedBy())
-	}
-	mustHold(t, d, openPrivate, "locked by:\n  admin")
-	ok(o.Edit(ctx, "set system host-name renamed"))
-	ok(o.Commit(ctx))
-	ok(o.Unlock(ctx))
-	mustHold(t, d, committed, "set system host-name renamed")
-	ok(o.Open(ctx, "lastmile"))
-	mustHold(t, d, openEphemeral, "locked by:\n  admin")
-	if err := o.Edit(ctx, "set nonsense"); err == nil {
-		t.Error("nonsense was taken")
-	}
-	o.Close()
-	mustHold(t, d, openEphemeral, "</rpc-reply>")
-	if device.OpenedBy("lastmile") != "lab" || len(device.Sessions()) != 1 {
-		t.Errorf("opened by %q, sessions %v", device.OpenedBy("lastmile"), device.Sessions())
-	}
-	if _, err := device.Inject(junos.Fault{Kind: "burn"}); err == nil {
-		t.Error("an unknown fault was taken")
-	}
-}
-
-// TestDatabaseUsage grows with versions and ends at the limit.
-func TestDatabaseUsage(t *testing.T) {
-	cfg, _ := world(t, "21.4R1")
-	cfg.DatabaseSize = 1 << 10
-	device, address := serve(t, cfg)
-	d := dial(t, address)
-	mustHold(t, d, "<get-database-usage/>", "<maximum-size>0.00 MB</maximum-size>", "<available-space>")
-	mustHold(t, d, "<get-database-usage><ephemeral-instance>other</ephemeral-instance></get-database-usage>", "not configured")
-	mustHold(t, d, openEphemeral, "</rpc-reply>")
-	mustHold(t, d, load("set system domain-name "+strings.Repeat("x", 1<<10)), "<ok/>")
-	mustHold(t, d, commit, "could not allocate memory in database")
-	if got, _ := device.Ephemeral("lastmile"); got != "" {
-		t.Errorf("it was committed all the same: %.40s", got)
-	}
-	first := mustHold(t, d, "<get-commit-revision-information/>", "<revision>re0-")
-	mustHold(t, d, closeOpen, "</rpc-reply>")
-	mustHold(t, d, load("set system domain-name x"), "<ok/>")
-	mustHold(t, d, commit, "<ok/>")
-	if again := rpc(t, d, "<get-commit-revision-information/>"); again == first {
-		t.Error("the revision is the same after a commit")
-	}
-	mustHold(t, d, "<get-merged-configuration/>", "<domain-name>x</domain-name>")
 }

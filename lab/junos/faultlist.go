@@ -1,9 +1,12 @@
 package junos
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -116,4 +119,42 @@ func (l *faults) strike(operation string, session int) (out []Fault) {
 	}
 	l.pending = slices.DeleteFunc(l.pending, func(p *PendingFault) bool { return p.Left == 0 })
 	return out
+}
+
+// FaultCommand is the text form of the list of faults: "list" shows the faults
+// of which more is to come, "log" what they have done, "clear" is ClearFaults,
+// "clear N" Clear, and anything else is a fault for ParseFault and Inject.
+func (d *Device) FaultCommand(line string) (string, error) {
+	word, rest, _ := strings.Cut(line, " ")
+	var b strings.Builder
+	switch {
+	case line == "list":
+		for _, p := range d.Faults() {
+			fmt.Fprintf(&b, "%d\t%s\tmatches %d\n", p.ID, p.Fault, p.Seen)
+		}
+		return b.String(), nil
+	case line == "log":
+		for _, s := range d.Strikes() {
+			fmt.Fprintf(&b, "%s\t%d\t%s\t%s\tsession %d\n", s.Time.UTC().Format(time.RFC3339Nano), s.ID, s.Fault, s.RPC, s.Session)
+		}
+		return b.String(), nil
+	case line == "clear":
+		d.ClearFaults()
+		return "", nil
+	case word == "clear":
+		id, err := strconv.Atoi(rest)
+		if err != nil || !d.Clear(id) {
+			return "", fmt.Errorf("there is no fault %q: see list", rest)
+		}
+		return "", nil
+	}
+	f, err := ParseFault(line)
+	if err != nil {
+		return "", err
+	}
+	id, err := d.Inject(f)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d\n", id), nil
 }

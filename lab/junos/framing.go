@@ -21,6 +21,7 @@ type framer struct {
 	r       *bufio.Reader
 	w       io.Writer
 	chunked bool // RFC 6242 section 4.2, after the hellos
+	longest int  // chunk that is written; 0: any
 	pending []byte
 }
 
@@ -129,14 +130,23 @@ func (f *framer) part(message []byte) error {
 	if len(message) == 0 {
 		return nil // no chunk is empty
 	}
-	if f.chunked {
-		f.pending = fmt.Appendf(f.pending, "\n#%d\n", len(message))
+	for f.chunked && f.longest > 0 && len(message) > f.longest {
+		f.chunk(message[:f.longest])
+		message = message[f.longest:]
 	}
-	f.pending = append(f.pending, message...)
+	f.chunk(message)
 	if len(f.pending) < spillAt {
 		return nil // the end of the message goes with it
 	}
 	return f.flush()
+}
+
+// chunk adds a chunk, which without chunks is only its content.
+func (f *framer) chunk(message []byte) {
+	if f.chunked {
+		f.pending = fmt.Appendf(f.pending, "\n#%d\n", len(message))
+	}
+	f.pending = append(f.pending, message...)
 }
 
 // end ends the message and sends what is left of it.

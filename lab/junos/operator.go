@@ -5,26 +5,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 )
 
 // An Operator is somebody else at work on the device: a session of the device's
-// own, without a wire. It is for one goroutine. Faults strike its operations
-// too.
+// own, without a wire. It is for one goroutine. Faults are for others: they do
+// not strike it.
 type Operator struct{ s *session }
 
 // Operator logs somebody in who may do everything. Close logs them out.
 func (d *Device) Operator(user string) *Operator {
 	s := newSession(d, User{Name: user}, nil)
 	s.id = d.enter(func() {})
-	s.reboot = func() error { return errors.New("an operator's fault cannot reboot the device") }
 	return &Operator{s}
 }
 
 // Close ends the session; locks are released and uncommitted edits of a locked
 // or private candidate are lost, as at the end of any session.
 func (o *Operator) Close() {
-	o.s.end()
+	o.s.giveBack()
 	o.s.device.leave(o.s.id)
 }
 
@@ -34,9 +33,6 @@ func (o *Operator) RPC(ctx context.Context, operation string) (reply string, err
 	request, err := parseXML([]byte("<rpc>" + operation + "</rpc>"))
 	if err != nil {
 		return "", fmt.Errorf("operation %q: %w", operation, err)
-	}
-	if err := o.s.suffer(ctx, operationName(request)); err != nil {
-		return "", err
 	}
 	w := o.s.writer()
 	if err := o.s.answer(ctx, request, nil, w); err != nil {
@@ -166,5 +162,6 @@ func (d *Device) Sessions() (ids []int) {
 
 // HasNeighbor says whether a neighbor is committed in any database.
 func (d *Device) HasNeighbor(address string) bool {
-	return strings.Contains(d.Merged(), "neighbor "+address)
+	peers, _ := peersOf(d.db.merged().at("protocols", "bgp"))
+	return slices.ContainsFunc(peers, func(p *peer) bool { return p.address.String() == address })
 }

@@ -2,7 +2,7 @@ package junos
 
 import (
 	"bytes"
-	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -48,7 +48,7 @@ func (w *writer) spill() error {
 }
 
 func (w *writer) name(name string) string {
-	if netconfElements[name] {
+	if w.prefix != "" && netconfElements[name] {
 		return w.prefix + name
 	}
 	return name
@@ -59,7 +59,9 @@ func (w *writer) tag(name string, attrs []string) {
 	w.buf.WriteByte('<')
 	w.buf.WriteString(w.name(name))
 	for i := 0; i+1 < len(attrs); i += 2 {
-		w.buf.WriteString(" " + attrs[i] + `="`)
+		w.buf.WriteByte(' ')
+		w.buf.WriteString(attrs[i])
+		w.buf.WriteString(`="`)
 		w.text(attrs[i+1])
 		w.buf.WriteByte('"')
 	}
@@ -78,7 +80,11 @@ func (w *writer) close() {
 	w.stack = w.stack[:last]
 }
 
-func (w *writer) end(name string) { w.buf.WriteString("</" + w.name(name) + ">\n") }
+func (w *writer) end(name string) {
+	w.buf.WriteString("</")
+	w.buf.WriteString(w.name(name))
+	w.buf.WriteString(">\n")
+}
 
 func (w *writer) empty(name string, attrs ...string) {
 	w.tag(name, attrs)
@@ -98,16 +104,14 @@ func (w *writer) leaf(name, value string, attrs ...string) {
 	w.end(name)
 }
 
-func (w *writer) number(name string, value int) { w.leaf(name, fmt.Sprint(value)) }
+func (w *writer) number(name string, value int) { w.leaf(name, strconv.Itoa(value)) }
 
 var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
 
 // text writes escaped character data. Line breaks stay as they are, which
 // encoding/xml would not do.
 func (w *writer) text(s string) {
-	if !strings.ContainsFunc(s, func(r rune) bool {
-		return r < ' ' || r == '&' || r == '<' || r == '>' || r == '"' || r == utf8.RuneError
-	}) {
+	if plain(s) {
 		w.buf.WriteString(s)
 		return
 	}
@@ -118,6 +122,16 @@ func (w *writer) text(s string) {
 		return r
 	}, s)
 	w.buf.WriteString(escaper.Replace(s))
+}
+
+// plain says whether s stands in XML as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '&' || c == '<' || c == '>' || c == '"' {
+			return false
+		}
+	}
+	return true
 }
 
 // payload opens a container of operational data in the namespace of the daemon

@@ -43,6 +43,7 @@ func newSession(d *Device, user User, rw io.ReadWriter) *session {
 		io.Reader
 		io.Writer
 	}{rw, s.tap})
+	s.frames.longest = d.cfg.ChunkSize
 	s.compliant = d.profile.Compliant || d.db.running().has("system", "services", "netconf", "rfc-compliant")
 	return s
 }
@@ -65,7 +66,7 @@ func (s *session) namespace() []string {
 
 // run says hello and answers requests until the session ends.
 func (s *session) run(ctx context.Context) error {
-	defer s.end()
+	defer s.end(ctx)
 	offers11 := s.compliant && s.device.db.running().has("system", "services", "netconf", "version-1.1")
 	if err := s.greet(ctx, offers11 || s.profile.ClaimsChunks); err != nil {
 		return err
@@ -227,7 +228,17 @@ func (s *session) killSession(_ context.Context, request *element, w *writer) er
 }
 
 // end gives back what the session holds. A locked candidate's changes are lost.
-func (s *session) end() {
+func (s *session) end(ctx context.Context) {
+	for _, f := range s.device.faults.strike(OnEnd, s.id) {
+		if f.Kind == FaultLinger {
+			_ = wait(ctx, f.Delay) // a boot ends it early
+		}
+	}
+	s.giveBack()
+}
+
+// giveBack ends what the session has open and locked.
+func (s *session) giveBack() {
 	s.closeWorkspace()
 	_ = s.device.db.release(s.id) // most sessions hold no lock
 }

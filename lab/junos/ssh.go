@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -89,14 +91,26 @@ func (d *Device) netconfEnabled() bool {
 	return d.db.running().has("system", "services", "netconf", "ssh")
 }
 
+// connectionLimit is how many connections the port of NETCONF takes.
+func (d *Device) connectionLimit() int {
+	limit, err := strconv.Atoi(d.db.running().leaf("system", "services", "netconf", "ssh", "connection-limit"))
+	if err != nil {
+		return 75 // Junos' default
+	}
+	return limit
+}
+
 // serveConn serves one SSH connection until it ends or ctx does. The port of
 // NETCONF is closed as long as NETCONF is not configured.
 func (d *Device) serveConn(ctx context.Context, conn net.Conn, cli bool) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	if !cli && !d.netconfEnabled() {
-		return
+	if !cli {
+		defer d.connections.Add(-1)
+		if int(d.connections.Add(1)) > d.connectionLimit() || !d.netconfEnabled() {
+			return
+		}
 	}
 	strikes := d.faults.strike(OnConnect, 0)
 	if !d.admits(ctx, conn, strikes) {
@@ -178,7 +192,7 @@ const (
 func (l login) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer l.client.Close()
+	defer l.hangUp()
 	defer l.channel.Close()
 	started := make(chan string, 1)
 	wg.Go(func() {
@@ -219,6 +233,16 @@ func (l login) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	}
 }
 
+// hangUp ends the connection. Clients of the command line hang up themselves
+// when their channel closes, and complain of those who are faster.
+func (l login) hangUp() {
+	if l.cli {
+		defer time.AfterFunc(time.Second, func() { l.client.Close() }).Stop()
+		_ = l.client.Wait() // how it ended is of no interest
+	}
+	l.client.Close()
+}
+
 // mode is what a request starts, "" if nothing that is allowed here; a command
 // of its own follows asShell.
 func (l login) mode(r *ssh.Request) (mode, command string) {
@@ -244,7 +268,7 @@ func (l login) run(ctx context.Context, s *session, mode string) error {
 	if mode == asNetconf {
 		return s.run(ctx)
 	}
-	defer s.end()
+	defer s.end(ctx)
 	shell := newShell(s, l.channel)
 	if len(mode) > len(asShell) {
 		err := shell.once(ctx, mode[len(asShell)+1:])

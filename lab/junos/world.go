@@ -169,9 +169,13 @@ func (w *World) advertisements(logical string) []advertisement {
 }
 
 // configure puts the neighbor statements of a committed configuration in force.
-func (w *World) configure(tree *node) {
+// At a boot there are no sessions that it could disturb.
+func (w *World) configure(tree *node, boot bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if boot {
+		clear(w.peers)
+	}
 	peers, _ := peersOf(tree.at("protocols", "bgp"))
 	wanted := map[peerKey]string{}
 	for _, p := range peers {
