@@ -40,9 +40,11 @@ var arrows = map[string][]string{
 	"hostagent/nd":         {},
 	"hostagent/rib":        {},
 
-	"switchagent":         {"switchagent/junos"},
-	"switchagent/junos":   {"switchagent/netconf"},
-	"switchagent/netconf": {},
+	"switchagent": {"switchagent/inventory", "switchagent/junos"},
+	// Pure: a table that people write.
+	"switchagent/inventory": {},
+	"switchagent/junos":     {"switchagent/netconf"},
+	"switchagent/netconf":   {},
 
 	"lab/blast":           {"lab/netns"},
 	"bpf/etherfix":        {},

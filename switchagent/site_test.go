@@ -134,6 +134,7 @@ func newSite(t *testing.T, profile string, change func(*Config)) *site {
 	s.cfg = DefaultConfig()
 	s.cfg.Target, s.cfg.User, s.cfg.Key, s.cfg.KnownHosts = at, "switchagent", filepath.Join(dir, "id"), known
 	s.cfg.Group, s.cfg.Interfaces = "servers", []string{"ge-0/0/*.0"}
+	s.cfg.Unknown, s.cfg.SessionsPerPort = unknownAccept, 1000
 	s.cfg.PollInterval, s.cfg.HoldDown = 30*time.Millisecond, 300*time.Millisecond
 	s.cfg.Confirm, s.cfg.ConfirmAfter = time.Minute, 200*time.Millisecond
 	s.cfg.CommitRate, s.cfg.CommitBurst = 600, 100
