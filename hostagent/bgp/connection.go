@@ -99,7 +99,7 @@ func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open,
 	if isTimeout(err) {
 		return open{}, &notification{code: errHoldTimer, why: c.options.speechless()}
 	} else if err != nil {
-		return open{}, err
+		return open{}, fmt.Errorf("%w: %w", errNoOpen, err)
 	}
 	c.got(m)
 	switch m.kind() {

@@ -96,9 +96,15 @@ func weSaid(err error, code, subcode uint8) bool {
 	return errors.As(err, &n) && n.code == code && n.subcode == subcode
 }
 
+// errNoOpen is the end of a connection before the peer's OPEN.
+var errNoOpen = errors.New("before its OPEN")
+
 // reason says in words why a connection ended with err.
 func reason(err error) string {
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+	switch closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET); {
+	case closed && errors.Is(err, errNoOpen):
+		return "connection closed by the peer before its OPEN: it may not have us as a neighbor"
+	case closed:
 		return "connection closed by the peer"
 	}
 	return err.Error()
