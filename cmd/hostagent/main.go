@@ -23,7 +23,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), checkCommand(), showCommand(), bfdWorkerCommand())
+	root.AddCommand(runCommand(), checkCommand(), showCommand(), repairCommand(), bfdWorkerCommand())
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "hostagent:", err)
 		os.Exit(1)
@@ -56,7 +56,7 @@ func runCommand() *cobra.Command {
 			agent := hostagent.New(cfg, log, reg)
 			return daemon.Service{
 				Listen: cfg.Listen, Registry: reg, Log: log,
-				Health: agent.Health, Alive: agent.Alive, Run: agent.Run,
+				Health: agent.Health, Notes: agent.Notes, Alive: agent.Alive, Run: agent.Run,
 			}.Serve(cmd.Context())
 		},
 	}

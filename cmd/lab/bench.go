@@ -12,7 +12,7 @@ import (
 
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR and BIRD where they do the same job"}
-	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand())
+	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), etherfixCommand())
 	return cmd
 }
 
@@ -117,5 +117,29 @@ func tableCommand() *cobra.Command {
 	cmd.Flags().IntVar(&cfg.PerPath, "per-path", 500, "how many prefixes share their attributes")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &cfg.Name, "lmtable")
+	return cmd
+}
+
+func etherfixCommand() *cobra.Command {
+	var runs int
+	var path string
+	cmd := &cobra.Command{
+		Use:   "etherfix",
+		Short: "What the EtherType repair costs by frame, and packets a second with and without it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runs < 1 {
+				return fmt.Errorf("runs %d is not allowed: 1 or more", runs)
+			}
+			say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
+			report, err := lab.Etherfix(cmd.Context(), runs, say)
+			if err != nil {
+				return err
+			}
+			return publish(cmd, report, path)
+		},
+	}
+	cmd.Flags().IntVar(&runs, "runs", 50, "how many runs, in each of which every case has its turn")
+	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	return cmd
 }
