@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -34,7 +35,7 @@ import (
 
 // fib is what the agent asks of the kernel's routing table.
 type fib interface {
-	Apply([]kernel.Route) error
+	Apply(iter.Seq[kernel.Route]) error
 	SetSource(v4, v6 netip.Addr) error
 	LinkLost(name string)
 	LeafLost(leaf netip.Addr)

@@ -2,6 +2,7 @@ package hostagent
 
 import (
 	"errors"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -15,7 +16,7 @@ type heritage interface {
 	// Inherited returns the next hops of the routes; none after Sweep.
 	Inherited() []netip.Addr
 	// Sweep takes what is not among the routes out of the kernel.
-	Sweep(routes []kernel.Route) (removed int, err error)
+	Sweep(routes iter.Seq[kernel.Route]) (removed int, err error)
 }
 
 // quietFor is how long a leaf that sends no End-of-RIB marker must have been
@@ -51,7 +52,7 @@ func (a *Agent) settle() {
 	}
 	a.restart.over = true
 	var removed int
-	a.order(a.rib.Routes(), func(routes []kernel.Route) (err error) {
+	a.order(a.rib.Routes().All(), func(routes iter.Seq[kernel.Route]) (err error) {
 		removed, err = a.heritage.Sweep(routes)
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -104,11 +105,11 @@ func (w *world) expect(t *testing.T, want ...string) {
 	w.orders = nil
 }
 
-func (w *world) Apply(routes []kernel.Route) error {
+func (w *world) Apply(routes iter.Seq[kernel.Route]) error {
 	if w.broken {
 		return errors.New("no buffer space available")
 	}
-	for _, r := range routes {
+	for r := range routes {
 		w.installed[r.Prefix] = r
 		if len(r.NextHops) == 0 {
 			delete(w.installed, r.Prefix)
@@ -141,7 +142,7 @@ func (w *world) Restore() error { return nil }
 
 func (w *world) Inherited() []netip.Addr { return w.inherited }
 
-func (w *world) Sweep(routes []kernel.Route) (int, error) {
+func (w *world) Sweep(routes iter.Seq[kernel.Route]) (int, error) {
 	w.order("sweep")
 	w.inherited = nil
 	return 0, w.Apply(routes)
