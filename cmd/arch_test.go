@@ -16,7 +16,8 @@ import (
 
 // arrows lists, for each package, the packages of this module that it may
 // import. lab/netns, lab/frr, lab/junos, bpf/etherfix/frames and bpf/etherfault are
-// kits: any test may import them.
+// kits: any test may import them; and bpf/uplink, without which bpf/bfdwatch has
+// nothing to say.
 var arrows = map[string][]string{
 	// The BFD worker is a process of its own: no agent runs there.
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
@@ -32,7 +33,8 @@ var arrows = map[string][]string{
 	},
 	"hostagent/bfd": {},
 	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
-	"hostagent/bfd/worker": {"hostagent/bfd"},
+	// bpf/bfdwatch is how it speaks to the kernel's watchdog, by two maps that it is handed.
+	"hostagent/bfd/worker": {"hostagent/bfd", "bpf/bfdwatch"},
 	"hostagent/bgp":        {},
 	"hostagent/kernel":     {},
 	"hostagent/nd":         {},
@@ -122,7 +124,7 @@ func TestArrows(t *testing.T) {
 		}
 		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
 			to, ours := strings.CutPrefix(i, module)
-			kit := slices.Contains([]string{"lab/netns", "lab/frr", "lab/junos", "bpf/etherfix/frames", "bpf/etherfault"}, to)
+			kit := slices.Contains([]string{"lab/netns", "lab/frr", "lab/junos", "bpf/etherfix/frames", "bpf/etherfault", "bpf/uplink"}, to)
 			if ours && !kit && to != name && !slices.Contains(allowed, to) {
 				t.Errorf("the tests of %s import %s", name, to)
 			}

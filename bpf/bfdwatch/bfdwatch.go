@@ -70,6 +70,9 @@ type armed struct {
 // New returns the watchdog with the given maps, which it owns from now on, also if it fails. Sessions that somebody armed
 // before are forgotten: there is one Watchdog at a time.
 func New(sessions, events *os.File) (*Watchdog, error) {
+	if err := errors.Join(check(sessions, sessionsShape), check(events, eventsShape)); err != nil {
+		return nil, errors.Join(err, sessions.Close(), events.Close())
+	}
 	reader, err := NewEvents(events)
 	if err != nil {
 		return nil, errors.Join(err, sessions.Close())

@@ -52,6 +52,37 @@ func operate(op uintptr, m *os.File, key, value unsafe.Pointer) error {
 	return err
 }
 
+// shape is the beginning of struct bpf_map_info.
+type shape struct{ kind, id, key, value, entries uint32 }
+
+// Both maps, as they are here and in bfdwatch.h.
+var (
+	sessionsShape = shape{unix.BPF_MAP_TYPE_HASH, 0, uint32(unsafe.Sizeof(Key{})), uint32(unsafe.Sizeof(session{})), Sessions}
+	eventsShape   = shape{unix.BPF_MAP_TYPE_RINGBUF, 0, 0, 0, eventsSize}
+)
+
+// check says why a file that came from another process is not a map of this shape. The kernel would read and write as much
+// memory as its own shape says.
+func check(m *os.File, want shape) error {
+	var is shape
+	attr := struct {
+		fd, length uint32
+		info       unsafe.Pointer
+		_          pad
+	}{fd: uint32(m.Fd()), length: uint32(unsafe.Sizeof(is)), info: unsafe.Pointer(&is)}
+	// Without what Go may put behind the last field: the kernel wants zeros there.
+	_, err := bpf(unix.BPF_OBJ_GET_INFO_BY_FD, unsafe.Pointer(&attr), unsafe.Offsetof(attr.info)+8)
+	runtime.KeepAlive(m)
+	if err != nil {
+		return fmt.Errorf("looking at the BPF map %s: %w", m.Name(), err)
+	}
+	is.id = 0
+	if is != want {
+		return fmt.Errorf("BPF map %s (type, -, key, value, entries): %v is not allowed: %v, another release made it", m.Name(), is, want)
+	}
+	return nil
+}
+
 // get opens a pinned map.
 func get(path string) (*os.File, error) {
 	name, err := unix.BytePtrFromString(path)

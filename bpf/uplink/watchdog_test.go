@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -317,6 +319,40 @@ func TestArmRefuses(t *testing.T) {
 		if want := "watching BFD session 0: " + c.want; fmt.Sprint(err) != want {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+}
+
+// Files that another process sends may be anything.
+func TestOtherMapsAreRefused(t *testing.T) {
+	needRoot(t)
+	h, err := Open(Options{Watchdog: true, Dir: t.TempDir() + "/none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	maps := func() (sessions, events, file *os.File) {
+		sessions, events, err := h.Watchdog()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file, err = os.Open(os.DevNull); err != nil {
+			t.Fatal(err)
+		}
+		return sessions, events, file
+	}
+	sessions, events, file := maps()
+	if _, err := bfdwatch.New(sessions, file); err == nil || !strings.Contains(err.Error(), "looking at the BPF map") {
+		t.Errorf("a file that is no map: %v", err)
+	}
+	if err := errors.Join(sessions.Close(), file.Close()); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("what was refused is open still: %v", err)
+	}
+	sessions, other, file := maps()
+	if _, err := bfdwatch.New(events, sessions); err == nil || !strings.Contains(err.Error(), "is not allowed: {1 0 8 40 64}") {
+		t.Errorf("one in the other's place: %v", err)
+	}
+	if err := errors.Join(other.Close(), file.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -28,6 +28,7 @@ type worker struct {
 	sessions       []*session
 	discriminators bfd.Discriminators
 	control        control
+	watchdog       watchdog
 	leaving        bool
 	deadline       time.Duration // when to end, if leaving; when to leave, if alone
 
@@ -64,8 +65,7 @@ func newWorker(c Config, s Status) (*worker, error) {
 	return w, w.register(w.timer, unix.EPOLLIN, func() {})
 }
 
-// register has ready called, in the loop, whenever fd has something. It is how
-// a watchdog in the kernel would wake the loop, too.
+// register has ready called, in the loop, whenever fd has something.
 func (w *worker) register(fd int, events uint32, ready func()) error {
 	err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 	if err != nil {
@@ -102,6 +102,7 @@ func (w *worker) turn(now time.Duration) (next time.Duration, ended bool) {
 	}
 	w.sweep(now)
 	w.tell()
+	w.guard()
 	switch {
 	case w.leaving && (len(w.sessions) == 0 || now >= w.deadline):
 		return 0, true

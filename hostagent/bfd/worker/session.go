@@ -28,6 +28,7 @@ type session struct {
 	unreported bool          // the client does not know yet how it is
 	fresh      bool          // nor of change
 	leaving    bool          // it is only there to say AdminDown
+	guard      guard         // by the kernel's watchdog
 }
 
 // maxSessions bounds what one turn of the loop has to do. A server has a
@@ -127,6 +128,7 @@ func (w *worker) sweep(now time.Duration) {
 			kept = append(kept, s)
 			continue
 		}
+		w.disarm(s)
 		unix.Close(s.fd)
 		w.discriminators.Free(s.discriminator)
 		s.link.sessions--
@@ -201,6 +203,6 @@ func (s *session) report(id uint32, r *report) {
 	*r = report{order: order{kindSession, id}, key: s.key, Name: s.order.Name, Changed: s.fresh}
 	r.Report = Report{
 		Status: s.machine.Status(), Change: s.change, Since: s.since, SourcePort: s.source,
-		Counters: s.counters, Link: s.link.counters,
+		Watchdog: s.guard.state, Counters: s.counters, Link: s.link.counters,
 	}
 }

@@ -1,0 +1,174 @@
+package junos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lastmile/switchagent/netconf"
+)
+
+// shared is the shared candidate. It is changed only under a lock, which the switch gives only
+// while the candidate has nobody's edits, and only with a commit that the switch takes back unless
+// it is confirmed. The lock is kept until then, because anybody's commit would confirm ours.
+type shared struct {
+	database
+	locked  bool      // by this session, for a commit that waits for Confirm
+	found   string    // the log of an unconfirmed commit of an earlier session
+	foundAt time.Time // when it was first seen
+}
+
+// unconfirmed begins the commit log of a commit that is to be confirmed.
+const unconfirmed = Mark + " to be confirmed within "
+
+// trialLog is that of the commit of a change, and confirmLog that of its confirmation. By them any
+// later session knows the one and the other.
+func (d *shared) trialLog(change Change) string {
+	return fmt.Sprintf("%s%d minutes: %s (%s)", unconfirmed, d.minutes(), strings.TrimPrefix(change.summary(), Mark+" "), change.Label)
+}
+
+func confirmLog(change Change) string { return fmt.Sprintf("%s confirmed (%s)", Mark, change.Label) }
+
+// minutes is the unit of confirm-timeout in commit-configuration. In RFC 6241's commit it is the
+// second, and some releases take minutes for it.
+func (d *shared) minutes() int { return int(d.Window / time.Minute) }
+
+// Check makes sure that unconfirmed commits can be seen: nothing is confirmed blindly.
+func (d *shared) Check(ctx context.Context) error {
+	if _, err := d.lastLog(ctx); err != nil {
+		return fmt.Errorf("the log of commits, which database: shared needs: %w", err)
+	}
+	return nil
+}
+
+func (d *shared) Stanzas(ctx context.Context) ([]Stanza, error) { return d.marked(ctx) }
+
+func (d *shared) Commit(ctx context.Context, change Change) (Outcome, error) {
+	load, err := change.load(d.load)
+	if err != nil {
+		return Refused, err
+	}
+	if err := d.free(ctx); err != nil {
+		return Refused, err
+	}
+	if _, err := d.call(ctx, netconf.Call{Body: "<lock-configuration/>"}); err != nil {
+		return Refused, busy(err)
+	}
+	confirmed := fmt.Sprintf("<confirmed/><confirm-timeout>%d</confirm-timeout>", d.minutes())
+	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change.From, load, d.commitBody(d.trialLog(change), confirmed)})
+	switch {
+	case outcome == Applied:
+		d.locked = true
+		return Pending, nil
+	case errors.Is(err, ErrLost):
+	case outcome == Unknown:
+		d.session.Close() // a new session looks without prejudice
+	default:
+		// Under the lock all edits in the candidate are ours.
+		d.closeAfter(ctx, "<discard-changes/>", "<unlock-configuration/>")
+	}
+	return outcome, err
+}
+
+// free looks, before anything is locked, whether the candidate is free: an earlier commit that
+// waits would be confirmed by this one, and edits of others would be committed with it.
+func (d *shared) free(ctx context.Context) error {
+	log, err := d.lastLog(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the log of commits: %w", err)
+	}
+	if strings.HasPrefix(log, unconfirmed) {
+		if log != d.found {
+			d.found, d.foundAt = log, time.Now()
+		}
+		var minutes int
+		if _, err := fmt.Sscanf(strings.TrimPrefix(log, unconfirmed), "%d", &minutes); err != nil {
+			return fmt.Errorf("commit log %q: %w", log, err)
+		}
+		// The log stays the newest if somebody has confirmed with a commit check.
+		if left := time.Duration(minutes)*time.Minute - time.Since(d.foundAt); left > 0 {
+			return fmt.Errorf("%w: the switch takes it back within %s, unless somebody confirms it", ErrUnconfirmed, left.Round(time.Second))
+		}
+	}
+	return d.clean(ctx)
+}
+
+// clean looks whether the candidate has edits that are not committed.
+func (d *shared) clean(ctx context.Context) error {
+	var diff text
+	_, err := d.call(ctx, netconf.Call{
+		Body: `<get-configuration compare="rollback" rollback="0" format="text"/>`,
+		Elements: elements{"configuration-output": func(decode func(any) error) error {
+			return decode(&diff)
+		}},
+	})
+	if err == nil && diff != "" {
+		err = ErrDirty
+	}
+	return err
+}
+
+// lastLog is the log of the newest commit; "" if it has none.
+func (d *shared) lastLog(ctx context.Context) (string, error) {
+	var log text
+	newest := true
+	_, err := d.call(ctx, netconf.Call{
+		Body: "<get-commit-information/>",
+		Elements: elements{"commit-history": func(decode func(any) error) error {
+			if !newest {
+				return nil
+			}
+			newest = false
+			var entry struct {
+				Log text `xml:"log"`
+			}
+			err := decode(&entry)
+			log = entry.Log
+			return err
+		}},
+	})
+	return string(log), err
+}
+
+// Confirm confirms the commit of a change, if it is still the newest, and gives the lock back. It may
+// be another session that does so than that which committed. A commit that is not good is not
+// confirmed: the switch takes it back by itself.
+func (d *shared) Confirm(ctx context.Context, change Change, good bool) (Outcome, error) {
+	outcome, err := Refused, error(nil)
+	if good {
+		outcome, err = d.confirm(ctx, change)
+	}
+	switch {
+	case errors.Is(err, ErrLost):
+	case outcome == Unknown:
+		d.session.Close()
+	case d.locked:
+		d.locked = false
+		d.closeAfter(ctx, "<unlock-configuration/>")
+	}
+	return outcome, err
+}
+
+func (d *shared) confirm(ctx context.Context, change Change) (Outcome, error) {
+	last, err := d.lastLog(ctx)
+	switch {
+	case err != nil:
+		return Refused, err
+	case last == confirmLog(change):
+		return Applied, nil // and the answer was lost
+	case last != d.trialLog(change):
+		return Refused, fmt.Errorf("%w: the newest commit is %q", ErrChanged, last)
+	}
+	if !d.locked {
+		if err := d.clean(ctx); err != nil {
+			return Refused, err
+		}
+		if _, err := d.call(ctx, netconf.Call{Body: "<lock-configuration/>"}); err != nil {
+			return Refused, busy(err)
+		}
+		d.locked = true
+	}
+	return d.commitOpen(ctx, d.commitBody(confirmLog(change), ""))
+}
