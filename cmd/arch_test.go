@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"cmd/lab":             {"lab"},
 	"cmd/internal/daemon": {},
 
-	"hostagent":     {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
+	"hostagent":     {"hostagent/bfd", "hostagent/bfd/worker", "hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
 	"hostagent/bfd": {},
 	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
 	"hostagent/bfd/worker": {"hostagent/bfd"},
