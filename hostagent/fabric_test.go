@@ -1,16 +1,13 @@
 package hostagent_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,22 +39,25 @@ type server struct {
 	log    daemonLog
 }
 
-// daemonLog is what the daemon has written.
-type daemonLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+// daemonLog is what the daemon has written, and its BFD worker, which may
+// outlive it: so it is a file, that nobody waits for the end of.
+type daemonLog struct{ path string }
 
-func (l *daemonLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
+func (l *daemonLog) open(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 func (l *daemonLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	text, err := os.ReadFile(l.path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // newHost makes a server without links, for a test that mostly waits.
@@ -65,6 +65,12 @@ func newHost(t *testing.T) *server {
 	t.Parallel()
 	s := &server{ns: netns.ForTest(t, "bms"), bin: filepath.Join(t.TempDir(), "hostagent")}
 	s.socket = filepath.Join(t.TempDir(), "hostagent.sock")
+	s.log.path = filepath.Join(t.TempDir(), "log")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.log.String())
+		}
+	})
 	if out, err := exec.Command("go", "build", "-o", s.bin, "lastmile/cmd/hostagent").CombinedOutput(); err != nil {
 		t.Fatalf("building hostagent: %v: %s", err, out)
 	}
@@ -109,7 +115,9 @@ func addresses(t *testing.T, ns *netns.NS, all ...string) {
 func (s *server) start(t *testing.T, more ...string) {
 	t.Helper()
 	s.cmd = exec.Command(s.bin, "run", "--config", s.config(t, more...))
-	s.cmd.Stderr = io.MultiWriter(os.Stderr, &s.log)
+	log := s.log.open(t)
+	defer log.Close()
+	s.cmd.Stderr = log
 	if err := s.ns.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
