@@ -83,23 +83,32 @@ func newHost(t *testing.T) *server {
 func newServer(t *testing.T) *server {
 	s := newHost(t)
 	for i := range 2 {
-		leaf := netns.ForTest(t, fmt.Sprint("leaf", i+1))
-		for _, key := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
-			if err := leaf.Sysctl(key, "1"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		addresses(t, leaf, "10.9.9.9/32", "c0d1::9/128")
+		leaf := newLeafNS(t, i)
 		if err := netns.Veth(s.ns, fmt.Sprint("eth", i), leaf, "swp1"); err != nil {
 			t.Fatal(err)
 		}
 		s.leaves = append(s.leaves, leaf)
 		s.frr = append(s.frr, frr.ForTest(t, frr.Config{
-			NS: leaf, Zebra: "interface swp1\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 30\n",
+			NS: leaf, Zebra: leafZebra,
 			BGP: fmt.Sprintf(leafConfig, 65001+i, i+1),
 		}))
 	}
 	return s
+}
+
+const leafZebra = "interface swp1\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 30\n"
+
+// newLeafNS makes the namespace of a leaf, with what it announces.
+func newLeafNS(t *testing.T, number int) *netns.NS {
+	t.Helper()
+	leaf := netns.ForTest(t, fmt.Sprint("leaf", number+1))
+	for _, key := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
+		if err := leaf.Sysctl(key, "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addresses(t, leaf, "10.9.9.9/32", "c0d1::9/128")
+	return leaf
 }
 
 func addresses(t *testing.T, ns *netns.NS, all ...string) {
