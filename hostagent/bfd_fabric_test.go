@@ -3,8 +3,10 @@ package hostagent_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,7 +194,14 @@ func TestBFDDownIsToldToTheLeaf(t *testing.T) {
 		}
 		return err
 	})
-	s.awaitState(t, "eth0", "Established", "BFD")
+	await(t, func() error {
+		var answer hostagent.Neighbors
+		err := hostagent.Ask(t.Context(), s.socket, "neighbors", &answer)
+		if held := answer.Peers["eth0"].Held; err == nil && !strings.Contains(held, "BFD") {
+			err = fmt.Errorf("eth0 is %+v, want it held", answer.Peers["eth0"])
+		}
+		return err
+	})
 	if n := s.paths(t, "10.9.9.9/32"); n != 1 {
 		t.Errorf("a leaf without the BFD that it had is used: %d next hops", n)
 	}
@@ -269,6 +278,46 @@ func TestBFDOutlivesHostagent(t *testing.T) {
 	if n := s.downs(t) - before; n > 0 {
 		t.Errorf("BFD went down %d times", n)
 	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShowBFDUsesFRRsKeys compares what `hostagent show bfd` prints with what
+// FRR prints of the other end.
+func TestShowBFDUsesFRRsKeys(t *testing.T) {
+	s := newSwitched(t)
+	s.start(t, `uplinks: ["eth*"]`, bfdConfig)
+	s.awaitBoth(t)
+	known := map[string]bool{".downtime": true} // of a session that is not up
+	for _, what := range []string{"show bfd peers json", "show bfd peers counters json"} {
+		theirs, err := s.frr[0].Vtysh(t.Context(), what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(known, keysOf(t, theirs))
+	}
+	out, err := s.ns.Run(t.Context(), s.bin, "show", "bfd", "-o", "json", "--socket", s.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := strings.Fields(".profile .strict .detectTime .remoteDetectTime .polling .drops .lateTimers .lateMax .problem")
+	for key := range keysOf(t, out) {
+		place, ok := strings.CutPrefix(key, ".peers")
+		if ok && place != "" && !strings.HasPrefix(place, ".drops.") && !known[place] && !slices.Contains(ours, place) {
+			t.Errorf("FRR has no %s", place)
+		}
+		delete(known, place)
+	}
+	delete(known, ".downtime")
+	for missing := range known {
+		t.Errorf("ours has no %s", missing)
+	}
+	text, err := s.ns.Run(t.Context(), s.bin, "show", "bfd", "--socket", s.socket)
+	if err != nil || strings.Count(string(text), " up ") != 2 || !strings.Contains(string(text), "scheduling") {
+		t.Errorf("show bfd: %s (%v)", text, err)
+	}
+	t.Logf("%s", text)
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
