@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 
 	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
 	"hostagent": {
-		"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
+		"hostagent/bfd", "hostagent/bfd/worker", "hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
 		"bpf/bfdwatch", "bpf/etherfix", "bpf/uplink",
 	},
 	"hostagent/bfd": {},
