@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
 	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
 	"cmd/lab":             {"lab"},
+	"cmd/fibfloor":        {"hostagent/kernel"}, // a process for lab's bench of tables, which has no code of ours in it
 	"cmd/internal/daemon": {},
 
 	"hostagent":     {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
@@ -36,7 +37,8 @@ var arrows = map[string][]string{
 	"switchagent/junos":   {"switchagent/netconf"},
 	"switchagent/netconf": {},
 
-	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
+	"lab":       {"lab/blast", "lab/frr", "lab/junos", "lab/netns"},
+	"lab/blast": {"lab/netns"},
 	"lab/frr":   {"lab/netns"},
 	"lab/junos": {"lab/netns"},
 	"lab/netns": {},
@@ -53,7 +55,7 @@ var fences = map[string][]string{
 	"github.com/scrapli/scrapligo":   {},
 	"golang.org/x/crypto/ssh":        {"switchagent/netconf", "lab", "lab/junos"},
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
-	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab"},
+	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
 	// In the daemons only for the BFD worker: hostagent runs itself, and nothing else.
 	"os/exec": {"hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},

@@ -11,8 +11,8 @@ import (
 )
 
 func benchCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR where it does the same job"}
-	cmd.AddCommand(bringupCommand(), scaleCommand())
+	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR and BIRD where they do the same job"}
+	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand())
 	return cmd
 }
 
@@ -86,5 +86,35 @@ func scaleCommand() *cobra.Command {
 	cmd.Flags().IntVar(&servers, "servers", 200, "how many servers")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &name, "lmscale")
+	return cmd
+}
+
+func tableCommand() *cobra.Command {
+	var path string
+	var cfg lab.TableConfig
+	cmd := &cobra.Command{
+		Use:   "table",
+		Short: "Whole tables from two leaves into the kernel, and off a leaf that is lost: hostagent, FRR and BIRD",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			base, err := config(cmd, lab.Topology{})
+			if err != nil {
+				return err
+			}
+			cfg.Binaries, cfg.Out = base.Binaries, base.Out
+			report, err := lab.Table(cmd.Context(), cfg)
+			if len(report.Results) > 0 {
+				err = errors.Join(err, publish(cmd, report, path))
+			}
+			return err
+		},
+	}
+	cmd.Flags().IntSliceVar(&cfg.Sizes, "sizes", []int{10, 10_000, 100_000, 500_000}, "sizes of tables, in prefixes")
+	cmd.Flags().IntVar(&cfg.Runs, "runs", 3, "how often each daemon takes each table")
+	cmd.Flags().IntVar(&cfg.Once, "once", 1_000_000, "a size that is measured once; 0 for none")
+	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr, bird, \"own writer\" and \"ip -batch\"; all if empty")
+	cmd.Flags().IntVar(&cfg.PerPath, "per-path", 500, "how many prefixes share their attributes")
+	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+	nameFlag(cmd, &cfg.Name, "lmtable")
 	return cmd
 }
