@@ -31,6 +31,7 @@ type Config struct {
 	RouterID netip.Addr
 	HoldTime time.Duration // whole seconds, and no more than the peer's: KEEPALIVEs are sent three times as often
 	Table    Table
+	Eager    bool // send the table as soon as a session is up, every time
 }
 
 // A Leaf is a running one.
@@ -168,6 +169,9 @@ func (l *Leaf) serve(conn net.Conn) {
 	}
 	done := make(chan struct{})
 	l.running.Go(func() { l.keepAlive(conn, done) })
+	if l.cfg.Eager {
+		l.running.Go(func() { _, _ = conn.Write(l.messages) }) // one that fails ends the session
+	}
 	defer close(done)
 	for {
 		if kind, err := skipMessage(in); err != nil || kind == typeNotification {
