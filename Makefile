@@ -29,10 +29,11 @@ check:
 	$(GO) tool staticcheck ./...
 	$(GO) test ./cmd
 
-# Side by side with FRR on this machine; see docs/measurements.md.
+# Side by side with FRR and BIRD on this machine; see docs/measurements.md.
 bench: setup build
 	bin/lab bench bringup
 	bin/lab bench scale
+	bin/lab bench table
 
 clean:
 	rm -rf bin

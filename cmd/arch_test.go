@@ -15,7 +15,7 @@ import (
 )
 
 // arrows lists, for each package, the packages of this module that it may
-// import. lab/netns and lab/frr are test kits: any test may import them.
+// import. lab/netns, lab/frr and lab/junos are test kits: any test may import them.
 var arrows = map[string][]string{
 	// The BFD worker is a process of its own: no agent runs there.
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
@@ -106,7 +106,7 @@ func TestArrows(t *testing.T) {
 		}
 		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
 			to, ours := strings.CutPrefix(i, module)
-			kit := to == "lab/netns" || to == "lab/frr"
+			kit := to == "lab/netns" || to == "lab/frr" || to == "lab/junos"
 			if ours && !kit && to != name && !slices.Contains(allowed, to) {
 				t.Errorf("the tests of %s import %s", name, to)
 			}

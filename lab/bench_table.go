@@ -51,6 +51,8 @@ type TableResult struct {
 	Moved  Stats `json:"lossSeconds"`
 	Astray Stats `json:"lossProbedSeconds"`
 	Lost   Stats `json:"lossPackets"`
+	// After is as Peak, until the loss has been dealt with.
+	After Stats `json:"peakAfterLossMB"`
 }
 
 // The writers that have no daemon: what the kernel takes by itself.
@@ -59,9 +61,11 @@ const (
 	ipBatch   Daemon = "ip -batch"
 )
 
+var tableDaemons = []Daemon{HostAgent, HostFRR, HostBIRD, ownWriter, ipBatch}
+
 // A tableRun is one run's figures.
 type tableRun struct {
-	load, cpu, idle, peak, moved, astray, lost float64
+	load, cpu, idle, peak, moved, astray, lost, after float64
 }
 
 // Table measures how fast whole tables from two leaves get into the kernel, and
@@ -105,6 +109,11 @@ func (cfg TableConfig) validate() error {
 			errs = append(errs, fmt.Errorf("%d prefixes: want 1 to 1000000", n))
 		}
 	}
+	for _, d := range cfg.Only {
+		if !slices.Contains(tableDaemons, Daemon(d)) {
+			errs = append(errs, fmt.Errorf("daemon %q: want one of %q", d, tableDaemons))
+		}
+	}
 	if cfg.Runs < 1 || cfg.PerPath < 1 {
 		errs = append(errs, fmt.Errorf("%d runs, %d prefixes per path: want 1 or more", cfg.Runs, cfg.PerPath))
 	}
@@ -116,7 +125,7 @@ func (cfg TableConfig) validate() error {
 
 // measure takes all daemons through so many runs, by turns.
 func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResult, error) {
-	daemons := slices.DeleteFunc([]Daemon{HostAgent, HostFRR, HostBIRD, ownWriter, ipBatch}, func(d Daemon) bool {
+	daemons := slices.DeleteFunc(slices.Clone(tableDaemons), func(d Daemon) bool {
 		return len(cfg.Only) > 0 && !slices.Contains(cfg.Only, string(d))
 	})
 	figures := map[Daemon][]tableRun{}
@@ -126,8 +135,8 @@ func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResu
 			if err != nil {
 				return nil, fmt.Errorf("%d prefixes, run %d of %s: %w", size, run+1, d, err)
 			}
-			fmt.Fprintf(cfg.Out, "%7d prefixes  run %d  %-10s  %6.2f s  %5.2f CPU s  %4.0f MB, idle %3.0f MB  leaf lost: %9.3f ms, packets %9.3f ms (%.0f)\n",
-				size, run+1, d, r.load, r.cpu, r.peak, r.idle, r.moved*1000, r.astray*1000, r.lost)
+			fmt.Fprintf(cfg.Out, "%7d prefixes  run %d  %-10s  %6.2f s  %5.2f CPU s  %4.0f MB, idle %3.0f MB  leaf lost: %9.3f ms, packets %9.3f ms (%.0f), %4.0f MB\n",
+				size, run+1, d, r.load, r.cpu, r.peak, r.idle, r.moved*1000, r.astray*1000, r.lost, r.after)
 			figures[d] = append(figures[d], r)
 		}
 	}
@@ -145,7 +154,7 @@ func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResu
 			Load: of(func(r tableRun) float64 { return r.load }), CPU: of(func(r tableRun) float64 { return r.cpu }),
 			Idle: of(func(r tableRun) float64 { return r.idle }), Peak: of(func(r tableRun) float64 { return r.peak }),
 			Moved: of(func(r tableRun) float64 { return r.moved }), Astray: of(func(r tableRun) float64 { return r.astray }),
-			Lost: of(func(r tableRun) float64 { return r.lost }),
+			Lost: of(func(r tableRun) float64 { return r.lost }), After: of(func(r tableRun) float64 { return r.after }),
 		})
 	}
 	return results, nil
@@ -153,7 +162,7 @@ func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResu
 
 // run measures once, on a stage of its own.
 func (cfg TableConfig) run(ctx context.Context, d Daemon, t blast.Table) (r tableRun, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 90*time.Second, errTooLong)
+	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errTooLong)
 	defer cancel()
 	s, err := setStage(cfg)
 	if err != nil {
@@ -256,9 +265,15 @@ func (s *stage) lose(ctx context.Context, t blast.Table, r *tableRun) error {
 	}
 	r.moved = moved.Sub(at).Seconds()
 	packets.stop()
-	astray, wrong, _ := packets.astray(dead, at)
+	astray, wrong := packets.astray(dead, at)
 	r.astray, r.lost = astray.Seconds(), float64(wrong)
-	return nil
+	// It may still be at work on its own table.
+	if err := sleep(ctx, time.Second); err != nil {
+		return err
+	}
+	after, err := usageOf(s.host)
+	r.after = megabytes(after.peak)
+	return err
 }
 
 // WriteTable writes the measurements for people, with hostagent's advantage.
@@ -266,15 +281,15 @@ func (r TableReport) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "a whole table from two leaves into the kernel, over both; %d runs, medians (spread), %d prefixes with the same attributes\n\n",
 		r.Runs, r.PerPath)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "PREFIXES\tDAEMON\tSECONDS\tRATIO\tCPU S\tPEAK MB\tIDLE MB\tLEAF LOST, MS\tPACKETS ASTRAY, MS\tPACKETS\t")
+	fmt.Fprintln(t, "PREFIXES\tDAEMON\tSECONDS\tRATIO\tCPU S\tPEAK MB\tIDLE MB\tLEAF LOST, MS\tPACKETS ASTRAY, MS\tPACKETS\tPEAK MB\t")
 	for _, x := range r.Results {
 		ratio := "-"
 		if ours := r.load(x.Prefixes); ours > 0 {
 			ratio = fmt.Sprintf("%.1f", x.Load.Median/ours)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%.2f (%.2f)\t%s\t%.2f (%.2f)\t%.0f\t%.0f\t%.2f (%.2f)\t%.2f (%.2f)\t%.0f\t\n",
+		fmt.Fprintf(t, "%d\t%s\t%.2f (%.2f)\t%s\t%.2f (%.2f)\t%.0f\t%.0f\t%.2f (%.2f)\t%.2f (%.2f)\t%.0f\t%.0f\t\n",
 			x.Prefixes, x.Daemon, x.Load.Median, x.Load.Spread, ratio, x.CPU.Median, x.CPU.Spread, x.Peak.Median, x.Idle.Median,
-			1000*x.Moved.Median, 1000*x.Moved.Spread, 1000*x.Astray.Median, 1000*x.Astray.Spread, x.Lost.Median)
+			1000*x.Moved.Median, 1000*x.Moved.Spread, 1000*x.Astray.Median, 1000*x.Astray.Spread, x.Lost.Median, x.After.Median)
 	}
 	return t.Flush()
 }

@@ -112,10 +112,50 @@ func TestKeptFabric(t *testing.T) {
 	}
 }
 
+// output runs a command on the fabric, and returns what it prints.
+func (k *kept) output(args ...string) (text string, failed bool) {
+	k.t.Helper()
+	cmd, _ := labCommand(k.t, k.b, append(args, "--name", k.name)...)
+	cmd.Stdout = nil
+	out, err := cmd.Output()
+	return string(out), err != nil
+}
+
+// faults lets the leaf's simulated Junos cut a reply off, by hand.
+func (k *kept) faults() {
+	k.t.Helper()
+	k.mustRun("fault", "leaf1", "drop", "rpc=get-ipv6-nd-information", "after=100")
+	k.mustRun("fault", "leaf1", "refuse", "text=neighbor fe80::dead", "count=all")
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		said, failed := k.output("fault", "leaf1", "log")
+		if !failed && strings.Contains(said, "drop rpc=get-ipv6-nd-information after=100") {
+			break
+		}
+		if failed || time.Now().After(deadline) {
+			k.t.Fatalf("the fault did not strike (failed %v): %s", failed, said)
+		}
+	}
+	if said, failed := k.output("fault", "leaf1", "list"); failed || said != "2\trefuse count=all text=\"neighbor fe80::dead\"\tmatches 0\n" {
+		k.t.Errorf("list: failed %v, %q", failed, said)
+	}
+	for want, args := range map[string][]string{
+		`fault "burn" is unknown`:    {"fault", "leaf1", "burn"},
+		"runs no simulated Junos":    {"fault", "leaf2", "drop"},
+		`there is no fault "9"`:      {"fault", "leaf1", "clear", "9"},
+		"profile \"9.6\" is unknown": {"up", "--junos", "9.6"},
+	} {
+		if said, failed := k.run(args...); !failed || !strings.Contains(said, want) {
+			k.t.Errorf("%q: failed %v, said %q, want %q", args, failed, said, want)
+		}
+	}
+	k.mustRun("fault", "leaf1", "clear")
+}
+
 func TestStopAndStart(t *testing.T) {
 	k := &kept{t, binaries(t), fabricName("stop")}
 	t.Cleanup(func() { k.mustRun("down") })
-	k.mustRun("up")
+	k.mustRun("up", "--junos", "20.4R1")
+	k.faults()
 	parts := []struct{ node, daemon string }{{"leaf1", "junos"}, {"leaf1-agent", "switchagent"}, {"bms1", "hostagent"}}
 	for _, p := range parts {
 		k.mustRun("stop", p.node)

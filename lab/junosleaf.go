@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sync/errgroup"
 
 	"lastmile/lab/frr"
 	"lastmile/lab/junos"
@@ -29,6 +30,7 @@ const (
 	managementLeaf  = "172.31.0.1/30"
 	managementAgent = "172.31.0.2/30"
 	netconfPort     = 830
+	cliPort         = 22
 )
 
 // The files of a Junos leaf's directory.
@@ -44,6 +46,8 @@ type junosLeaf struct {
 	Router        string // the directory of the FRR behind it
 	HostName      string
 	Listen        netip.AddrPort
+	CLI           netip.AddrPort    // of the command line
+	Profile       string            // a release of junos.Profiles; empty: a mild one
 	HostKey       string            // the path of a private key
 	User          string            // may log in with AuthorizedKey
 	AuthorizedKey string            // as in authorized_keys(5)
@@ -98,7 +102,7 @@ func (f *Fabric) writeJunos(n Node, userKey ssh.PublicKey) error {
 	dir := f.nodeDir(n.Name)
 	text, err := json.MarshalIndent(junosLeaf{
 		Namespace: f.space(n.Name), Router: dir, HostName: n.Name,
-		Listen: netconf(), HostKey: filepath.Join(dir, hostKeyFile),
+		Listen: netconf(), CLI: netip.AddrPortFrom(netconf().Addr(), cliPort), Profile: f.Topology.Junos, HostKey: filepath.Join(dir, hostKeyFile),
 		User: agentUser, AuthorizedKey: string(ssh.MarshalAuthorizedKey(userKey)),
 		Interfaces: f.Topology.junosInterfaces(n), Static: f.Topology.junosStatic(n),
 		CommitTime: staticCommit, EphemeralCommitTime: ephemeralCommit,
@@ -150,22 +154,28 @@ func RunJunos(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	device, err := junos.New(cfg)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	if err := (router{frr.Open(leaf.Router)}).reset(ctx); err != nil {
 		return err
 	}
 	var listener net.Listener
 	err = cfg.NS.Do(func() (err error) {
-		listener, err = net.Listen("tcp", leaf.Listen.String())
+		if listener, err = net.Listen("tcp", leaf.Listen.String()); err != nil {
+			return err
+		}
+		cfg.CLI, err = net.Listen("tcp", leaf.CLI.String())
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return device.Serve(ctx, listener)
+	device, err := junos.New(cfg)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return device.Serve(ctx, listener) })
+	g.Go(func() error { return serveFaults(ctx, device, filepath.Join(filepath.Dir(path), faultSocket)) })
+	return g.Wait()
 }
 
 func (l junosLeaf) config() (junos.Config, error) {
@@ -185,8 +195,15 @@ func (l junosLeaf) config() (junos.Config, error) {
 	if err != nil {
 		return junos.Config{}, fmt.Errorf("key of user %s: %w", l.User, err)
 	}
+	profile := junos.Profile{}
+	if l.Profile != "" {
+		if profile, err = junos.ProfileNamed(l.Profile); err != nil {
+			return junos.Config{}, err
+		}
+	}
 	return junos.Config{
-		NS: ns, Router: router{frr.Open(l.Router)},
+		Profile: profile,
+		NS:      ns, Router: router{frr.Open(l.Router)},
 		HostName: l.HostName, Model: "qfx5120-48y-8c", Version: "21.4R3.15",
 		Static: l.Static, Interfaces: l.Interfaces,
 		Users:   []junos.User{{Name: l.User, AuthorizedKeys: []ssh.PublicKey{userKey}}},

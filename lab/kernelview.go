@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"syscall"
-	"time"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -48,6 +46,7 @@ func (v *kernelView) request(kind, flags int) *nl.NetlinkRequest {
 const (
 	rtmFFibMatch = 0x2000 // RTM_F_FIB_MATCH
 	rtaNHID      = 30     // RTA_NH_ID
+	unusable     = 1 | 16 // RTNH_F_DEAD and RTNH_F_LINKDOWN, in the lowest byte of the flags
 )
 
 // routeTo returns over which devices the host route leads, nil if there is
@@ -230,7 +229,7 @@ func parseRoute(b []byte) kernelRoute {
 			r.dst = netip.PrefixFrom(netip.AddrFrom4([4]byte(value)), bits)
 		case kind == rtaNHID && len(value) == 4:
 			r.group = binary.NativeEndian.Uint32(value)
-		case kind == unix.RTA_OIF && len(value) == 4:
+		case kind == unix.RTA_OIF && len(value) == 4 && b[8]&unusable == 0:
 			r.over[int(binary.NativeEndian.Uint32(value))] = true
 		case kind == unix.RTA_MULTIPATH:
 			for len(value) >= unix.SizeofRtNexthop {
@@ -238,7 +237,9 @@ func parseRoute(b []byte) kernelRoute {
 				if size < unix.SizeofRtNexthop || size > len(value) {
 					return
 				}
-				r.over[int(binary.NativeEndian.Uint32(value[4:]))] = true
+				if value[2]&unusable == 0 {
+					r.over[int(binary.NativeEndian.Uint32(value[4:]))] = true
+				}
 				value = value[min((size+3)&^3, len(value)):]
 			}
 		}
@@ -266,72 +267,3 @@ func parseNextHop(b []byte) nextHopObject {
 	})
 	return o
 }
-
-// A groupWatch notes when the next-hop groups of a namespace ceased to hold
-// any next hop over one device.
-type groupWatch struct {
-	socket *nl.NetlinkSocket
-	view   *kernelView
-	all    map[uint32]nextHopObject
-	device int
-	clean  chan time.Time // when no group held it any more, once
-}
-
-// watchGroups begins to watch. ok is false if no group holds the device.
-func watchGroups(ns *netns.NS, v *kernelView, device int) (w *groupWatch, ok bool, err error) {
-	w = &groupWatch{view: v, device: device, clean: make(chan time.Time, 1)}
-	err = ns.Do(func() (err error) {
-		w.socket, err = nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_NEXTHOP)
-		return err
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("%s: watching next-hop objects: %w", ns.Name, err)
-	}
-	if w.all, err = v.objects(); err != nil || !w.held() {
-		w.socket.Close()
-		return nil, false, err
-	}
-	go w.run()
-	return w, true, nil
-}
-
-func (w *groupWatch) run() {
-	for {
-		messages, _, err := w.socket.Receive()
-		now := time.Now()
-		if err != nil {
-			return // closed
-		}
-		for _, m := range messages {
-			w.apply(m)
-		}
-		if !w.held() {
-			w.clean <- now
-			return
-		}
-	}
-}
-
-func (w *groupWatch) apply(m syscall.NetlinkMessage) {
-	o := parseNextHop(m.Data)
-	switch m.Header.Type {
-	case unix.RTM_NEWNEXTHOP:
-		w.all[o.id] = o
-	case unix.RTM_DELNEXTHOP:
-		delete(w.all, o.id)
-	}
-}
-
-// held says if a group holds a next hop over the device.
-func (w *groupWatch) held() bool {
-	for _, o := range w.all {
-		for _, m := range o.members {
-			if w.all[m].device == w.device {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (w *groupWatch) close() { w.socket.Close() }

@@ -104,9 +104,9 @@ func (w *shower) stop() {
 	w.conn.Close()
 }
 
-// astray tells, of the packets sent after a moment, for how long after it some
-// still went to the leaf, and how many went there or nowhere.
-func (w *shower) astray(leaf int, after time.Time) (last time.Duration, wrong, total int) {
+// astray tells, of the packets sent after a moment, when the last was sent that
+// did not come to the other leaf, and how many there were.
+func (w *shower) astray(leaf int, after time.Time) (last time.Duration, wrong int) {
 	from := after.UnixNano()
 	good := map[int64]int{}
 	for _, at := range w.buckets[1-leaf].arrived {
@@ -118,7 +118,6 @@ func (w *shower) astray(leaf int, after time.Time) (last time.Duration, wrong, t
 		if at < from {
 			continue
 		}
-		total++
 		if good[at] > 0 {
 			good[at]--
 			continue
@@ -126,7 +125,7 @@ func (w *shower) astray(leaf int, after time.Time) (last time.Duration, wrong, t
 		wrong++
 		last = time.Duration(at - from)
 	}
-	return last, wrong, total
+	return last, wrong
 }
 
 // newBucket opens a packet socket on a leaf's port: the leaf has no route to

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"lastmile/lab/junos"
 )
 
 // A Kind is the part a node plays in the fabric.
@@ -41,6 +43,9 @@ type Topology struct {
 	// RAInterval is the time between two unsolicited router advertisements of
 	// a leaf on a link to a server: whole seconds, 4 to 1800 (RFC 4861, 6.2.1).
 	RAInterval time.Duration
+	// Junos is the release whose habits the Junos leaves have, one of
+	// junos.Profiles; empty is one without any.
+	Junos string
 }
 
 // A Node is one machine or switch.
@@ -168,6 +173,9 @@ func (t Topology) Validate() error {
 	errs = append(errs, checkName(t.Name))
 	if t.RAInterval%time.Second != 0 || t.RAInterval < 4*time.Second || t.RAInterval > 1800*time.Second {
 		bad("RA interval %v: want whole seconds from 4s to 1800s", t.RAInterval)
+	}
+	if _, err := junos.ProfileNamed(t.Junos); err != nil && t.Junos != "" {
+		bad("Junos: %w", err)
 	}
 	seen := map[string]bool{}
 	for _, n := range t.Nodes {

@@ -89,6 +89,7 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{"no name", func(t *Topology) { t.Name = "" }, `name ""`},
 		{"a name that could be part of another's", func(t *Topology) { t.Name = "lm-x" }, `name "lm-x"`},
 		{"RA interval", func(t *Topology) { t.RAInterval = time.Second }, "RA interval 1s"},
+		{"Junos", func(t *Topology) { t.Junos = "9.6" }, `profile "9.6" is unknown: 18.4R1,`},
 		{"node twice", func(t *Topology) { t.Nodes[1].Name = "spine1" }, `node "spine1": the name is taken`},
 		{"node name", func(t *Topology) { t.Nodes[1].Name = "leaf-1" }, `node "leaf-1"`},
 		{"no AS", func(t *Topology) { t.Nodes[3].AS = 0 }, `node "bms1": a server needs an AS`},

@@ -50,10 +50,10 @@ func write(routes int, first string, via []string) error {
 		}
 		hops, links = append(hops, hop), append(links, hop.Zone())
 	}
-	if _, err := kernel.Sysctls(links); err != nil {
+	if _, err := new(kernel.Sysctls).Set(links); err != nil {
 		return err
 	}
-	fib, err := kernel.OpenFIB(slog.New(slog.DiscardHandler))
+	fib, err := kernel.OpenFIB(slog.New(slog.DiscardHandler), kernel.Options{})
 	if err != nil {
 		return err
 	}

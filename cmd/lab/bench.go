@@ -33,21 +33,21 @@ func publish(cmd *cobra.Command, r report, path string) error {
 }
 
 func bringupCommand() *cobra.Command {
-	var runs int
+	var runs, linkRuns int
 	var path, name string
 	cmd := &cobra.Command{
 		Use:   "bringup",
-		Short: "Time from the start of a server's daemon to its ECMP route: hostagent and FRR",
+		Short: "Time from the start of a server's daemon, and from a link coming up, to its ECMP route: hostagent and FRR",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if runs < 1 {
-				return fmt.Errorf("runs %d is not allowed: 1 or more", runs)
+			if runs < 0 || linkRuns < 0 || runs+linkRuns == 0 {
+				return fmt.Errorf("runs %d and link-runs %d are not allowed: 0 or more, and not 0 both", runs, linkRuns)
 			}
 			cfg, err := config(cmd, talk(name, false))
 			if err != nil {
 				return err
 			}
-			report, err := lab.Bringup(cmd.Context(), cfg, runs)
+			report, err := lab.Bringup(cmd.Context(), cfg, runs, linkRuns)
 			if err != nil {
 				return err
 			}
@@ -55,6 +55,7 @@ func bringupCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&runs, "runs", 20, "how many starts of each daemon")
+	cmd.Flags().IntVar(&linkRuns, "link-runs", 30, "how often each link comes up, with each daemon running")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &name, "lmbringup")
 	return cmd

@@ -47,13 +47,15 @@ func nameFlag(cmd *cobra.Command, name *string, standard string) {
 
 func upCommand() *cobra.Command {
 	var rival bool
-	var name string
+	var name, release string
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Bring the fabric of the talk up and leave it running",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config(cmd, talk(name, rival))
+			topology := talk(name, rival)
+			topology.Junos = release
+			cfg, err := config(cmd, topology)
 			if err != nil {
 				return err
 			}
@@ -61,6 +63,7 @@ func upCommand() *cobra.Command {
 		},
 	}
 	rivalFlag(cmd, &rival)
+	cmd.Flags().StringVar(&release, "junos", "", "release whose habits the simulated Junos has: 18.4R1, 20.4R1, 21.4R1, 24.4R1 or rfc-compliant")
 	nameFlag(cmd, &name, standardName)
 	return cmd
 }
@@ -187,6 +190,33 @@ func shellCommand() *cobra.Command {
 	nameFlag(cmd, &name, standardName)
 	// What follows the node's name is the command's, dashes and all.
 	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+func faultCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "fault NODE FAULT|list|log|clear [N]",
+		Short: "Let something go wrong on a simulated Junos; see docs/lab.md for the faults",
+		Example: `  lab fault leaf1 reset-after
+  lab fault leaf1 drop rpc=get-ipv6-nd-information after=500 count=3
+  lab fault leaf1 refuse text="neighbor fe80::2" count=all
+  lab fault leaf1 clear`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := lab.Open(name)
+			if err != nil {
+				return err
+			}
+			text, err := f.Fault(cmd.Context(), args[0], lab.FaultCommand(args[1:]))
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	nameFlag(cmd, &name, standardName)
 	return cmd
 }
 

@@ -39,7 +39,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	cmd.AddCommand(
-		upCommand(), downCommand(), statusCommand(), shellCommand(), stopCommand(), startCommand(),
+		upCommand(), downCommand(), statusCommand(), shellCommand(), stopCommand(), startCommand(), faultCommand(),
 		demoCommand(), benchCommand(), janitorCommand(), junosCommand(),
 	)
 	return cmd

@@ -140,7 +140,10 @@ func (d *Device) activate(ctx context.Context, c Change) error {
 		d.count(func(s *Stats) { s.RouterFails++ })
 	}
 	d.advertisements.watch(advertisedInterfaces(tree))
-	c.Time, c.Touched = time.Now(), touched
+	if d.cfg.World != nil {
+		d.cfg.World.configure(tree, c.Database == "reboot")
+	}
+	c.Time, c.Touched = d.now(), touched
 	d.mu.Lock()
 	d.history = append(d.history, c)
 	d.mu.Unlock()

@@ -1,7 +1,9 @@
 package junos
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,20 +29,19 @@ type databases struct {
 	owners    map[string]*holder // who has an ephemeral instance open
 	committed time.Time
 	committer string
+	soiled    bool             // a fault left edits in the candidate
+	revision  int              // counts commits of the static configuration
+	versions  map[string]int   // commits of each ephemeral instance since boot
+	limit     int              // bytes that a database holds
+	now       func() time.Time // the device's clock
 }
 
-// A holder is a session that holds a lock.
-type holder struct {
-	session int // its process id, as Junos shows it
-	user    string
-	since   time.Time
-}
-
-func newDatabases(schema *definition, static *node) *databases {
+func newDatabases(schema *definition, static *node, now func() time.Time) *databases {
 	return &databases{
 		schema: schema, archive: []*node{static}, candidate: static.clone(),
 		ephemeral: map[string]*node{}, owners: map[string]*holder{},
-		committed: time.Now(), committer: "root",
+		versions:  map[string]int{},
+		committed: now(), committer: "root", now: now,
 	}
 }
 
@@ -118,84 +119,15 @@ func (db *databases) setRunning(tree *node, user string) {
 	if clean {
 		db.candidate = tree.clone()
 	}
-	db.committed, db.committer = time.Now(), user
+	db.committed, db.committer = db.now(), user
+	db.revision++
 }
 
 func (db *databases) setInstance(name string, tree *node) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.ephemeral[name] = tree
-}
-
-// acquire locks the shared candidate for who, as lock-configuration does.
-func (db *databases) acquire(who *holder) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	switch {
-	case db.lock != nil && db.lock.session == who.session:
-		return lockDenied("Configuration database is already open")
-	case db.lock != nil:
-		return lockDenied(db.lock.describe())
-	case !db.candidate.equal(db.archive[0]):
-		return lockDenied("configuration database modified")
-	}
-	db.lock = who
-	return nil
-}
-
-// release unlocks the shared candidate and discards what was changed in it.
-func (db *databases) release(session int) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if db.lock == nil || db.lock.session != session {
-		return protocolError("Configuration database is not open", "")
-	}
-	db.lock = nil
-	db.candidate = db.archive[0].clone()
-	return nil
-}
-
-// writable says whether the session may change the shared candidate.
-func (db *databases) writable(session int) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if db.lock != nil && db.lock.session != session {
-		return lockDenied(db.lock.describe())
-	}
-	return nil
-}
-
-// openable says whether a private copy can be opened: the shared candidate must
-// be neither locked nor changed.
-func (db *databases) openable() error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	switch {
-	case db.lock != nil:
-		return lockDenied(db.lock.describe())
-	case !db.candidate.equal(db.archive[0]):
-		return lockDenied("configuration database modified")
-	}
-	return nil
-}
-
-// claim opens an ephemeral instance, which locks it.
-func (db *databases) claim(instance string, who *holder) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if owner := db.owners[instance]; owner != nil && owner.session != who.session {
-		return lockDenied(owner.describe())
-	}
-	db.owners[instance] = who
-	return nil
-}
-
-func (db *databases) unclaim(instance string, session int) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if owner := db.owners[instance]; owner != nil && owner.session == session {
-		delete(db.owners, instance)
-	}
+	db.versions[name]++
 }
 
 // change runs fn on the shared candidate.
@@ -225,30 +157,34 @@ func (db *databases) reboot() {
 	defer db.mu.Unlock()
 	clear(db.ephemeral)
 	clear(db.owners)
+	clear(db.versions)
 	db.lock = nil
 	db.candidate = db.archive[0].clone()
 }
 
-// describe is Junos' text about a lock that somebody else holds.
-func (h *holder) describe() string {
-	idle := time.Since(h.since).Truncate(time.Second)
-	return fmt.Sprintf("configuration database locked by:\n  %s  (pid %d) on since %s, idle %s\n      exclusive",
-		h.user, h.session, h.since.UTC().Format("2006-01-02 15:04:05 MST"), clock(idle))
-}
-
-// clock writes a duration as HH:MM:SS.
-func clock(d time.Duration) string {
-	s := int(d.Seconds())
-	return fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60)
-}
-
-func lockDenied(message string) *rpcError {
-	return &rpcError{errorType: "protocol", tag: "lock-denied", severity: "error", message: message}
-}
-
-// locked is who holds the lock of the shared candidate, or nil.
-func (db *databases) locked() *holder {
+// soil leaves set lines in the shared candidate, as an operator who went for
+// lunch. One that somebody has locked stays as it is.
+func (db *databases) soil(lines string) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.lock
+	db.expire()
+	if db.lock != nil {
+		return errors.New("the candidate is locked")
+	}
+	_, errs := db.candidate.mergeSetLines(lines)
+	db.soiled = true
+	return errors.Join(asErrors(errs)...)
+}
+
+// endIntrusions takes back what soil and intrude did.
+func (db *databases) endIntrusions() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.soiled {
+		db.candidate, db.soiled = db.archive[0].clone(), false
+	}
+	if db.lock != nil && db.lock.intruder {
+		db.lock = nil
+	}
+	maps.DeleteFunc(db.owners, func(_ string, h *holder) bool { return h.intruder })
 }

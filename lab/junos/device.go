@@ -1,12 +1,15 @@
 package junos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -24,6 +27,9 @@ type User struct {
 	Name           string
 	Password       string
 	AuthorizedKeys []ssh.PublicKey
+	// Class is the login class whose rights in the committed configuration the
+	// user has, or a predefined one; empty is super-user.
+	Class string
 	// ReadOnly users are denied everything that changes the configuration.
 	ReadOnly bool
 }
@@ -32,8 +38,14 @@ type User struct {
 type Config struct {
 	NS     Namespace // the leaf's network namespace
 	Router Router    // FRR running in it
+	// World stands in for both, which then are not used: a device for tests
+	// and benchmarks of what talks to it.
+	World *World
 
 	HostName, Model, Version string // "leaf1", "qfx5120-48y-8c", "21.4R3.15"
+	// Profile is the habits of a release. The zero one is without any; its
+	// Version is this one's. Otherwise Version is not used.
+	Profile Profile
 
 	// Static is the committed configuration at boot, in set lines.
 	Static string
@@ -43,6 +55,10 @@ type Config struct {
 
 	Users   []User
 	HostKey ssh.Signer // nil: a new one
+	// CLI is the listener of port 22, where there are the command line and, as
+	// soon as system services netconf ssh is committed, NETCONF. nil: there is
+	// none.
+	CLI net.Listener
 
 	// CommitTime is what a commit of the static configuration takes, and
 	// EphemeralCommitTime one of an ephemeral instance: 5 to 60 s and about 0.3 s
@@ -51,15 +67,28 @@ type Config struct {
 	// Minute is the unit of confirm-timeout; 0 means a minute.
 	Minute time.Duration
 
+	// DatabaseSize is the most that a configuration database holds, in bytes;
+	// 0 is 450 MB.
+	DatabaseSize int
+	// ChunkSize is the longest chunk of NETCONF 1.1 that is sent; 0 is any.
+	ChunkSize int
+	// Seed decides which matches faults with a chance strike.
+	Seed uint64
+
 	Log *slog.Logger // nil: nothing is logged
 }
 
 // A Device is one simulated leaf.
 type Device struct {
-	cfg   Config
-	log   *slog.Logger
-	names interfaceNames
-	ssh   *ssh.ServerConfig
+	cfg         Config
+	log         *slog.Logger
+	names       interfaceNames
+	profile     Profile
+	release     release
+	ssh         *sshServer
+	faults      *faults
+	connections atomic.Int32 // on the port of NETCONF
+	offset      atomic.Int64 // of the device's clock, in nanoseconds
 
 	db         *databases
 	committing chan struct{} // the commit slot; its holder owns routing
@@ -79,7 +108,16 @@ type Device struct {
 // New checks cfg and boots the device: its configuration databases are ready,
 // and nothing runs before Serve.
 func New(cfg Config) (*Device, error) {
-	schema := newSchema()
+	profile, err := cfg.Profile.completed(cfg.Version)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Version = profile.Version
+	r, err := parseRelease(cfg.Version)
+	if err != nil {
+		return nil, err
+	}
+	schema := newSchema(r)
 	static := newTree(schema)
 	if _, errs := static.mergeSetLines(cfg.Static); len(errs) > 0 {
 		return nil, fmt.Errorf("static configuration: %w", errors.Join(asErrors(errs)...))
@@ -93,17 +131,21 @@ func New(cfg Config) (*Device, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.World != nil {
+		cfg.Router = nowhere{}
+	}
 	d := &Device{
-		cfg: cfg, log: cfg.Log, names: withLoopback(cfg.Interfaces),
-		db:         newDatabases(schema, static),
+		cfg: cfg, log: cfg.Log, names: withLoopback(cfg.Interfaces), profile: profile, release: r,
+		faults:     newFaults(cfg.Seed, cfg.Log),
 		committing: make(chan struct{}, 1),
 		routing:    &routing{router: cfg.Router},
 		confirm:    make(chan *confirmation),
 		booted:     time.Now(), nextID: 19313, sessions: map[int]func(){},
 	}
+	d.db = newDatabases(schema, static, d.now)
+	d.db.limit = cmp.Or(cfg.DatabaseSize, defaultDatabaseSize)
 	d.advertisements = newAdvertisements(d.names)
-	var err error
-	if d.ssh, err = sshConfig(cfg); err != nil {
+	if d.ssh, err = newSSHServer(d); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -124,30 +166,45 @@ func (d *Device) Serve(ctx context.Context, l net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
+	if d.cfg.CLI != nil {
+		stop := context.AfterFunc(ctx, func() { d.cfg.CLI.Close() })
+		defer stop()
+	}
 	err := d.serialised(ctx, func() error {
 		return d.activate(ctx, Change{Database: "static", User: "root"})
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil // ended before it had booted
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("booting: %w", err), l.Close())
 	}
-	g.Go(func() error { return d.advertisements.run(ctx, d.cfg.NS) })
+	if d.cfg.World == nil {
+		g.Go(func() error { return d.advertisements.run(ctx, d.cfg.NS) })
+	}
 	g.Go(func() error { return d.superviseConfirm(ctx) })
-	g.Go(func() error {
-		for {
-			conn, err := l.Accept()
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("accepting: %w", err)
-			}
-			g.Go(func() error {
-				d.serveConn(ctx, conn)
-				return nil
-			})
-		}
-	})
+	g.Go(func() error { return d.accept(ctx, g, l, false) })
+	if d.cfg.CLI != nil {
+		g.Go(func() error { return d.accept(ctx, g, d.cfg.CLI, true) })
+	}
 	return g.Wait()
+}
+
+// accept serves the connections of a listener; only some have a command line.
+func (d *Device) accept(ctx context.Context, g *errgroup.Group, l net.Listener, cli bool) error {
+	for {
+		conn, err := l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("accepting: %w", err)
+		}
+		g.Go(func() error {
+			d.serveConn(ctx, conn, cli)
+			return nil
+		})
+	}
 }
 
 // Reboot does what a reboot does: all sessions end, the ephemeral databases are
@@ -215,3 +272,17 @@ func (d *Device) uptime() (booted time.Time, up time.Duration) {
 
 // in runs fn inside the device's namespace.
 func (d *Device) in(fn func() error) error { return d.cfg.NS.Do(fn) }
+
+// now is what the device's clock shows.
+func (d *Device) now() time.Time { return time.Now().Add(time.Duration(d.offset.Load())) }
+
+// nowhere is the router of a device in a World.
+type nowhere struct{}
+
+func (nowhere) Show(_ context.Context, command string) ([]byte, error) {
+	if strings.HasPrefix(command, "show bfd") {
+		return []byte("[]"), nil
+	}
+	return []byte("{}"), nil
+}
+func (nowhere) Configure(context.Context, []string) error { return nil }

@@ -19,18 +19,131 @@
 //
 // # What is simulated
 //
-//   - SSH with keys and passwords, the netconf subsystem and its command form,
-//     the hello with its comments and both spellings of capabilities, ]]>]]> and
-//     chunked framing; system services netconf rfc-compliant and version-1.1.
-//   - The static configuration with its shared candidate, locks, private copies,
-//     commit check, commit confirmed and 50 rollbacks; ephemeral instances, of
-//     which only the syntax is checked, merged over the static configuration in
-//     their order, and empty after a reboot. Commits run one at a time and take
-//     the configured time.
+//   - SSH with keys and passwords, also those of system login user; the netconf
+//     subsystem and its command form, which are there only while system services
+//     netconf ssh is committed; the hello with its comments and both spellings of
+//     capabilities, ]]>]]> and chunked framing; system services netconf
+//     rfc-compliant and version-1.1.
+//   - The command line ([Config.CLI]): operational and configuration mode,
+//     configure private and exclusive, set, delete, load ... terminal, show with
+//     compare, display set, display xml, match, except and count, commit with
+//     check, confirmed and comment, rollback.
+//   - The static configuration with its shared candidate, locks, private copies
+//     and their conflicts, commit check, commit confirmed and 50 rollbacks;
+//     ephemeral instances, of which only the syntax is checked, merged over the
+//     static configuration in their order, and empty after a reboot. Commits run
+//     one at a time and take the configured time.
 //   - load-configuration in xml, text and set format with merge, replace, override,
 //     update, and deletion in each; edit-config, get-config, lock, validate and
 //     commit of RFC 6241. Errors and warnings are Junos' where a recording is
 //     known.
+//   - Login classes: permissions, and the allow and deny expressions of commands
+//     and of the configuration.
+//
+// # Releases
+//
+// [Profiles] are the habits of releases 18.4R1, 20.4R1, 21.4R1 and 24.4R1, and of a
+// device that is rfc-compliant by factory default; a [Profile] can also be put
+// together. Statements that a release lacks are syntax errors (since= in schema.txt).
+// Nobody here has such devices: a habit is recorded (R: somebody's output shows
+// it), documented (D: Juniper's manuals, Y: its published YANG), reported (I: an
+// issue on GitHub) or assumed (A). That a habit stands in the profile of this
+// release and not of another is assumed throughout, unless a release is named
+// here.
+//
+//	habit                                                     known  in profiles
+//	]]>]]> framing unless version-1.1, since 24.4R1           Y D    all
+//	nc: prefixes, no commit-results, ok without warnings      R D    rfc-compliant
+//	release in namespaces: "21.4R0", "24.4R1.9"               R      all
+//	capabilities in one spelling only                         R      OldSpelling, in none
+//	promises chunks and sends none                            I      ClaimsChunks, in none
+//	refuses xmlns="" in a request                             I      24.4R1
+//	  what it says then                                       A
+//	neighbor ADDRESS%INTERFACE, since 20.4R1                  Y      20.4R1 and later
+//	  a load of it on older ones is an error; its text        A      18.4R1
+//	  two ports may have the same link-local address then     A      20.4R1 and later
+//	peer-auto-discovery 21.1R1, drop-excess 21.2R1,
+//	  strict-bfd 19.4R1, peer-as-list 20.2R1, passive-mode
+//	  22.1R1, rfc8950-compliant 24.4R1, bgp defaults 20.3R1   Y D    by release
+//	load update in ephemeral since 21.1R1, replace and
+//	  override since 18.1R1                                   D      by release
+//	  what older ones say                                     A
+//	commit: empty commit-results, ok                          R      18.4R1
+//	commit: ok alone                                          R      20.4R1
+//	commit: commit-results with commit-success, ok            R      21.4R1
+//	commit: text between elements, commit-check-success,
+//	  show-name                                               R      24.4R1
+//	commit: routing-engine without an end tag                 R I    rfc-compliant
+//	  also for a commit of an ephemeral instance              A
+//	commit: commit-results without ok                         A      CommitNoOk, in none
+//	commit of an ephemeral instance: ok without commit-results A     all others
+//	licence warning as rpc-error before the result            R      24.4R1
+//	errors of a commit directly under rpc-reply               R      20.4R1
+//	errors of a commit in commit-results                      R      others
+//	load-success in place of ok                               D      18.4R1; over NETCONF A
+//	open-configuration of an ephemeral instance: silent,
+//	  ok, or the warning that a private copy gets             A      20.4R1 21.4R1; 24.4R1; 18.4R1
+//	missing instance: opened in silence                       I      18.4R1
+//	  and then loads into the shared candidate                A
+//	missing instance: an error; its text                      A      others
+//	commit with RFC 6241's confirmed rolls back at once       I      18.4R1
+//	line breaks around values                                 R      18.4R1
+//	comments between elements                                 R      20.4R1
+//	addresses in upper case                                   R      18.4R1
+//	neighbour table without ipv6-nd-total                     R      18.4R1
+//	reference count and flags of neighbours, since 23.4R1     Y      24.4R1
+//	peer-address with %INTERFACE for configured neighbours    A      24.4R1
+//	irb.100 [xe-0/0/3.0] as a neighbour's interface           A      20.4R1
+//	multi-routing-engine-results                              R      Engines, in none
+//	  tables of the first, version and uptime of each         A
+//
+// # Databases and rights
+//
+//	private copy: refused while the candidate is locked or changed     D
+//	private copy: commit answers load-success before the result, and
+//	  empty commit-results when there was nothing to commit            D
+//	private copy: of two who change a statement the first to commit
+//	  wins, the second is refused, keeps its edits, and its next
+//	  commit takes effect                                              D
+//	  the text of that error                                           A
+//	commit confirmed only in the shared candidate; in minutes          D
+//	the next commit, or commit check, confirms; else it is rolled back D
+//	a session's end discards a locked candidate and releases its locks D
+//	an ephemeral instance has one editor at a time                     D
+//	get-database-usage: its names                                      Y
+//	  the form of its values, and that each kept version of an
+//	  ephemeral instance takes as much room as the newest              A
+//	  the error of a database that is full                             A
+//	deny and allow expressions come before permissions, without
+//	  regard to case; -regexps match word by word                      D
+//	  deny before allow; a path may go on after the last word          A
+//	an RPC needs the right to the command that shows the same          A
+//	a load with one statement that the class forbids does nothing,
+//	  and says permission denied                                       A
+//	which permission a part of the hierarchy needs                     A
+//
+// # The command line
+//
+//	prompts, modes, "Entering configuration mode", commit complete,
+//	  configuration check succeeds, [Type ^D at a new line to end
+//	  input], questions about uncommitted changes                      D
+//	  the place of the caret under a wrong word                        A
+//	tables without | display xml: the neighbour table in Junos' columns,
+//	  everything else as names and values, which is not Junos' layout  A
+//
+// # Faults, operators, worlds
+//
+// A [Fault] is something that goes wrong at one operation or a few: connections that
+// drop, stall or dribble, commits whose reply is lost, locks, half-done edits,
+// second writers, reboots. [ParseFault] reads their text form, [Device.Inject] takes
+// them, [Device.Strikes] says what they did. [Device.Operator] is somebody else at
+// work on the device. [Device.Committed], [Device.Candidate], [Device.Ephemeral],
+// [Device.LockedBy] and [Device.History] say what came of it.
+//
+// With a [World] in place of a kernel and FRR a device needs no privileges: who is
+// plugged in is in the neighbour table, sessions come up with their stanza, and what
+// a commit does to those that are up is counted. It takes tens of thousands of
+// entries; tables leave in parts.
 //
 // # What is not
 //
@@ -40,15 +153,18 @@
 //   - Interfaces, VLANs and static routes are accepted and do nothing; the lab
 //     makes them. So do statements of protocols bgp without an equal in FRR:
 //     dynamic neighbours, peer-auto-discovery, drop-excess, key chains.
-//   - One routing instance, one routing engine. iBGP works, but policies take a
-//     route with an empty AS path for the leaf's own. A link-local address is one
-//     neighbour: FRR cannot have the same on two interfaces.
+//   - One routing instance, one routing engine, even where replies name several.
+//     iBGP works, but policies take a route with an empty AS path for the leaf's
+//     own. Before FRR, and only there, a link-local address is one neighbour: FRR
+//     cannot have the same on two interfaces, and the second is without effect.
 //   - A term's prefix lists and route filters are alternatives, and which of them
 //     is longest does not matter. Conditions on interfaces, neighbours, next hops
 //     and AS paths are accepted and ignored.
 //   - The counts of active and of received routes are those that were accepted;
-//     times at which advertisements were sent are missing.
+//     times at which advertisements were sent are missing. In a World there are
+//     no routes and no BFD.
 //   - A reboot takes no time and interfaces stay up.
-//   - Junos' own faults are not imitated: replies that are not XML, minutes taken
-//     for seconds, EtherType 0x86dd on IPv4.
+//   - On the command line there is no completion, no abbreviation and no edit
+//     below the top of the hierarchy.
+//   - EtherType 0x86dd on IPv4 is not imitated.
 package junos

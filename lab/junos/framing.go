@@ -21,6 +21,8 @@ type framer struct {
 	r       *bufio.Reader
 	w       io.Writer
 	chunked bool // RFC 6242 section 4.2, after the hellos
+	longest int  // chunk that is written; 0: any
+	pending []byte
 }
 
 func newFramer(rw io.ReadWriter) *framer {
@@ -123,17 +125,45 @@ func orEOF(err error) error {
 	return err
 }
 
-// write sends one message.
-func (f *framer) write(message []byte) error {
-	var framed []byte
+// part adds a part to the message that is being written.
+func (f *framer) part(message []byte) error {
+	if len(message) == 0 {
+		return nil // no chunk is empty
+	}
+	for f.chunked && f.longest > 0 && len(message) > f.longest {
+		f.chunk(message[:f.longest])
+		message = message[f.longest:]
+	}
+	f.chunk(message)
+	if len(f.pending) < spillAt {
+		return nil // the end of the message goes with it
+	}
+	return f.flush()
+}
+
+// chunk adds a chunk, which without chunks is only its content.
+func (f *framer) chunk(message []byte) {
 	if f.chunked {
-		framed = fmt.Appendf(nil, "\n#%d\n", len(message))
-		framed = append(append(framed, message...), "\n##\n"...)
+		f.pending = fmt.Appendf(f.pending, "\n#%d\n", len(message))
+	}
+	f.pending = append(f.pending, message...)
+}
+
+// end ends the message and sends what is left of it.
+func (f *framer) end() error {
+	if f.chunked {
+		f.pending = append(f.pending, "\n##\n"...)
 	} else {
-		framed = append(append(framed, message...), endOfMessage+"\n"...)
+		f.pending = append(f.pending, endOfMessage+"\n"...)
 	}
-	if _, err := f.w.Write(framed); err != nil {
-		return fmt.Errorf("writing a reply of %d bytes: %w", len(message), err)
+	return f.flush()
+}
+
+func (f *framer) flush() error {
+	_, err := f.w.Write(f.pending)
+	if err != nil {
+		err = fmt.Errorf("writing %d bytes of a reply: %w", len(f.pending), err)
 	}
-	return nil
+	f.pending = f.pending[:0]
+	return err
 }

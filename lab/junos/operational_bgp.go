@@ -73,6 +73,13 @@ func (s *session) bgpPeers(ctx context.Context) ([]configuredPeer, *node, error)
 	if len(peers) == 0 {
 		return nil, tree, nil
 	}
+	if world := s.device.cfg.World; world != nil {
+		joined := make([]configuredPeer, len(peers))
+		for i, p := range peers {
+			joined[i] = configuredPeer{p, world.bgpNeighbor(p)}
+		}
+		return joined, tree, nil
+	}
 	out, err := s.device.cfg.Router.Show(ctx, "show bgp neighbors json")
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking the router: %w", err)
@@ -115,6 +122,9 @@ func (s *session) bgpSummary(ctx context.Context, _ *element, w *writer) error {
 	w.number("down-peer-count", down)
 	for _, p := range peers {
 		s.summaryPeer(w, p)
+		if err := w.spill(); err != nil {
+			return err
+		}
 	}
 	w.close()
 	return nil
@@ -124,7 +134,7 @@ func (s *session) summaryPeer(w *writer, p configuredPeer) {
 	n := p.frr
 	w.open("bgp-peer", "junos:style", "terse",
 		"heading", "Peer                     AS      InPkt     OutPkt    OutQ   Flaps Last Up/Dwn State|#Active/Received/Accepted/Damped...")
-	w.leaf("peer-address", p.address.String())
+	w.leaf("peer-address", p.shown(w))
 	w.leaf("peer-as", p.remoteAS())
 	w.number("input-messages", n.Messages.Received)
 	w.number("output-messages", n.Messages.Sent)
@@ -137,6 +147,14 @@ func (s *session) summaryPeer(w *writer, p configuredPeer) {
 	}
 	p.writeRibs(w, "terse")
 	w.close()
+}
+
+// shown is the peer's address, on some releases with its interface.
+func (p configuredPeer) shown(w *writer) string {
+	if local := p.localInterface(); w.table.Scoped && p.address.IsLinkLocalUnicast() && local != "" {
+		return p.address.String() + "%" + local
+	}
+	return p.address.String()
 }
 
 // shortState is how the state's column prints it.
@@ -195,6 +213,9 @@ func (s *session) bgpNeighbors(ctx context.Context, request *element, w *writer)
 		if !only.IsValid() || p.address == only {
 			s.detailPeer(w, p)
 		}
+		if err := w.spill(); err != nil {
+			return err
+		}
 	}
 	w.close()
 	return nil
@@ -208,7 +229,7 @@ func (s *session) detailPeer(w *writer, p configuredPeer) {
 		}
 	}
 	w.open("bgp-peer", "junos:style", "detail")
-	w.leaf("peer-address", withPort(p.address.String(), n.PortForeign))
+	w.leaf("peer-address", withPort(p.shown(w), n.PortForeign))
 	w.leaf("peer-as", p.remoteAS())
 	if n.HostLocal != "" {
 		w.leaf("local-address", withPort(n.HostLocal, n.PortLocal))
@@ -224,7 +245,7 @@ func (s *session) detailPeer(w *writer, p configuredPeer) {
 	w.leaf("peer-state", n.State)
 	w.leaf("peer-flags", "Sync")
 	w.leaf("last-error", lastError(n))
-	p.writeOptions(w, s.release)
+	p.writeOptions(w, s.profile.Namespace)
 	w.number("flap-count", n.flaps())
 	if n.established() {
 		w.leaf("peer-id", n.RemoteRouterID)

@@ -20,6 +20,9 @@ type port struct {
 
 // ports reads the mapped interfaces that exist, by name.
 func (d *Device) ports() (ports []port, err error) {
+	if d.cfg.World != nil {
+		return d.cfg.World.interfaces(), nil
+	}
 	err = d.in(func() error {
 		links, err := netlink.LinkList()
 		if err != nil {
@@ -69,6 +72,9 @@ func (s *session) interfaces(_ context.Context, request *element, w *writer) err
 			unit++
 		}
 		writePhysical(w, ports[:unit], terse, onlyUnit)
+		if err := w.spill(); err != nil {
+			return err
+		}
 		ports = ports[unit:]
 	}
 	w.close()

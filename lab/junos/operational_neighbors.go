@@ -1,10 +1,10 @@
 package junos
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -21,17 +21,15 @@ const (
 	staleLife     = 1200
 )
 
-// A neighbor is an entry of the kernel's table in Junos' words.
-type neighbor struct {
-	address, mac, state, logical string
-	router                       bool
-	expire                       int
-}
-
 // neighborTable reads the kernel's table on the mapped interfaces. What the
 // kernel resolved before and has failed to since is unreachable, like what it
 // has never resolved; permanent and multicast entries are not learned ones.
-func (d *Device) neighborTable() (table []neighbor, err error) {
+func (d *Device) neighborTable() (table []Neighbor, err error) {
+	if d.cfg.World != nil {
+		table = d.cfg.World.neighbors()
+		sortNeighbors(table)
+		return table, nil
+	}
 	err = d.in(func() error {
 		links, err := netlink.LinkList()
 		if err != nil {
@@ -49,40 +47,38 @@ func (d *Device) neighborTable() (table []neighbor, err error) {
 		}
 		for i := range entries {
 			if n, learned := junosNeighbor(&entries[i]); learned && names[entries[i].LinkIndex] != "" {
-				n.logical = names[entries[i].LinkIndex]
+				n.Interface = names[entries[i].LinkIndex]
 				table = append(table, n)
 			}
 		}
 		return nil
 	})
-	slices.SortFunc(table, func(a, b neighbor) int {
-		return cmp.Or(cmp.Compare(a.logical, b.logical), cmp.Compare(a.address, b.address))
-	})
+	sortNeighbors(table)
 	return table, err
 }
 
 // junosNeighbor translates one entry, if it is a learned one.
-func junosNeighbor(e *netlink.Neigh) (n neighbor, learned bool) {
-	n = neighbor{address: e.IP.String(), mac: e.HardwareAddr.String(), router: e.Flags&netlink.NTF_ROUTER != 0}
+func junosNeighbor(e *netlink.Neigh) (n Neighbor, learned bool) {
+	n = Neighbor{Address: e.IP.String(), MAC: e.HardwareAddr.String(), Router: e.Flags&netlink.NTF_ROUTER != 0}
 	life := 0
 	switch e.State {
 	case unix.NUD_REACHABLE:
-		n.state, life = "reachable", reachableLife
+		n.State, life = "reachable", reachableLife
 	case unix.NUD_STALE:
-		n.state, life = "stale", staleLife
+		n.State, life = "stale", staleLife
 	case unix.NUD_DELAY:
-		n.state, life = "delay", delayLife
+		n.State, life = "delay", delayLife
 	case unix.NUD_PROBE:
-		n.state, life = "probe", delayLife
+		n.State, life = "probe", delayLife
 	case unix.NUD_INCOMPLETE, unix.NUD_FAILED:
-		n.state, n.mac = "unreachable", ""
+		n.State, n.MAC = "unreachable", ""
 	default:
-		return neighbor{}, false
+		return Neighbor{}, false
 	}
-	if n.mac == "" {
-		n.mac = "none"
+	if n.MAC == "" {
+		n.MAC = "none"
 	}
-	n.expire = max(life-int(e.Updated/kernelTick), 0)
+	n.Expire = max(life-int(e.Updated/kernelTick), 0)
 	return n, true
 }
 
@@ -92,23 +88,59 @@ func (s *session) neighbors(_ context.Context, request *element, w *writer) erro
 		return err
 	}
 	logical, host := request.value("interface"), request.value("host")
-	table = slices.DeleteFunc(table, func(n neighbor) bool {
-		return logical != "" && n.logical != logical || host != "" && n.address != host
-	})
-	yes := map[bool]string{true: "yes", false: "no"}
-	w.payload("ipv6-nd-information", "") // recorded without a namespace
-	for _, n := range table {
-		w.open("ipv6-nd-entry")
-		w.leaf("ipv6-nd-neighbor-address", n.address)
-		w.leaf("ipv6-nd-neighbor-l2-address", n.mac)
-		w.leaf("ipv6-nd-state", n.state)
-		w.number("ipv6-nd-expire", n.expire)
-		w.leaf("ipv6-nd-isrouter", yes[n.router])
-		w.leaf("ipv6-nd-issecure", "no")
-		w.leaf("ipv6-nd-interface-name", n.logical)
-		w.close()
+	if logical != "" || host != "" {
+		table = slices.DeleteFunc(table, func(n Neighbor) bool {
+			return logical != "" && n.Interface != logical || host != "" && n.Address != host
+		})
 	}
-	w.number("ipv6-nd-total", len(table))
+	w.payload("ipv6-nd-information", "") // recorded without a namespace
+	shown := s.rows(len(table))
+	for i := range table[:shown] {
+		writeNeighbor(w, &table[i])
+		if err := w.spill(); err != nil {
+			return err
+		}
+	}
+	if _, emptied := s.struck(FaultEmpty); emptied {
+		table = nil
+	}
+	if !w.table.NoTotal {
+		w.number("ipv6-nd-total", len(table))
+	}
 	w.close()
 	return nil
+}
+
+func writeNeighbor(w *writer, n *Neighbor) {
+	yes := "no"
+	if n.Router {
+		yes = "yes"
+	}
+	address, logical := n.Address, n.Interface
+	if w.table.UpperCase {
+		address = strings.ToUpper(address)
+	}
+	if w.table.Bridged && strings.HasPrefix(logical, "irb.") {
+		logical += " [xe-0/0/3.0]"
+	}
+	w.open("ipv6-nd-entry")
+	w.leaf("ipv6-nd-neighbor-address", address)
+	w.leaf("ipv6-nd-neighbor-l2-address", n.MAC)
+	w.leaf("ipv6-nd-state", n.State)
+	w.number("ipv6-nd-expire", n.Expire)
+	w.leaf("ipv6-nd-isrouter", yes)
+	w.leaf("ipv6-nd-issecure", "no")
+	w.leaf("ipv6-nd-interface-name", logical)
+	if w.table.Flags {
+		w.number("ipv6-nd-reference-count", 1)
+		w.open("ipv6-nd-table-entry-flags")
+		for _, flag := range n.Flags {
+			w.empty(flag)
+		}
+		if len(n.Flags) == 0 {
+			w.empty("none")
+		}
+		w.close()
+	}
+	w.close()
 }

@@ -24,16 +24,21 @@ func (s *session) routerAdvertisements(_ context.Context, request *element, w *w
 	w.payload("ipv6-ra-information", "routing")
 	for _, name := range names {
 		kernel, known := d.names.kernel(name)
-		if !known {
+		if !known && d.cfg.World == nil {
 			continue
 		}
 		var counters map[string]int
-		// An interface that does not exist has counted nothing.
-		_ = d.in(func() (err error) {
-			counters, err = icmpCounters(kernel)
-			return err
-		})
+		if d.cfg.World == nil {
+			// An interface that does not exist has counted nothing.
+			_ = d.in(func() (err error) {
+				counters, err = icmpCounters(kernel)
+				return err
+			})
+		}
 		s.advertisedInterface(w, name, counters)
+		if err := w.spill(); err != nil {
+			return err
+		}
 	}
 	w.close()
 	return nil
@@ -52,12 +57,20 @@ func (s *session) advertisedInterface(w *writer, name string, counters map[strin
 	w.number("ipv6-ra-solicits-received", counters["Icmp6In"+solicitations])
 	w.number("ipv6-ra-solicits-sent", counters["Icmp6Out"+solicitations])
 	w.number("ipv6-ra-advertisements-received", counters["Icmp6In"+advertised])
-	heard := s.device.advertisements.heard(name)
+	heard := s.device.heard(name)
 	slices.SortFunc(heard, func(a, b advertisement) int { return a.source.Compare(b.source) })
 	for _, h := range heard {
 		writeAdvertisement(w, h)
 	}
 	w.close()
+}
+
+// heard is the router advertisements of one interface.
+func (d *Device) heard(logical string) []advertisement {
+	if d.cfg.World != nil {
+		return d.cfg.World.advertisements(logical)
+	}
+	return d.advertisements.heard(logical)
 }
 
 func writeAdvertisement(w *writer, h advertisement) {

@@ -43,19 +43,20 @@ func (d *Device) hostName() string {
 }
 
 func (s *session) systemUptime(_ context.Context, _ *element, w *writer) error {
-	booted, up := s.device.uptime()
+	now := s.device.now()
+	_, up := s.device.uptime()
+	booted := now.Add(-up)
 	configured, user := s.device.db.lastCommit()
 	moment := func(name string, t time.Time) {
 		w.open(name)
 		w.leaf("date-time", localTime(t), "junos:seconds", fmt.Sprint(t.Unix()))
-		since := time.Since(t)
+		since := max(now.Sub(t), 0)
 		w.leaf("time-length", timeSince(since), "junos:seconds", fmt.Sprint(int(since.Seconds())))
 		if name == "last-configured-time" {
 			w.leaf("user", user)
 		}
 		w.close()
 	}
-	now := time.Now()
 	w.payload("system-uptime-information", "")
 	w.open("current-time")
 	w.leaf("date-time", localTime(now), "junos:seconds", fmt.Sprint(now.Unix()))

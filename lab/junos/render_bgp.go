@@ -124,7 +124,11 @@ func (b *bgpRenderer) globals(bgp *node) {
 		b.settings = append(b.settings, &setting{object: "bgp", path: path, key: key, text: text})
 	}
 	// Without a policy Junos accepts and advertises every BGP route.
-	add(b.path, "rfc8212", "no bgp ebgp-requires-policy")
+	if strings.HasPrefix(bgp.leaf("defaults", "ebgp", "no-policy", "receive"), "reject") {
+		add(b.path, "rfc8212", "bgp ebgp-requires-policy")
+	} else {
+		add(b.path, "rfc8212", "no bgp ebgp-requires-policy")
+	}
 	add(b.path, "default family", "no bgp default ipv4-unicast")
 	add(b.path, "import check", "no bgp network import-check")
 	add(b.path, "coalesce", "coalesce-time 0") // Junos sends what it has at once, FRR would wait a second

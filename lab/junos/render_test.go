@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -342,7 +343,7 @@ set policy-options policy-statement p then reject
 func TestMergedConfiguration(t *testing.T) {
 	static := parse(t, "set system configuration-database ephemeral instance high\nset system configuration-database ephemeral instance low\n"+
 		"set protocols bgp group g peer-as 1\nset protocols bgp group g import a\n")
-	db := newDatabases(static.def, static)
+	db := newDatabases(static.def, static, time.Now)
 	db.setInstance("low", parse(t, "set protocols bgp group g peer-as 2\nset protocols bgp group g hold-time 9\n"))
 	db.setInstance("high", parse(t, "set protocols bgp group g peer-as 3\nset protocols bgp group g import b\n"))
 	db.setInstance("", parse(t, "set protocols bgp group g peer-as 4\nset protocols bgp group g description default\n"))

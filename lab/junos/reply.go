@@ -2,7 +2,7 @@ package junos
 
 import (
 	"bytes"
-	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,10 +27,28 @@ type writer struct {
 	prefix  string // "nc:" on an rfc-compliant device
 	release string // in Junos' namespaces, "21.4R0"
 	stack   []string
+	table   TableHabits
+
+	out     func([]byte) error // takes parts of a long reply before it is whole; may be nil
+	spilled bool               // some have left
+}
+
+// spillAt is how long a reply grows before a part of it is sent.
+const spillAt = 64 << 10
+
+// spill sends what there is of a long reply.
+func (w *writer) spill() error {
+	if w.out == nil || w.buf.Len() < spillAt {
+		return nil
+	}
+	w.spilled = true
+	err := w.out(w.buf.Bytes())
+	w.buf.Reset()
+	return err
 }
 
 func (w *writer) name(name string) string {
-	if netconfElements[name] {
+	if w.prefix != "" && netconfElements[name] {
 		return w.prefix + name
 	}
 	return name
@@ -41,7 +59,9 @@ func (w *writer) tag(name string, attrs []string) {
 	w.buf.WriteByte('<')
 	w.buf.WriteString(w.name(name))
 	for i := 0; i+1 < len(attrs); i += 2 {
-		w.buf.WriteString(" " + attrs[i] + `="`)
+		w.buf.WriteByte(' ')
+		w.buf.WriteString(attrs[i])
+		w.buf.WriteString(`="`)
 		w.text(attrs[i+1])
 		w.buf.WriteByte('"')
 	}
@@ -60,7 +80,11 @@ func (w *writer) close() {
 	w.stack = w.stack[:last]
 }
 
-func (w *writer) end(name string) { w.buf.WriteString("</" + w.name(name) + ">\n") }
+func (w *writer) end(name string) {
+	w.buf.WriteString("</")
+	w.buf.WriteString(w.name(name))
+	w.buf.WriteString(">\n")
+}
 
 func (w *writer) empty(name string, attrs ...string) {
 	w.tag(name, attrs)
@@ -70,17 +94,27 @@ func (w *writer) empty(name string, attrs ...string) {
 func (w *writer) leaf(name, value string, attrs ...string) {
 	w.tag(name, attrs)
 	w.buf.WriteByte('>')
+	if w.table.Padded {
+		w.buf.WriteByte('\n')
+	}
 	w.text(value)
+	if w.table.Padded {
+		w.buf.WriteByte('\n')
+	}
 	w.end(name)
 }
 
-func (w *writer) number(name string, value int) { w.leaf(name, fmt.Sprint(value)) }
+func (w *writer) number(name string, value int) { w.leaf(name, strconv.Itoa(value)) }
 
 var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
 
 // text writes escaped character data. Line breaks stay as they are, which
 // encoding/xml would not do.
 func (w *writer) text(s string) {
+	if plain(s) {
+		w.buf.WriteString(s)
+		return
+	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r == utf8.RuneError {
 			return '?' // not XML
@@ -90,6 +124,16 @@ func (w *writer) text(s string) {
 	w.buf.WriteString(escaper.Replace(s))
 }
 
+// plain says whether s stands in XML as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '&' || c == '<' || c == '>' || c == '"' {
+			return false
+		}
+	}
+	return true
+}
+
 // payload opens a container of operational data in the namespace of the daemon
 // that answers, or in none.
 func (w *writer) payload(name, daemon string, attrs ...string) {
@@ -97,6 +141,9 @@ func (w *writer) payload(name, daemon string, attrs ...string) {
 		attrs = append([]string{"xmlns", junosNamespace + w.release + "/junos-" + daemon}, attrs...)
 	}
 	w.open(name, attrs...)
+	if w.table.Comments {
+		w.buf.WriteString("<!-- keepalive -->\n")
+	}
 }
 
 // An rpcError is one rpc-error element. Junos leaves out what is empty here.

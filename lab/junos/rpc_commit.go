@@ -2,6 +2,7 @@ package junos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -47,11 +48,15 @@ func (s *session) commitNetconf(ctx context.Context, request *element, w *writer
 		}
 		seconds = n
 	}
-	return s.commit(ctx, commitRequest{
+	c := commitRequest{
 		confirmed: request.has("confirmed"),
 		timeout:   time.Duration(seconds) * s.device.cfg.Minute / 60,
 		timeText:  fmt.Sprintf("%d minutes", seconds/60),
-	}, w)
+	}
+	if s.profile.HastyConfirm {
+		c.timeout, c.timeText = time.Millisecond, "0 minutes"
+	}
+	return s.commit(ctx, c, w)
 }
 
 func (s *session) validate(ctx context.Context, _ *element, w *writer) error {
@@ -76,11 +81,28 @@ func (s *session) commit(ctx context.Context, c commitRequest, w *writer) error 
 		s.writeRefusal(w, refusal)
 		return nil
 	}
+	if conflict, ok := errors.AsType[*privateConflict](err); ok {
+		s.writeConflict(w, conflict)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	s.writeCommitted(w, c)
 	return nil
+}
+
+// refused is what faults refuse of a commit that turns before into after.
+func (s *session) refused(before, after *node) error {
+	var errs []*rpcError
+	for _, e := range s.refusals(before, after.clone()) {
+		errs = append(errs, invalid("[edit]", e.bad, e.message))
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	s.device.count(func(st *Stats) { st.Refusals++ })
+	return &commitRefused{errs}
 }
 
 func (s *session) commitEphemeral(ctx context.Context, c commitRequest) error {
@@ -90,6 +112,12 @@ func (s *session) commitEphemeral(ctx context.Context, c commitRequest) error {
 		name = "default"
 	}
 	tree := ws.tree.clone()
+	if err := s.refused(ws.base, tree); err != nil {
+		return err
+	}
+	if err := s.device.db.fits(tree); err != nil {
+		return err
+	}
 	change := Change{Database: "ephemeral " + name, User: s.user.Name, Log: c.log}
 	if err := s.device.commitEphemeral(ctx, ws.instance, change, tree); err != nil {
 		return err
@@ -101,11 +129,24 @@ func (s *session) commitEphemeral(ctx context.Context, c commitRequest) error {
 // commitPrivate repeats the session's changes on what is running by now.
 func (s *session) commitPrivate(ctx context.Context, c commitRequest) error {
 	ws, d := s.open, s.device
+	if err := s.refused(ws.base, ws.tree); err != nil {
+		return err
+	}
 	if c.check {
 		return d.serialised(ctx, func() error { return d.checkStatic(ctx, ws.tree) })
 	}
 	if err := d.db.openable(); err != nil {
 		return err
+	}
+	if running := d.db.running(); running != ws.base {
+		// The first to commit wins; the next commit is on top of it.
+		if statements := conflicts(ws.base, running, ws.tree, ""); len(statements) > 0 {
+			ws.base = running
+			return &privateConflict{statements}
+		}
+	}
+	if ws.unchanged = ws.tree.equal(ws.base); ws.unchanged {
+		return d.announce(ctx, nil)
 	}
 	var committed *node
 	build := func() *node {
@@ -128,6 +169,9 @@ func (s *session) commitShared(ctx context.Context, c commitRequest) error {
 	if err := d.db.writable(s.id); err != nil {
 		return err
 	}
+	if err := s.refused(d.db.running(), d.db.snapshot()); err != nil {
+		return err
+	}
 	if c.check {
 		if err := d.serialised(ctx, func() error { return d.checkStatic(ctx, d.db.snapshot()) }); err != nil {
 			return err
@@ -143,36 +187,4 @@ func (s *session) commitShared(ctx context.Context, c commitRequest) error {
 		return d.announce(ctx, &confirmation{timeout: c.timeout, before: before})
 	}
 	return d.announce(ctx, nil)
-}
-
-// writeRefusal writes what a failed check found.
-func (s *session) writeRefusal(w *writer, refusal *commitRefused) {
-	if !s.compliant {
-		w.open("commit-results")
-		defer w.close()
-	}
-	for _, e := range refusal.errs {
-		w.rpcError(e)
-	}
-	w.rpcError(&rpcError{errorType: "protocol", tag: "operation-failed", severity: "error", message: refusal.Error()})
-}
-
-func (s *session) writeCommitted(w *writer, c commitRequest) {
-	netconf := s.device.db.running().at("system", "services", "netconf")
-	if !s.compliant && !netconf.has("flatten-commit-results") && (s.open == nil || !s.open.ephemeral) {
-		w.open("commit-results")
-		w.open("routing-engine", "junos:style", "normal")
-		w.leaf("name", "re0")
-		if c.check {
-			w.empty("commit-check-success")
-		} else {
-			w.empty("commit-success")
-		}
-		if c.confirmed {
-			w.leaf("output", "commit confirmed will be automatically rolled back in "+c.timeText+" unless confirmed")
-		}
-		w.close()
-		w.close()
-	}
-	w.empty("ok")
 }

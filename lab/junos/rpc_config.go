@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // A workspace is what open-configuration opened: a private copy of the static
@@ -18,6 +17,8 @@ type workspace struct {
 	// changes are repeated on what is committed meanwhile, when a private copy
 	// is committed.
 	changes []func(*node)
+	// unchanged says that the last commit of a private copy had nothing to do.
+	unchanged bool
 }
 
 func (s *session) openConfiguration(_ context.Context, request *element, w *writer) error {
@@ -27,17 +28,7 @@ func (s *session) openConfiguration(_ context.Context, request *element, w *writ
 	db := s.device.db
 	switch {
 	case request.has("ephemeral-instance") || request.has("ephemeral"):
-		name := request.value("ephemeral-instance")
-		tree, err := db.instance(name)
-		if err != nil {
-			return err
-		}
-		if err := db.claim(name, s.holder()); err != nil {
-			return err
-		}
-		s.open = &workspace{ephemeral: true, instance: name, tree: tree.clone(), base: tree}
-		// Over NETCONF Junos says nothing here.
-		return nil
+		return s.openEphemeral(request.value("ephemeral-instance"), w)
 	case request.has("private"):
 		if err := db.openable(); err != nil {
 			return err
@@ -52,8 +43,31 @@ func (s *session) openConfiguration(_ context.Context, request *element, w *writ
 	return nil // the shared candidate, which is always open
 }
 
+// openEphemeral opens an instance, which locks it.
+func (s *session) openEphemeral(name string, w *writer) error {
+	db := s.device.db
+	tree, err := db.instance(name)
+	if err != nil && s.profile.LooseOpen {
+		return nil // and what is loaded goes where it was not meant to
+	}
+	if err != nil {
+		return err
+	}
+	if err := db.claim(name, s.holder()); err != nil {
+		return err
+	}
+	s.open = &workspace{ephemeral: true, instance: name, tree: tree.clone(), base: tree}
+	switch {
+	case s.profile.Opening == OpeningOk:
+		w.empty("ok")
+	case s.profile.Opening == OpeningWarns:
+		w.rpcError(warning("uncommitted changes will be discarded on exit"))
+	}
+	return nil
+}
+
 func (s *session) holder() *holder {
-	return &holder{session: s.id, user: s.user.Name, since: time.Now()}
+	return &holder{session: s.id, user: s.user.Name, since: s.device.now()}
 }
 
 func (s *session) closeConfiguration(_ context.Context, _ *element, w *writer) error {
@@ -141,7 +155,7 @@ func (s *session) databaseStatus(_ context.Context, _ *element, w *writer) error
 		w.leaf("user", lock.user)
 		w.number("pid", lock.session)
 		w.leaf("start-time", lock.since.UTC().Format("2006-01-02 15:04:05 MST"), "junos:seconds", fmt.Sprint(lock.since.Unix()))
-		w.leaf("idle-time", clock(time.Since(lock.since)))
+		w.leaf("idle-time", clock(max(s.device.now().Sub(lock.since), 0)))
 		w.empty("exclusive")
 		w.leaf("edit-path", "[edit]")
 		w.close()

@@ -16,8 +16,8 @@ func (s *session) loadConfiguration(_ context.Context, request *element, w *writ
 	if err != nil {
 		return err
 	}
-	var result loaded
-	if err := s.edit(func(tree *node) { result = change(tree) }); err != nil {
+	result, err := s.editChecked(change)
+	if err != nil {
 		return err
 	}
 	w.open("load-configuration-results")
@@ -32,10 +32,35 @@ func (s *session) loadConfiguration(_ context.Context, request *element, w *writ
 	if len(result.errs) > 0 {
 		w.number("load-error-count", len(result.errs))
 	} else {
-		w.empty("ok")
+		w.empty(s.loadedWell())
 	}
 	w.close()
 	return nil
+}
+
+// loadedWell is the element that says that a load succeeded.
+func (s *session) loadedWell() string {
+	if s.profile.LoadSuccess && !s.compliant {
+		return "load-success"
+	}
+	return "ok"
+}
+
+// editChecked runs a change on what is open, but for what the user may not
+// change and what faults refuse.
+func (s *session) editChecked(change func(*node) loaded) (result loaded, err error) {
+	err = s.edit(func(tree *node) {
+		before := tree.clone()
+		result = change(tree)
+		if errs := s.device.forbidden(s.user, before, tree); len(errs) > 0 {
+			tree.children = before.children
+			result = loaded{errs: errs}
+			return
+		}
+		result.errs = append(result.errs, s.refusals(before, tree)...)
+		tree.prune()
+	})
+	return result, err
 }
 
 // change is what a load-configuration does to a tree.
@@ -49,6 +74,9 @@ func (s *session) change(request *element) (func(*node) loaded, error) {
 		return nil, err
 	}
 	ephemeral := s.open != nil && s.open.ephemeral
+	if err := s.device.lacksAction(action, ephemeral); err != nil {
+		return nil, err
+	}
 	return func(tree *node) loaded {
 		target := tree
 		if action == "override" || action == "update" {
@@ -63,6 +91,17 @@ func (s *session) change(request *element) (func(*node) loaded, error) {
 		}
 		return result
 	}, nil
+}
+
+// lacksAction refuses what the release cannot do in an ephemeral database.
+func (d *Device) lacksAction(action string, ephemeral bool) error {
+	since, limited := map[string]release{
+		"update": ephemeralUpdate, "replace": ephemeralWhole, "override": ephemeralWhole,
+	}[action]
+	if ephemeral && limited && d.release.before(since) {
+		return protocolError("load "+action+" is not supported in the ephemeral configuration database", "action")
+	}
+	return nil
 }
 
 // rollbackChange is a load of an earlier configuration.
@@ -148,8 +187,8 @@ func (s *session) editConfig(_ context.Context, request *element, w *writer) err
 	if request.value("default-operation") == "replace" {
 		operation = opReplace
 	}
-	var result loaded
-	if err := s.edit(func(tree *node) { result = tree.mergeXML(config, operation) }); err != nil {
+	result, err := s.editChecked(func(tree *node) loaded { return tree.mergeXML(config, operation) })
+	if err != nil {
 		return err
 	}
 	for _, e := range result.errs {

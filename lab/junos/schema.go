@@ -33,16 +33,38 @@ type definition struct {
 	hidden       bool     // list: set lines leave its name out
 	presence     bool     // an empty container means something
 	static       bool     // refused in an ephemeral database
+	since        release  // unknown to older releases
+	address      bool     // list: the key is an address
+	bareKeys     bool     // of an address: without an interface
 	children     []*definition
 }
 
-// newSchema parses schema.txt into the definition of the configuration's root.
-func newSchema() *definition {
+// newSchema parses schema.txt into the definition of the configuration's root,
+// as the release has it.
+func newSchema(r release) *definition {
 	root, err := parseSchema(schemaText)
 	if err != nil {
 		panic(err) // embedded text: only a programmer can get this wrong
 	}
+	root.restrict(r)
 	return root
+}
+
+// restrict removes what the release does not know yet.
+func (d *definition) restrict(r release) {
+	d.bareKeys = d.address && r.before(scopedKeys)
+	d.children = slices.DeleteFunc(d.children, func(c *definition) bool { return r.before(c.since) })
+	for _, c := range d.children {
+		c.restrict(r)
+	}
+}
+
+// badKey is what Junos says of a key that the list cannot have, or nil.
+func (d *definition) badKey(key string) *loadError {
+	if d.bareKeys && strings.Contains(key, "%") {
+		return &loadError{key, "invalid ip address or hostname: " + key}
+	}
+	return nil
 }
 
 func parseSchema(text string) (*definition, error) {
@@ -119,6 +141,13 @@ func parseDefinition(words []string) (*definition, error) {
 			d.presence = true
 		case w == "static":
 			d.static = true
+		case w == "address":
+			d.address = true
+		case strings.HasPrefix(w, "since="):
+			var err error
+			if d.since, err = parseRelease(w[6:]); err != nil {
+				return nil, fmt.Errorf("%s: %w", words[0], err)
+			}
 		default:
 			return nil, fmt.Errorf("%s: unknown word %q", words[0], w)
 		}

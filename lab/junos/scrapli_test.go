@@ -17,6 +17,7 @@ func TestStandardClient(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			cfg := config()
 			if version == "1.1" {
+				cfg.Version = "24.4R1.9"
 				cfg.Static += "set system services netconf rfc-compliant\nset system services netconf version-1.1\n"
 			}
 			_, address := serve(t, cfg)
@@ -48,7 +49,7 @@ func TestStandardClient(t *testing.T) {
 				t.Errorf("running configuration: %s", running)
 			}
 			mustHold(t, d, "<get-software-information/>",
-				"<junos-version>21.4R3.15</junos-version>", "<host-name>renamed</host-name>")
+				"<junos-version>"+cfg.Version+"</junos-version>", "<host-name>renamed</host-name>")
 		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 )
 
 const (
@@ -21,10 +20,16 @@ type session struct {
 	user      User
 	id        int
 	frames    *framer
-	compliant bool // configured rfc-compliant when the session began
-	release   string
+	compliant bool // rfc-compliant when the session began
+	profile   Profile
 	open      *workspace // what open-configuration opened, nil: the shared candidate
 	closing   bool
+
+	tap      *tap   // what frames writes through; nil: nobody listens
+	reset    func() // ends the connection rudely; nil: there is none
+	reboot   func() error
+	strikes  []Fault // faults that strike the operation under way
+	injected error   // what they make it answer
 }
 
 // A handler answers one RPC by writing the content of the reply. An error takes
@@ -32,15 +37,19 @@ type session struct {
 type handler func(s *session, ctx context.Context, request *element, w *writer) error
 
 func newSession(d *Device, user User, rw io.ReadWriter) *session {
-	release, _, _ := strings.Cut(d.cfg.Version, "R") // "21.4R3.15"
-	return &session{
-		device: d, user: user, frames: newFramer(rw), release: release + "R0",
-		compliant: d.db.running().has("system", "services", "netconf", "rfc-compliant"),
-	}
+	s := &session{device: d, user: user, profile: d.profile}
+	s.tap = &tap{w: rw}
+	s.frames = newFramer(struct {
+		io.Reader
+		io.Writer
+	}{rw, s.tap})
+	s.frames.longest = d.cfg.ChunkSize
+	s.compliant = d.profile.Compliant || d.db.running().has("system", "services", "netconf", "rfc-compliant")
+	return s
 }
 
 func (s *session) writer() *writer {
-	w := &writer{release: s.release}
+	w := &writer{release: s.profile.Namespace}
 	if s.compliant {
 		w.prefix = "nc:"
 	}
@@ -57,9 +66,9 @@ func (s *session) namespace() []string {
 
 // run says hello and answers requests until the session ends.
 func (s *session) run(ctx context.Context) error {
-	defer s.end()
+	defer s.end(ctx)
 	offers11 := s.compliant && s.device.db.running().has("system", "services", "netconf", "version-1.1")
-	if err := s.frames.write(s.hello(offers11)); err != nil {
+	if err := s.greet(ctx, offers11 || s.profile.ClaimsChunks); err != nil {
 		return err
 	}
 	for first := true; !s.closing; first = false {
@@ -75,7 +84,7 @@ func (s *session) run(ctx context.Context) error {
 			s.frames.chunked = offers11 && offers(request, base11)
 			continue
 		}
-		if err := s.frames.write(s.answer(ctx, request, err)); err != nil {
+		if err := s.respond(ctx, request, err); err != nil {
 			return err
 		}
 	}
@@ -91,55 +100,68 @@ func offers(hello *element, capability string) bool {
 	return false
 }
 
-// hello is the device's greeting. Junos lists its capabilities in two spellings.
-func (s *session) hello(offers11 bool) []byte {
-	w := s.writer()
-	w.buf.WriteString("<!-- No zombies were killed during the creation of this user interface -->\n")
-	fmt.Fprintf(&w.buf, "<!-- user %s, class j-super-user -->\n", s.user.Name)
-	w.open("hello", s.namespace()...)
-	w.open("capabilities")
-	for _, prefix := range []string{"urn:ietf:params:netconf:", "urn:ietf:params:xml:ns:netconf:"} {
-		w.leaf("capability", prefix+"base:1.0")
-		if offers11 {
-			w.leaf("capability", prefix+"base:1.1")
-		}
-		for _, c := range []string{"candidate:1.0", "confirmed-commit:1.0", "validate:1.0"} {
-			w.leaf("capability", prefix+"capability:"+c)
-		}
+// respond answers one request. An error ends the session.
+func (s *session) respond(ctx context.Context, request *element, parseError error) error {
+	s.device.count(func(st *Stats) { st.RPCs++ })
+	if err := s.suffer(ctx, operationName(request)); err != nil {
+		return err
 	}
-	w.leaf("capability", "urn:ietf:params:netconf:capability:url:1.0?scheme=http,ftp,file")
-	w.leaf("capability", "urn:ietf:params:xml:ns:netconf:capability:url:1.0?protocol=http,ftp,file")
-	w.leaf("capability", "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring")
-	w.leaf("capability", "http://xml.juniper.net/netconf/junos/1.0")
-	w.leaf("capability", "http://xml.juniper.net/dmi/system/1.0")
-	w.close()
-	w.number("session-id", s.id)
-	w.close()
-	return w.buf.Bytes()
+	w := s.writer()
+	if _, whole := s.struck(FaultMalformed); !whole {
+		w.out = s.frames.part
+	}
+	if err := s.answer(ctx, request, parseError, w); err != nil {
+		return err
+	}
+	if _, lost := s.struck(FaultResetAfter); lost {
+		return s.cut()
+	}
+	return s.send(w.buf.Bytes())
 }
 
-// answer is the whole reply to a request, or to one that could not be parsed.
-func (s *session) answer(ctx context.Context, request *element, parseError error) []byte {
-	s.device.count(func(st *Stats) { st.RPCs++ })
-	attrs := append(s.namespace(), "xmlns:junos", junosNamespace+s.release+"/junos")
+// send ends a message with its last part, damaged as the faults say.
+func (s *session) send(message []byte) error {
+	if f, struck := s.struck(FaultMalformed); struck {
+		message = withoutEndTag(message, f.Text)
+	}
+	if err := s.frames.part(message); err != nil {
+		return err
+	}
+	return s.frames.end()
+}
+
+// operationName is the local name of what is asked for, "" if that is unclear.
+func operationName(request *element) string {
+	if request == nil || len(request.children) == 0 {
+		return ""
+	}
+	return request.children[0].name
+}
+
+// answer writes the whole reply to a request, or to one that could not be
+// parsed. It fails when a part of the reply that turns out wrong has left.
+func (s *session) answer(ctx context.Context, request *element, parseError error, w *writer) error {
+	attrs := append(s.namespace(), "xmlns:junos", junosNamespace+s.profile.Namespace+"/junos")
 	if parseError == nil {
 		if id := request.attr("message-id"); id != "" {
 			attrs = append(attrs, "message-id", id)
 		}
 	}
-	w := s.writer()
 	w.open("rpc-reply", attrs...)
 	start := w.buf.Len()
 	if err := s.dispatch(ctx, request, parseError, w); err != nil {
+		if w.spilled {
+			return fmt.Errorf("in the middle of a reply: %w", err)
+		}
 		w.buf.Truncate(start)
 		w.stack = w.stack[:1]
 		w.failure(err)
 	}
 	w.close()
 	if s.closing {
-		fmt.Fprintf(&w.buf, "<!-- session end at %s -->\n", time.Now().UTC().Format("2006-01-02 15:04:05 MST"))
+		fmt.Fprintf(&w.buf, "<!-- session end at %s -->\n", localTime(s.device.now()))
 	}
-	return w.buf.Bytes()
+	return nil
 }
 
 // failure writes an error: as it is if it was made for the wire.
@@ -158,8 +180,16 @@ var changing = []string{
 }
 
 func (s *session) dispatch(ctx context.Context, request *element, parseError error, w *writer) error {
+	if s.injected != nil {
+		return s.injected
+	}
 	if parseError != nil {
 		return protocolError("syntax error: "+parseError.Error(), "")
+	}
+	if s.profile.RefusesNoName {
+		if name := request.unnamed(); name != "" {
+			return protocolError("syntax error", name)
+		}
 	}
 	if request.name != "rpc" || len(request.children) == 0 {
 		return protocolError("syntax error, expecting <rpc>", request.name)
@@ -172,42 +202,13 @@ func (s *session) dispatch(ctx context.Context, request *element, parseError err
 	if handle == nil {
 		return protocolError("syntax error, expecting <command>", operation.name)
 	}
-	return handle(s, ctx, operation, w)
-}
-
-// operations finds the handler of an RPC.
-func operations(name string) handler {
-	return map[string]handler{
-		"get-ipv6-nd-information":           (*session).neighbors,
-		"get-ipv6-ra-information":           (*session).routerAdvertisements,
-		"get-interface-information":         (*session).interfaces,
-		"get-software-information":          (*session).software,
-		"get-system-information":            (*session).system,
-		"get-system-uptime-information":     (*session).systemUptime,
-		"get-bgp-summary-information":       (*session).bgpSummary,
-		"get-bgp-neighbor-information":      (*session).bgpNeighbors,
-		"get-bfd-session-information":       (*session).bfdSessions,
-		"get-route-information":             (*session).routes,
-		"open-configuration":                (*session).openConfiguration,
-		"close-configuration":               (*session).closeConfiguration,
-		"load-configuration":                (*session).loadConfiguration,
-		"get-configuration":                 (*session).getConfiguration,
-		"commit-configuration":              (*session).commitConfiguration,
-		"lock-configuration":                (*session).lockConfiguration,
-		"unlock-configuration":              (*session).unlockConfiguration,
-		"get-commit-information":            (*session).commitInformation,
-		"get-configuration-database-status": (*session).databaseStatus,
-		"lock":                              (*session).lockConfiguration,
-		"unlock":                            (*session).unlockConfiguration,
-		"discard-changes":                   (*session).discardChanges,
-		"edit-config":                       (*session).editConfig,
-		"get-config":                        (*session).getConfig,
-		"get":                               (*session).get,
-		"commit":                            (*session).commitNetconf,
-		"validate":                          (*session).validate,
-		"close-session":                     (*session).closeSession,
-		"kill-session":                      (*session).killSession,
-	}[name]
+	if err := s.device.permits(s.user, operation); err != nil {
+		return err
+	}
+	if !operational(operation.name) {
+		return handle(s, ctx, operation, w)
+	}
+	return s.wrapped(ctx, handle, operation, w)
 }
 
 func (s *session) closeSession(_ context.Context, _ *element, w *writer) error {
@@ -227,7 +228,17 @@ func (s *session) killSession(_ context.Context, request *element, w *writer) er
 }
 
 // end gives back what the session holds. A locked candidate's changes are lost.
-func (s *session) end() {
+func (s *session) end(ctx context.Context) {
+	for _, f := range s.device.faults.strike(OnEnd, s.id) {
+		if f.Kind == FaultLinger {
+			_ = wait(ctx, f.Delay) // a boot ends it early
+		}
+	}
+	s.giveBack()
+}
+
+// giveBack ends what the session has open and locked.
+func (s *session) giveBack() {
 	s.closeWorkspace()
 	_ = s.device.db.release(s.id) // most sessions hold no lock
 }

@@ -154,6 +154,9 @@ func (n *node) putEntry(d *definition, rest []string, op operation) (*node, *loa
 	if key == "" {
 		return nil, syntaxError(d.name)
 	}
+	if err := d.badKey(key); err != nil {
+		return nil, err
+	}
 	return n.ensure(d, key).put(rest, op)
 }
 

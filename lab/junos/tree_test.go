@@ -10,7 +10,7 @@ import (
 // parse makes a tree of set lines.
 func parse(t testing.TB, lines string) *node {
 	t.Helper()
-	tree := newTree(newSchema())
+	tree := newTree(newSchema(release{24, 4, 1}))
 	if missing, errs := tree.mergeSetLines(lines); len(errs) > 0 || len(missing) > 0 {
 		t.Fatalf("%v, missing %v", errs, missing)
 	}
@@ -143,7 +143,7 @@ func TestRefusedSetLines(t *testing.T) {
 		"set policy-options policy-statement p then community blue":                "syntax error: blue",
 		"set protocols bgp group g authentication-key " + strings.Repeat("k", 127): "Must be a string of 126 characters or less: " + strings.Repeat("k", 127),
 	} {
-		tree := newTree(newSchema())
+		tree := newTree(newSchema(release{24, 4, 1}))
 		_, errs := tree.mergeSetLines(line)
 		if len(errs) != 1 || errs[0].Error() != want {
 			t.Errorf("%s: %v, want %s", line, errs, want)
@@ -182,7 +182,7 @@ func FuzzSetLine(f *testing.F) {
 	f.Add(`set protocols bgp group "a b" description "q\"x"`)
 	f.Add("delete protocols bgp group g import [ a b ]")
 	f.Fuzz(func(t *testing.T, line string) {
-		tree := newTree(newSchema())
+		tree := newTree(newSchema(release{24, 4, 1}))
 		if _, errs := tree.mergeSetLines(line); len(errs) > 0 {
 			return
 		}
@@ -205,7 +205,7 @@ func FuzzLoadXML(f *testing.F) {
 		if err != nil {
 			return
 		}
-		tree := newTree(newSchema())
+		tree := newTree(newSchema(release{24, 4, 1}))
 		tree.mergeXML(request, opMerge)
 		w := &writer{}
 		w.open("configuration")

@@ -76,7 +76,7 @@ func TestWire(t *testing.T) {
 			"set system services netconf rfc-compliant\nset system services netconf version-1.1\n",
 			clientHello + "\n#10\n" + closing[:10] + "\n#32\n" + closing[10:] + "\n##\n",
 			banner + "<nc:hello xmlns:nc=\"urn:ietf:params:xml:ns:netconf:base:1.0\">…</nc:hello>\n]]>]]>\n" +
-				"\n#…\n<nc:rpc-reply xmlns:nc=\"urn:ietf:params:xml:ns:netconf:base:1.0\" xmlns:junos=\"http://xml.juniper.net/junos/21.4R0/junos\" message-id=\"7\">\n" +
+				"\n#…\n<nc:rpc-reply xmlns:nc=\"urn:ietf:params:xml:ns:netconf:base:1.0\" xmlns:junos=\"http://xml.juniper.net/junos/24.4R0/junos\" message-id=\"7\">\n" +
 				"<nc:ok/>\n</nc:rpc-reply>\n<!-- session end at … -->\n\n##\n",
 		},
 		"not XML": {
@@ -87,6 +87,9 @@ func TestWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := config()
 			cfg.Static += test.static
+			if strings.Contains(test.static, "version-1.1") {
+				cfg.Version = "24.4R1.9" // the first that has it
+			}
 			reply := exchange(t, cfg, usual, test.send)
 			for pattern, short := range map[string]string{
 				`(?s)(hello xmlns[^>]*>).*(</(?:nc:)?hello>)`: "$1…$2",

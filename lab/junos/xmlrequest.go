@@ -65,6 +65,22 @@ func (e *element) attr(name string) string {
 	return ""
 }
 
+// unnamed is the name of an element that is in no namespace because of
+// xmlns="", "" if there is none.
+func (e *element) unnamed() string {
+	if slices.ContainsFunc(e.attrs, func(a xml.Attr) bool {
+		return a.Name.Space == "" && a.Name.Local == "xmlns" && a.Value == ""
+	}) {
+		return e.name
+	}
+	for _, c := range e.children {
+		if name := c.unnamed(); name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
 // child finds the first child called name, or nil. A nil element has none.
 func (e *element) child(name string) *element {
 	if e == nil {
@@ -139,6 +155,9 @@ func (n *node) putElement(d *definition, e *element) []*loadError {
 		}
 		if m.key == "" && op != opDelete {
 			return []*loadError{{d.name, "missing mandatory element: '" + d.key + "'"}}
+		}
+		if err := d.badKey(m.key); err != nil {
+			return []*loadError{err}
 		}
 	}
 	errs := m.putXML(e.withoutKey(d))
