@@ -23,6 +23,7 @@ type bfdStage struct {
 	ports              []bridgePort // the server's side of each bridge
 	leaves             []*blast.Leaf
 	peer               *bfdPeer
+	view               *kernelView // of the server
 	watch              *routeWatch // of the first two uplinks
 }
 
@@ -77,6 +78,9 @@ func setBFDStage(set bfdSetting) (s *bfdStage, err error) {
 		}
 	}
 	if s.watch, err = watchRoutes(s.host, devices, set.Table); err != nil {
+		return s, err
+	}
+	if s.view, err = newKernelView(s.host); err != nil {
 		return s, err
 	}
 	return s, s.startLeaves()
@@ -187,6 +191,9 @@ func (s *bfdStage) clear() error {
 	}
 	for _, p := range s.ports {
 		p.view.close()
+	}
+	if s.view != nil {
+		s.view.close()
 	}
 	for _, ns := range []*netns.NS{s.host, s.middle, s.leaf} {
 		if ns != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -38,8 +39,6 @@ type routeWatch struct {
 	direct [2]int         // routes without one that lead over each device
 	over   [2]int         // routes that lead over each device
 	since  [2]time.Time   // when that became so
-	// shrunk is when the routes over each device last became fewer.
-	shrunk [2]time.Time
 }
 
 type watchedRoute struct {
@@ -77,13 +76,22 @@ func watchRoutes(ns *netns.NS, devices [2]int, t blast.Table) (*routeWatch, erro
 // BFD worker, which has 50.
 const fifo = 60
 
+// realTime gives the calling goroutine a thread with that priority, which ends
+// with it.
+func realTime() error {
+	runtime.LockOSThread()
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: fifo}
+	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
+		return fmt.Errorf("real-time priority: %w", err)
+	}
+	return nil
+}
+
 func (w *routeWatch) run() {
 	defer close(w.done)
 	defer unix.Close(w.fd)
-	runtime.LockOSThread() // not given back: the thread ends with us
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: fifo}
-	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
-		w.fail(fmt.Errorf("real-time priority: %w", err))
+	if err := realTime(); err != nil {
+		w.fail(err)
 		return
 	}
 	buf := make([]byte, 1<<20)
@@ -115,30 +123,26 @@ func (w *routeWatch) fail(err error) {
 func (w *routeWatch) apply(messages []syscall.NetlinkMessage, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	regroup := false
 	for _, m := range messages {
 		switch m.Header.Type {
 		case unix.RTM_NEWNEXTHOP:
 			o := parseNextHop(m.Data)
 			w.groups[o.id] = o
-			regroup = true
 		case unix.RTM_DELNEXTHOP:
 			delete(w.groups, parseNextHop(m.Data).id)
-			regroup = true
 		case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-			regroup = w.route(m) || regroup
+			w.route(m)
 		}
 	}
 	w.count(now)
 }
 
-// route notes a route that is new, changed or gone, and says if it is one of
-// the table's.
-func (w *routeWatch) route(m syscall.NetlinkMessage) bool {
+// route notes a route of the table that is new, changed or gone.
+func (w *routeWatch) route(m syscall.NetlinkMessage) {
 	r := parseRoute(m.Data)
 	i := int(prefixNumber(r.dst)) - int(w.first)
 	if r.dst.Bits() != 32 || i < 0 || i >= len(w.routes) {
-		return false
+		return
 	}
 	var next watchedRoute
 	if m.Header.Type == unix.RTM_NEWROUTE {
@@ -151,7 +155,6 @@ func (w *routeWatch) route(m syscall.NetlinkMessage) bool {
 	w.tally(*before, -1)
 	w.tally(next, 1)
 	*before = next
-	return true
 }
 
 func (w *routeWatch) tally(r watchedRoute, n int) {
@@ -167,7 +170,7 @@ func (w *routeWatch) tally(r watchedRoute, n int) {
 	}
 }
 
-// count brings over, since and shrunk up to date.
+// count brings over and since up to date.
 func (w *routeWatch) count(now time.Time) {
 	for d, index := range w.devices {
 		over := w.direct[d]
@@ -175,9 +178,6 @@ func (w *routeWatch) count(now time.Time) {
 			if w.leads(group, index) {
 				over += users
 			}
-		}
-		if over < w.over[d] {
-			w.shrunk[d] = now
 		}
 		if over != w.over[d] {
 			w.over[d], w.since[d] = over, now
@@ -207,15 +207,50 @@ func (w *routeWatch) await(ctx context.Context, right func(over [2]int) bool) ([
 	}
 }
 
-// lastShrunk is when the routes over a device last became fewer.
-func (w *routeWatch) lastShrunk(d int) time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.shrunk[d]
-}
-
 // close ends the watch.
 func (w *routeWatch) close() {
 	w.ended.Store(true)
 	<-w.done
+}
+
+// pollPause is between two looks of poll.
+const pollPause = 100 * time.Microsecond
+
+// poll looks at the next-hop objects again and again until ctx ends: those that
+// the kernel removes by itself, when a link loses its carrier, are in no news
+// (remove_nexthop in net/ipv4/nexthop.c, called by nexthop_flush_dev). It
+// returns what went wrong.
+func (w *routeWatch) poll(ctx context.Context, v *kernelView) error {
+	if err := realTime(); err != nil {
+		return err
+	}
+	pause := unix.NsecToTimespec(pollPause.Nanoseconds())
+	for ctx.Err() == nil {
+		w.mu.Lock()
+		known := slices.Collect(maps.Keys(w.groups))
+		w.mu.Unlock()
+		there, err := v.objects()
+		if err != nil {
+			return err
+		}
+		w.keep(known, there, time.Now())
+		_ = unix.Nanosleep(&pause, nil)
+	}
+	return nil
+}
+
+// keep forgets those of the known objects that are not there.
+func (w *routeWatch) keep(known []uint32, there map[uint32]nextHopObject, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gone := false
+	for _, id := range known {
+		if _, ok := there[id]; !ok {
+			delete(w.groups, id)
+			gone = true
+		}
+	}
+	if gone {
+		w.count(now)
+	}
 }
