@@ -161,7 +161,7 @@ func (cfg FailoverConfig) measure(ctx context.Context, c failoverCell) (results 
 	for _, d := range cfg.daemons() {
 		s, err := setBFDStage(bfdSetting{
 			Name: cfg.Name, Binaries: cfg.Binaries, Daemon: d, Uplinks: 2, Timers: c.timers,
-			Table: blast.Table{Prefixes: c.routes, PerPath: 500},
+			Table: blast.Table{Prefixes: c.routes, PerPath: 500}, Watched: true,
 		})
 		if err != nil {
 			return nil, err

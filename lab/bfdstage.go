@@ -24,7 +24,7 @@ type bfdStage struct {
 	leaves             []*blast.Leaf
 	peer               *bfdPeer
 	view               *kernelView // of the server
-	watch              *routeWatch // of the first two uplinks
+	watch              *routeWatch
 }
 
 // bfdSetting says what a bfdStage is like.
@@ -35,6 +35,7 @@ type bfdSetting struct {
 	Uplinks  int // two or more
 	Timers   BFDTimers
 	Table    blast.Table // of the first two leaves; the others have nothing to tell
+	Watched  bool        // whether the routes of the first two uplinks are
 }
 
 // The ends of uplink i.
@@ -71,19 +72,26 @@ func setBFDStage(set bfdSetting) (s *bfdStage, err error) {
 	if err := s.host.AddAddress("lo", stageAddress+"/32"); err != nil {
 		return s, err
 	}
-	var devices [2]int
-	for i := range devices {
-		if devices[i], err = linkIndex(s.host, bfdUplink(i)); err != nil {
+	if set.Watched {
+		if err := s.watchUplinks(); err != nil {
 			return s, err
 		}
 	}
-	if s.watch, err = watchRoutes(s.host, devices, set.Table); err != nil {
-		return s, err
-	}
-	if s.view, err = newKernelView(s.host); err != nil {
-		return s, err
-	}
 	return s, s.startLeaves()
+}
+
+func (s *bfdStage) watchUplinks() (err error) {
+	var devices [2]int
+	for i := range devices {
+		if devices[i], err = linkIndex(s.host, bfdUplink(i)); err != nil {
+			return err
+		}
+	}
+	if s.watch, err = watchRoutes(s.host, devices, s.Table); err != nil {
+		return err
+	}
+	s.view, err = newKernelView(s.host)
+	return err
 }
 
 // prepareStage makes the kernel leave link-local addresses to us: these can be

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,7 @@ import (
 
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR and BIRD where they do the same job"}
-	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), failoverCommand())
+	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), failoverCommand(), bfdCommand())
 	return cmd
 }
 
@@ -160,5 +161,38 @@ func failoverCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr and bird; all if empty")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &cfg.Name, "lmfailover")
+	return cmd
+}
+
+func bfdCommand() *cobra.Command {
+	var path, timers string
+	var cfg lab.DropsConfig
+	cmd := &cobra.Command{
+		Use:   "bfd",
+		Short: "Count BFD sessions that fall for no reason but a busy machine: hostagent, FRR and BIRD",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			base, err := config(cmd, lab.Topology{})
+			if err != nil {
+				return err
+			}
+			cfg.Binaries, cfg.Out = base.Binaries, base.Out
+			if cfg.Timers, err = lab.ParseBFDTimers(timers); err != nil {
+				return err
+			}
+			report, err := lab.FalseDrops(cmd.Context(), cfg)
+			if len(report.Results) > 0 {
+				err = errors.Join(err, publish(cmd, report, path))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&timers, "bfd", "10x3", "BFD timers, in ms x multiplier")
+	cmd.Flags().IntVar(&cfg.Sessions, "sessions", 6, "sessions of each daemon")
+	cmd.Flags().DurationVar(&cfg.For, "for", time.Minute, "how long the sessions are watched under each stress")
+	cmd.Flags().StringSliceVar(&cfg.Stress, "stress", nil, "what the machine does meanwhile, of idle, \"cpu 4\", \"cpu 16\", mix and churn; all if empty")
+	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr and bird; all if empty")
+	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+	nameFlag(cmd, &cfg.Name, "lmbfd")
 	return cmd
 }

@@ -99,6 +99,39 @@ func (l *Leaf) Send() error {
 	return nil
 }
 
+// Flap withdraws the table and sends it again, over and over, with pauses, until
+// ctx ends. It returns how often it did both. While there is no session it waits
+// for one.
+func (l *Leaf) Flap(ctx context.Context, pause time.Duration) (rounds int) {
+	withdrawals := l.cfg.Table.withdrawals()
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		conn := l.session
+		l.mu.Unlock()
+		if conn != nil {
+			// What cannot be written ends the session; Eager sends the next one
+			// a whole table.
+			_, err := conn.Write(withdrawals)
+			wait(ctx, pause)
+			if err == nil {
+				_, err = conn.Write(l.messages)
+			}
+			if err == nil {
+				rounds++
+			}
+		}
+		wait(ctx, pause)
+	}
+	return rounds
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 // Up says if the session stands.
 func (l *Leaf) Up() bool {
 	l.mu.Lock()

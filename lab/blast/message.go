@@ -101,6 +101,25 @@ func (t Table) update(from, to int, shared []byte, nextHop netip.Addr) []byte {
 	return message(typeUpdate, append(body, attrs...))
 }
 
+// withdrawals returns the UPDATEs that withdraw the table, in MP_UNREACH_NLRI
+// (RFC 4760 section 4).
+func (t Table) withdrawals() []byte {
+	const room = (maxSize - headerSize - 4 - 4 - 3) / 5
+	var wire []byte
+	for i := 0; i < t.Prefixes; i += room {
+		gone := []byte{0, 1, 1}
+		for j := i; j < min(t.Prefixes, i+room); j++ {
+			a := t.Prefix(j).Addr().As4()
+			gone = append(append(gone, 32), a[:]...)
+		}
+		attrs := append([]byte{0x90, 15}, binary.BigEndian.AppendUint16(nil, uint16(len(gone)))...)
+		attrs = append(attrs, gone...)
+		body := binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(len(attrs)))
+		wire = append(wire, message(typeUpdate, append(body, attrs...))...)
+	}
+	return wire
+}
+
 // attributes are those of the n-th path: ORIGIN IGP, an AS_PATH of three, of
 // which the last two differ from path to path, and a community. All leaves
 // have paths of the same length, so that all of them are used.

@@ -54,3 +54,27 @@ func TestOpenMessage(t *testing.T) {
 		t.Errorf("AS %d where %d stands for one of four octets", as, asTrans)
 	}
 }
+
+func TestWithdrawals(t *testing.T) {
+	for _, table := range []Table{{Prefixes: 1}, {Prefixes: 813}, {Prefixes: 814}, {Prefixes: 5000}} {
+		wire := table.withdrawals()
+		seen := 0
+		for len(wire) > 0 {
+			size := int(binary.BigEndian.Uint16(wire[16:]))
+			body := wire[headerSize:size]
+			wire = wire[size:]
+			if size > maxSize || body[5] != 15 || int(binary.BigEndian.Uint16(body[2:])) != len(body)-4 {
+				t.Fatalf("%v: a message of %d bytes, attribute %d", table, size, body[5])
+			}
+			for nlri := body[11:]; len(nlri) > 0; nlri = nlri[5:] {
+				if p := netip.PrefixFrom(netip.AddrFrom4([4]byte(nlri[1:])), int(nlri[0])); p != table.Prefix(seen) {
+					t.Fatalf("%v: %s where %s is to be", table, p, table.Prefix(seen))
+				}
+				seen++
+			}
+		}
+		if seen != table.Prefixes {
+			t.Errorf("%v: %d prefixes", table, seen)
+		}
+	}
+}
