@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
 	"cmd/internal/daemon": {},
 
-	"hostagent":     {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
+	"hostagent":     {"hostagent/bfd", "hostagent/bfd/worker", "hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
 	"hostagent/bfd": {},
 	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
 	"hostagent/bfd/worker": {"hostagent/bfd"},

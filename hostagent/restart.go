@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lastmile/hostagent/kernel"
+	"lastmile/hostagent/rib"
 )
 
 // heritage is what an earlier run left in the kernel: its routes carry traffic
@@ -66,7 +67,7 @@ func (a *Agent) settle() {
 func (a *Agent) awaited(hops []netip.Addr) (links []string) {
 	for _, hop := range hops {
 		u, ok := a.uplinks[hop.Zone()]
-		if ok && u.link.Up && !u.complete() && !slices.Contains(links, hop.Zone()) {
+		if ok && u.link.Up && (!u.complete() || a.rib.Held(u.leaf) != rib.Free) && !slices.Contains(links, hop.Zone()) {
 			links = append(links, hop.Zone())
 		}
 	}

@@ -53,7 +53,7 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	w.registry = prometheus.NewRegistry()
 	w.Agent = New(cfg, slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
 	w.group = group
-	w.fib, w.auditor, w.heritage, w.bgp, w.sysctls = w, w, w, w, w
+	w.fib, w.auditor, w.heritage, w.bgp, w.sysctls, w.Agent.bfd = w, w, w, w, w, &fakeBFD{world: w}
 	w.restart.over = true
 	w.discover = func(ctx context.Context, link string, _ chan<- nd.Heard) error {
 		w.order("discover %s", link)
@@ -157,6 +157,10 @@ func (w *world) DeletePeer(_ context.Context, peer netip.Addr, _ bgp.Cease) erro
 	w.order("peer -%s", peer)
 	return nil
 }
+func (w *world) ResetPeer(_ context.Context, peer netip.Addr, why bgp.Cease) error {
+	w.order("reset %s: %s", peer, why)
+	return nil
+}
 func (w *world) Peers(context.Context) ([]bgp.Peer, error) { return nil, nil }
 func (w *world) Announce(_ context.Context, prefixes []netip.Prefix) error {
 	if w.broken {
@@ -196,6 +200,7 @@ func (w *world) hear(leaf string) {
 
 func (w *world) session(leaf string, s bgp.State) {
 	w.onBGP(w.ctx, bgp.PeerState{Peer: netip.MustParseAddr(leaf), State: s, Since: time.Now()})
+	w.admit()
 }
 
 func (w *world) announces(leaf string, as uint32, prefixes ...string) {
@@ -207,6 +212,7 @@ func (w *world) announces(leaf string, as uint32, prefixes ...string) {
 		})
 	}
 	w.onBGP(w.ctx, u)
+	w.admit()
 }
 
 const leaf1, leaf2, other = "fe80::1%eth0", "fe80::2%eth1", "fe80::bad%eth0"
@@ -220,6 +226,7 @@ func bothLeaves(t *testing.T) *world {
 		w.hear(leaf)
 		w.session(leaf, bgp.Established)
 		w.announces(leaf, uint32(65001+i), "10.0.2.2/32")
+		w.endOfRIB(leaf)
 	}
 	w.expect(t,
 		"discover eth0", "discover eth1",

@@ -40,6 +40,10 @@ type State struct {
 
 	// Tampered grows whenever another program removed a route or next hop of ours, or changed such a next hop.
 	Tampered uint64
+
+	// Unreachable holds the link-local addresses, with their links as zones, that the kernel has asked for and had no
+	// answer (NUD_FAILED); sorted.
+	Unreachable []netip.Addr
 }
 
 // Link is a network device.

@@ -53,7 +53,8 @@ type peer struct {
 	number uint64 // in sets; no other peer has it
 	hop    uint64 // in next hops: the same before a restart and after it
 	rules  []Rule // of the import policy, for this peer's link
-	stale  *peer  // has the number of the paths from before a restart; nil if there are none
+	hold   Hold
+	stale  *peer // has the number of the paths from before a restart; nil if there are none
 }
 
 // Table holds the paths of all peers.
