@@ -69,8 +69,11 @@ func openMessage(cfg Config) []byte {
 	return message(typeOpen, append(body, options...))
 }
 
-// encode returns the UPDATEs of the table and the End-of-RIB marker (RFC 4724
-// section 2).
+// endOfRIB are the markers of both families (RFC 4724 section 2): without that of
+// IPv6 the leaf's routes are never all there.
+var endOfRIB = append(message(typeUpdate, []byte{0, 0, 0, 0}), message(typeUpdate, []byte{0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1})...)
+
+// encode returns the UPDATEs of the table and the End-of-RIB markers.
 func (t Table) encode(as uint32, nextHop netip.Addr) []byte {
 	const perPrefix = 5
 	wire := make([]byte, 0, t.Prefixes*(perPrefix+1)+1<<12)
@@ -82,7 +85,7 @@ func (t Table) encode(as uint32, nextHop netip.Addr) []byte {
 			wire = append(wire, t.update(i, min(end, i+room), shared, nextHop)...)
 		}
 	}
-	return append(wire, message(typeUpdate, []byte{0, 0, 0, 0})...)
+	return append(wire, endOfRIB...)
 }
 
 // update announces the prefixes [from, to) in MP_REACH_NLRI, with the next hop
