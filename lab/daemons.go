@@ -71,7 +71,7 @@ func (f *Fabric) startFRR(ctx context.Context, n Node) error {
 	}
 	r, err := frr.Start(ctx, frr.Config{
 		NS: f.spaces[n.Name], Dir: f.nodeDir(n.Name), Zebra: zebra, BGP: bgp,
-		BFD: n.Kind == LeafJunos, // for what is committed there
+		BFD: f.Topology.runsBFDD(n),
 	})
 	if err != nil {
 		return err
