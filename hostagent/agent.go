@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lastmile/hostagent/bfd/worker"
 	"lastmile/hostagent/bgp"
 	"lastmile/hostagent/kernel"
 	"lastmile/hostagent/nd"
@@ -72,6 +73,8 @@ type Agent struct {
 	heritage heritage
 	bgp      speaker
 	bfd      bfdWorker
+	stopBFD  func() error                  // nil before it runs
+	running  atomic.Pointer[worker.Client] // bfd, for those outside the loop
 	rib      *rib.Table
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
 	sysctls  sysctls
@@ -112,6 +115,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		queries: make(chan func(context.Context)),
 		sysctls: new(kernel.Sysctls),
 	}
+	reg.MustRegister(bfdCollector{a})
 	a.sessions = bgp.NewMetrics(reg)
 	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
@@ -162,9 +166,6 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	asked := ctx // ends when the stop is an orderly one
 	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil)) }()
 
-	sessions, endBFD := a.startBFD(ctx)
-	defer func() { err = errors.Join(err, endBFD(asked.Err() != nil)) }()
-
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)
 	a.group = group
@@ -192,11 +193,12 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		case <-listening:
 		}
 		ready()
+		sessions := a.startBFD(ctx)
 		a.onKernel(ctx, state)
 		a.loop(ctx, sources{watcher.News(), sessions, s.News()})
 		return nil
 	})
-	return group.Wait()
+	return errors.Join(group.Wait(), a.endBFD(asked.Err() != nil))
 }
 
 // awaitRouterID waits for the first news of the kernel that give the agent a

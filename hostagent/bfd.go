@@ -25,6 +25,7 @@ type liveness struct {
 	// spoke is the leaf with which BFD was up last, unless that has said
 	// AdminDown: when it comes back, BFD will.
 	spoke netip.Addr
+	told  uint64 // changes that we were told of
 }
 
 func (l *liveness) up() bool { return l.session.Known && l.session.State == bfd.Up }
@@ -34,10 +35,8 @@ func (u *uplink) awaitsBFD() bool {
 	return u.bfd.spoke.IsValid() && u.bfd.spoke == u.leaf && !u.bfd.up()
 }
 
-// startBFD starts the client of the worker, whose socket is beside ours. On an
-// orderly end the leaves are told that BFD ends. Otherwise the worker is left
-// alone: what we leave in the kernel forwards on, and the next run takes it over.
-func (a *Agent) startBFD(ctx context.Context) (news <-chan worker.News, end func(asked bool) error) {
+// startBFD starts the client of the worker, whose socket is beside ours.
+func (a *Agent) startBFD(ctx context.Context) <-chan worker.News {
 	client := worker.New(worker.Config{
 		Socket: filepath.Join(filepath.Dir(a.cfg.Socket), "bfd-worker.sock"),
 		Orphan: worker.DefaultOrphan,
@@ -45,16 +44,30 @@ func (a *Agent) startBFD(ctx context.Context) (news <-chan worker.News, end func
 		Log:    a.log,
 	})
 	a.bfd = client
+	a.running.Store(client)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- client.Run(ctx) }()
-	return client.News(), func(asked bool) error {
-		if !asked || a.cfg.KeepRoutesOnStop {
-			return nil
-		}
-		cancel()
-		return <-done
+	a.stopBFD = func() error { cancel(); return <-done }
+	return client.News()
+}
+
+// bfdClient returns the client for those outside the loop, nil before it runs.
+func (a *Agent) bfdClient() bfdWorker {
+	if client := a.running.Load(); client != nil {
+		return client
 	}
+	return nil
+}
+
+// endBFD ends BFD on an orderly stop: the leaves are told so. Otherwise the
+// worker is left alone: what we leave in the kernel forwards on, and the next
+// run takes both over.
+func (a *Agent) endBFD(asked bool) error {
+	if a.stopBFD == nil || !asked || a.cfg.KeepRoutesOnStop {
+		return nil
+	}
+	return a.stopBFD()
 }
 
 // watch has BFD spoken with the leaf of the uplink, or not, as configured. A
@@ -95,6 +108,7 @@ func (a *Agent) onBFD(ctx context.Context, n worker.News) {
 		return // which is no evidence of anything
 	}
 	if n.Changed {
+		u.bfd.told++
 		a.log.Info("BFD session changes", "link", u.link.Name, "peer", u.leaf, "from", n.Change.From, "to", n.State,
 			"cause", n.Change.Cause, "diagnostic", n.Change.Diagnostic, "remote_diagnostic", n.Change.RemoteDiagnostic)
 		a.metrics.bfdTransitions.WithLabelValues(u.link.Name, n.State.String(), n.Change.Cause.String()).Inc()

@@ -60,7 +60,7 @@ func (a *Agent) admit() {
 		case why == u.waitsFor:
 		case why != "" && why != forRoutes:
 			a.log.Info("leaf is held back", "link", u.link.Name, "peer", u.leaf, "held", why)
-		case u.waitsFor != forRoutes:
+		case why == "" && u.waitsFor != forRoutes:
 			a.log.Info("leaf is used again", "link", u.link.Name, "peer", u.leaf)
 		}
 		u.waitsFor = why
