@@ -34,6 +34,8 @@ bench: setup build
 	bin/lab bench bringup
 	bin/lab bench scale
 	bin/lab bench table
+	bin/lab bench failover
+	bin/lab bench bfd
 
 clean:
 	rm -rf bin

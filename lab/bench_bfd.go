@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -69,6 +70,15 @@ type DropsResult struct {
 	// late at worst, since it runs: its sessions may fall for that too.
 	PeerLate float64 `json:"peerLateMs"`
 	Rounds   int     `json:"churnRounds,omitempty"` // times that the table went and came
+	// Late are hostagent's timers, since it runs; the others do not tell.
+	Late *BFDLateness `json:"late,omitempty"`
+}
+
+// BFDLateness is how well hostagent's BFD worker kept time.
+type BFDLateness struct {
+	Sent uint64  `json:"sent"` // packets
+	Late uint64  `json:"late"` // timers later than a quarter of the interval
+	Max  float64 `json:"maxMs"`
 }
 
 func (cfg DropsConfig) validate() error {
@@ -173,6 +183,11 @@ func (cfg DropsConfig) measure(ctx context.Context, stress Stress, daemons []Dae
 	for i, d := range daemons {
 		r := DropsResult{Stress: stress.Name, Daemon: d, Rounds: rounds[i]}
 		r.count(before[i], after[i])
+		if d == HostAgent {
+			if r.Late, err = stages[i].lateness(ctx); err != nil {
+				return nil, err
+			}
+		}
 		fmt.Fprintf(cfg.Out, "%-6s  %-9s  %5d drops, %4d at worst of one session; the peer was late by %.2f ms at most\n",
 			stress.Name, d, r.Drops, r.Worst, r.PeerLate)
 		results = append(results, r)
@@ -257,6 +272,29 @@ func startStress(ctx context.Context, ns *netns.NS, args []string) (stop func() 
 	}, nil
 }
 
+// lateness asks hostagent.
+func (s *bfdStage) lateness(ctx context.Context) (*BFDLateness, error) {
+	out, err := s.host.Run(ctx, s.Binaries.HostAgent, "show", "bfd", "-o", "json", "--socket", s.hostagentSocket())
+	if err != nil {
+		return nil, err
+	}
+	var bfd struct {
+		Peers []struct {
+			Sent uint64  `json:"control-packet-output"`
+			Late uint64  `json:"lateTimers"`
+			Max  float64 `json:"lateMax"`
+		}
+	}
+	if err := json.Unmarshal(out, &bfd); err != nil {
+		return nil, fmt.Errorf("reading hostagent show bfd: %w", err)
+	}
+	l := &BFDLateness{}
+	for _, p := range bfd.Peers {
+		l.Sent, l.Late, l.Max = l.Sent+p.Sent, l.Late+p.Late, max(l.Max, p.Max)
+	}
+	return l, nil
+}
+
 // count notes how often the sessions fell: each came up again since, or is not
 // up now.
 func (r *DropsResult) count(before, after []bfdSession) {
@@ -279,9 +317,13 @@ func (r DropsReport) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "false drops of %d BFD sessions at %s in %.0f s; load average %s before, %s after\n\n",
 		r.Sessions, r.BFD, r.Seconds, r.Load[0], r.Load[1])
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "STRESS\tDAEMON\tDROPS\tOF ONE SESSION\tPEER LATE, MS\tCHURN ROUNDS\t")
+	fmt.Fprintln(t, "STRESS\tDAEMON\tDROPS\tOF ONE SESSION\tPEER LATE, MS\tCHURN ROUNDS\tLATE TIMERS\tLATEST, MS\t")
 	for _, x := range r.Results {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.2f\t%d\t\n", x.Stress, x.Daemon, x.Drops, x.Worst, x.PeerLate, x.Rounds)
+		late, latest := "-", "-"
+		if x.Late != nil {
+			late, latest = fmt.Sprintf("%d of %d", x.Late.Late, x.Late.Sent), fmt.Sprintf("%.2f", x.Late.Max)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.2f\t%d\t%s\t%s\t\n", x.Stress, x.Daemon, x.Drops, x.Worst, x.PeerLate, x.Rounds, late, latest)
 	}
 	return t.Flush()
 }

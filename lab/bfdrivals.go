@@ -27,7 +27,7 @@ func (s *bfdStage) start(ctx context.Context) error {
 	case HostBIRD:
 		return startBIRD(ctx, s.host, s.dir, s.bird())
 	}
-	config, socket := filepath.Join(s.dir, "hostagent.yaml"), filepath.Join(s.dir, "hostagent.sock")
+	config, socket := filepath.Join(s.dir, "hostagent.yaml"), s.hostagentSocket()
 	text := hostAgentConfig(Node{AS: stageAS}) + s.Timers.hostAgent()
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return err
@@ -39,6 +39,8 @@ func (s *bfdStage) start(ctx context.Context) error {
 	}
 	return p.awaitReady(ctx, func() error { return answers(socket) })
 }
+
+func (s *bfdStage) hostagentSocket() string { return filepath.Join(s.dir, "hostagent.sock") }
 
 func startBIRD(ctx context.Context, ns *netns.NS, dir, text string) error {
 	config, socket := filepath.Join(dir, "bird.conf"), filepath.Join(dir, "bird.ctl")
