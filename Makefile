@@ -3,7 +3,7 @@
 GO ?= go
 TESTFLAGS ?=
 
-.PHONY: build demo test check bench setup clean
+.PHONY: build demo test check generate generated setup-generate bench setup clean
 
 build:
 	$(GO) build -o bin/ ./cmd/...
@@ -28,14 +28,34 @@ check:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test ./cmd
+	@$(MAKE) --no-print-directory generated
+
+# The BPF objects are committed, so that only who changes the C needs a compiler.
+# They are byte for byte what this one makes: another release makes others.
+CLANG := clang-14
+generate:
+	$(GO) generate ./bpf/...
+
+# Proves the objects current, where that compiler is. In CI it has to be.
+generated:
+	@if command -v $(CLANG) >/dev/null && command -v llvm-strip-14 >/dev/null; then bpf/generated.sh; \
+	elif [ -n "$$CI" ]; then echo "CI has no $(CLANG): make setup-generate" >&2; exit 1; \
+	else echo "check: no $(CLANG) here, so the BPF objects were not proven current (make setup-generate installs it)"; fi
+
+setup-generate:
+	@lab/setup.sh $(CLANG):$(CLANG) llvm-strip-14:llvm-14
 
 # Side by side with FRR and BIRD on this machine; see docs/measurements.md.
 bench: setup build
 	bin/lab bench bringup
 	bin/lab bench scale
 	bin/lab bench table
+<<<<<<< HEAD
 	bin/lab bench failover
 	bin/lab bench bfd
+=======
+	bin/lab bench etherfix
+>>>>>>> main
 
 clean:
 	rm -rf bin

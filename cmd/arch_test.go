@@ -15,7 +15,8 @@ import (
 )
 
 // arrows lists, for each package, the packages of this module that it may
-// import. lab/netns, lab/frr and lab/junos are test kits: any test may import them.
+// import. lab/netns, lab/frr, lab/junos, bpf/etherfix/frames and bpf/etherfault are
+// kits: any test may import them.
 var arrows = map[string][]string{
 	// The BFD worker is a process of its own: no agent runs there.
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
@@ -25,7 +26,15 @@ var arrows = map[string][]string{
 	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
 	"cmd/internal/daemon": {},
 
+<<<<<<< HEAD
 	"hostagent":     {"hostagent/bfd", "hostagent/bfd/worker", "hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
+=======
+	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
+	"hostagent": {
+		"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
+		"bpf/bfdwatch", "bpf/etherfix", "bpf/uplink",
+	},
+>>>>>>> main
 	"hostagent/bfd": {},
 	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
 	"hostagent/bfd/worker": {"hostagent/bfd"},
@@ -38,8 +47,19 @@ var arrows = map[string][]string{
 	"switchagent/junos":   {"switchagent/netconf"},
 	"switchagent/netconf": {},
 
-	"lab":       {"lab/blast", "lab/frr", "lab/junos", "lab/netns"},
-	"lab/blast": {"lab/netns"},
+	"lab/blast":           {"lab/netns"},
+	"bpf/etherfix":        {},
+	"bpf/etherfix/frames": {"bpf/etherfix"}, // a test kit, and what the bench sends
+	"bpf/bfdwatch":        {},
+	"bpf/etherfault":      {},
+	"bpf/etherbench":      {"bpf/etherfix/frames"},
+	"bpf/uplink":          {"bpf/bfdwatch", "bpf/etherfix"},
+
+	// The lab gives leaf1 the fault that is repaired, and measures the repair.
+	"lab": {
+		"lab/blast", "lab/frr", "lab/junos", "lab/netns",
+		"bpf/etherbench", "bpf/etherfault", "bpf/etherfix/frames", "bpf/uplink",
+	},
 	"lab/frr":   {"lab/netns"},
 	"lab/junos": {"lab/netns"},
 	"lab/netns": {},
@@ -49,7 +69,7 @@ var arrows = map[string][]string{
 // import it.
 var fences = map[string][]string{
 	"github.com/osrg/gobgp":          {"hostagent/bgp"},
-	"github.com/vishvananda/netlink": {"hostagent/kernel", "lab", "lab/junos", "lab/netns"},
+	"github.com/vishvananda/netlink": {"bpf/etherfault", "hostagent/kernel", "lab", "lab/junos", "lab/netns"},
 	"github.com/vishvananda/netns":   {"lab/netns"},
 	"github.com/mdlayher/ndp":        {"hostagent/nd", "lab/junos"},
 	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},
@@ -58,6 +78,7 @@ var fences = map[string][]string{
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
+	"github.com/cilium/ebpf":         {"bpf/etherbench", "bpf/etherfault", "bpf/uplink"},
 	// In the daemons only for the BFD worker: hostagent runs itself, and nothing else.
 	"os/exec": {"hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},
 	"log":     {},
@@ -106,7 +127,7 @@ func TestArrows(t *testing.T) {
 		}
 		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
 			to, ours := strings.CutPrefix(i, module)
-			kit := to == "lab/netns" || to == "lab/frr" || to == "lab/junos"
+			kit := slices.Contains([]string{"lab/netns", "lab/frr", "lab/junos", "bpf/etherfix/frames", "bpf/etherfault"}, to)
 			if ours && !kit && to != name && !slices.Contains(allowed, to) {
 				t.Errorf("the tests of %s import %s", name, to)
 			}

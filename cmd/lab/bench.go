@@ -13,7 +13,11 @@ import (
 
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR and BIRD where they do the same job"}
+<<<<<<< HEAD
 	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), failoverCommand(), bfdCommand())
+=======
+	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), etherfixCommand())
+>>>>>>> main
 	return cmd
 }
 
@@ -121,6 +125,7 @@ func tableCommand() *cobra.Command {
 	return cmd
 }
 
+<<<<<<< HEAD
 func failoverCommand() *cobra.Command {
 	var path, sizeTimers string
 	var timers []string
@@ -194,5 +199,28 @@ func bfdCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr and bird; all if empty")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &cfg.Name, "lmbfd")
+=======
+func etherfixCommand() *cobra.Command {
+	var runs int
+	var path string
+	cmd := &cobra.Command{
+		Use:   "etherfix",
+		Short: "What the EtherType repair costs by frame, and packets a second with and without it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runs < 1 {
+				return fmt.Errorf("runs %d is not allowed: 1 or more", runs)
+			}
+			say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
+			report, err := lab.Etherfix(cmd.Context(), runs, say)
+			if err != nil {
+				return err
+			}
+			return publish(cmd, report, path)
+		},
+	}
+	cmd.Flags().IntVar(&runs, "runs", 50, "how many runs, in each of which every case has its turn")
+	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+>>>>>>> main
 	return cmd
 }

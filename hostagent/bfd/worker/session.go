@@ -18,7 +18,7 @@ type session struct {
 
 	fd            int
 	source        uint16
-	to            unix.SockaddrInet6
+	to            unix.RawSockaddrInet6
 	discriminator uint32
 
 	change     bfd.Change    // the last
@@ -80,8 +80,7 @@ func (w *worker) add(o watch, now time.Duration) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{key: o.key, order: o, link: l, since: realtime(), due: bfd.Never}
-	s.to = unix.SockaddrInet6{Port: bfd.Port, ZoneId: o.key.Link, Addr: o.key.Peer}
+	s := &session{key: o.key, order: o, link: l, to: addressOf(o.key), since: realtime(), due: bfd.Never}
 	if s.fd, s.source, err = openSender(o.key.Link, w.sourceTaken); err != nil {
 		w.release(l)
 		return nil, err
@@ -189,11 +188,9 @@ func (s *session) noteLateness(now, due time.Duration) {
 // send sends a packet. One that the kernel does not take is one that is lost:
 // the next is on its way.
 func (s *session) send(b []byte) {
-	if err := unix.Sendto(s.fd, b, unix.MSG_DONTWAIT, &s.to); err != nil {
+	if errno := sendTo(s.fd, b, &s.to); errno != 0 {
 		s.counters.SendErrors++
-		if errno, ok := err.(unix.Errno); ok {
-			s.counters.LastErrno = uint32(errno)
-		}
+		s.counters.LastErrno = uint32(errno)
 		return
 	}
 	s.counters.Sent++
