@@ -50,12 +50,9 @@ bench: setup build
 	bin/lab bench bringup
 	bin/lab bench scale
 	bin/lab bench table
-<<<<<<< HEAD
 	bin/lab bench failover
 	bin/lab bench bfd
-=======
 	bin/lab bench etherfix
->>>>>>> main
 
 clean:
 	rm -rf bin

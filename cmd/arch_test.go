@@ -26,15 +26,11 @@ var arrows = map[string][]string{
 	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
 	"cmd/internal/daemon": {},
 
-<<<<<<< HEAD
-	"hostagent":     {"hostagent/bfd", "hostagent/bfd/worker", "hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
-=======
 	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
 	"hostagent": {
-		"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
+		"hostagent/bfd", "hostagent/bfd/worker", "hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
 		"bpf/bfdwatch", "bpf/etherfix", "bpf/uplink",
 	},
->>>>>>> main
 	"hostagent/bfd": {},
 	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
 	"hostagent/bfd/worker": {"hostagent/bfd"},

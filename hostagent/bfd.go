@@ -1,6 +1,7 @@
 package hostagent
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"path/filepath"
@@ -37,6 +38,7 @@ func (u *uplink) awaitsBFD() bool {
 
 // startBFD starts the client of the worker, whose socket is beside ours.
 func (a *Agent) startBFD(ctx context.Context) <-chan worker.News {
+	a.logBFD()
 	client := worker.New(worker.Config{
 		Socket: filepath.Join(filepath.Dir(a.cfg.Socket), "bfd-worker.sock"),
 		Orphan: worker.DefaultOrphan,
@@ -68,6 +70,22 @@ func (a *Agent) endBFD(asked bool) error {
 		return nil
 	}
 	return a.stopBFD()
+}
+
+// logBFD says how long a dead leaf may go unnoticed.
+func (a *Agent) logBFD() {
+	rules := a.cfg.BFD
+	if n := len(rules); n == 0 || len(rules[n-1].Uplinks) > 0 {
+		rules = append(slices.Clone(rules), BFDRule{})
+	}
+	for _, r := range rules {
+		if t := r.timers(); r.enabled() {
+			a.log.Info("BFD", "uplinks", r.Uplinks, "profile", cmp.Or(r.Profile, anyLeaf), "transmit", t.Transmit, "receive", t.Receive,
+				"multiplier", t.Multiplier, "worst_detection", worst(t), "strict", r.Strict)
+		} else {
+			a.log.Info("no BFD", "uplinks", r.Uplinks)
+		}
+	}
 }
 
 // watch has BFD spoken with the leaf of the uplink, or not, as configured. A

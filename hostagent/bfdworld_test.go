@@ -7,6 +7,7 @@ import (
 
 	"lastmile/hostagent/bfd"
 	"lastmile/hostagent/bfd/worker"
+	"lastmile/hostagent/kernel"
 )
 
 // fakeBFD stands for the worker: it writes down what is watched with other
@@ -52,4 +53,11 @@ func (w *world) bfdUp(leaf string) {
 
 func (w *world) bfdDown(leaf string, cause bfd.Cause) {
 	w.bfdNews(leaf, bfd.Change{From: bfd.Up, To: bfd.Down, Cause: cause, At: time.Second, LastReceived: time.Second - 900*time.Millisecond})
+}
+
+// heardLeaf brings eth0 up and has a leaf heard there, outside of any bubble.
+func (w *world) heardLeaf() {
+	w.state.Links["eth0"] = kernel.Link{Name: "eth0", Index: 2, Up: true, LinkLocal: netip.MustParseAddr("fe80::a%eth0")}
+	w.onKernel(w.ctx, w.state)
+	w.hear(leaf1)
 }

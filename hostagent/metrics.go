@@ -27,6 +27,7 @@ type metrics struct {
 	repairs      prometheus.Counter
 	objects      prometheus.Gauge
 
+	reloaded       prometheus.Gauge
 	faults         *prometheus.CounterVec
 	bfdTransitions *prometheus.CounterVec
 	detected       prometheus.Histogram
@@ -59,9 +60,11 @@ func newMetrics(reg registerer) *metrics {
 		objects:      gauge("nexthop_objects", "Whether routes share next-hop objects; if not, losing a leaf costs one message a route.").WithLabelValues(),
 		repairs:      counter("fib_repairs_total", "Audits that found routes or next hops missing in the kernel.").WithLabelValues(),
 
+		reloaded:       gauge("config_last_reload_success", "Whether the last reload of the configuration was taken over.").WithLabelValues(),
 		faults:         counter("faults_total", "Leaves taken out of the routes, by what noticed first that they were dead.", "link", "detector"),
 		bfdTransitions: counter("bfd_session_transitions_total", "Changes of state of BFD sessions.", "link", "to", "cause"),
 	}
+	m.reloaded.Set(1)
 	m.detected = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "hostagent_bfd_detection_seconds",
 		Help:    "From the last packet received of a leaf to its BFD session's end.",
@@ -130,7 +133,7 @@ func (a *Agent) unhealthy() string {
 	var faults []string
 	for _, name := range slices.Sorted(maps.Keys(a.uplinks)) {
 		u := a.uplinks[name]
-		if u.established() {
+		if u.established() && u.waitsFor != forStrictBFD {
 			return ""
 		}
 		faults = append(faults, name+": "+u.status())

@@ -13,11 +13,7 @@ import (
 
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR and BIRD where they do the same job"}
-<<<<<<< HEAD
-	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), failoverCommand(), bfdCommand())
-=======
-	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), etherfixCommand())
->>>>>>> main
+	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), failoverCommand(), bfdCommand(), etherfixCommand())
 	return cmd
 }
 
@@ -125,7 +121,6 @@ func tableCommand() *cobra.Command {
 	return cmd
 }
 
-<<<<<<< HEAD
 func failoverCommand() *cobra.Command {
 	var path, sizeTimers string
 	var timers []string
@@ -199,7 +194,9 @@ func bfdCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr and bird; all if empty")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &cfg.Name, "lmbfd")
-=======
+	return cmd
+}
+
 func etherfixCommand() *cobra.Command {
 	var runs int
 	var path string
@@ -221,6 +218,5 @@ func etherfixCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&runs, "runs", 50, "how many runs, in each of which every case has its turn")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
->>>>>>> main
 	return cmd
 }
