@@ -12,8 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"lastmile/lab/netns"
 )
 
 // A bfdPeer is a leaf's BFD: cmd/bfdpeer, the same before every daemon. It
@@ -35,14 +33,16 @@ type bfdSession struct {
 	LateMax time.Duration
 }
 
-// startBFDPeer starts one in a namespace, for peers with the link as their zone.
-func startBFDPeer(ns *netns.NS, program, dir string, t BFDTimers, peers []netip.Addr) (*bfdPeer, error) {
-	args := []string{"-socket", filepath.Join(dir, "peer.sock"), "-interval", t.Interval.String(), "-multiplier", fmt.Sprint(t.Multiplier)}
+// startPeer starts one on the leaf, for peers with the link as their zone.
+func (s *bfdStage) startPeer(peers []netip.Addr) (*bfdPeer, error) {
+	args := []string{
+		"-socket", filepath.Join(s.dir, "peer.sock"), "-interval", s.Timers.Interval.String(), "-multiplier", fmt.Sprint(s.Timers.Multiplier),
+	}
 	for _, p := range peers {
 		args = append(args, p.String())
 	}
-	p := &bfdPeer{cmd: exec.Command(program, args...)}
-	log, err := os.Create(filepath.Join(dir, "bfdpeer.log"))
+	p := &bfdPeer{cmd: exec.Command(s.Binaries.BFDPeer, args...)}
+	log, err := os.Create(filepath.Join(s.dir, "bfdpeer.log"))
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +57,8 @@ func startBFDPeer(ns *netns.NS, program, dir string, t BFDTimers, peers []netip.
 		return nil, err
 	}
 	p.out = bufio.NewReader(out)
-	if err := ns.Start(p.cmd); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", program, err)
+	if err := s.leaf.Start(p.cmd); err != nil {
+		return nil, fmt.Errorf("starting bfdpeer: %w", err)
 	}
 	return p, nil
 }

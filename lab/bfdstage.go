@@ -107,7 +107,7 @@ func prepareStage(ns *netns.NS) error {
 
 func (s *bfdStage) cable() error {
 	for i := range s.Uplinks {
-		port, err := bridgedCable(s.host, bfdUplink(i), s.middle, s.leaf, bfdDownlink(i))
+		port, err := bridgedCable(plug{s.host, bfdUplink(i)}, s.middle, plug{s.leaf, bfdDownlink(i)})
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (s *bfdStage) startLeaves() error {
 		peers = append(peers, bfdHostEnd(i).WithZone(bfdDownlink(i)))
 	}
 	var err error
-	s.peer, err = startBFDPeer(s.leaf, s.Binaries.BFDPeer, s.dir, s.Timers, peers)
+	s.peer, err = s.startPeer(peers)
 	return err
 }
 

@@ -70,10 +70,16 @@ func (p bridgePort) send(req *nl.NetlinkRequest) (time.Time, error) {
 	return at, nil
 }
 
+// A plug is one end of a cable.
+type plug struct {
+	ns   *netns.NS
+	name string // of the interface
+}
+
 // bridgedCable joins a and b by a bridge in the namespace middle, and returns
 // its port on a's side. Ports are named after the ends' interfaces.
-func bridgedCable(a *netns.NS, aName string, middle *netns.NS, b *netns.NS, bName string) (bridgePort, error) {
-	bridge := "br-" + aName
+func bridgedCable(a plug, middle *netns.NS, b plug) (bridgePort, error) {
+	bridge := "br-" + a.name
 	off := false
 	err := middle.Do(func() error {
 		return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridge}, MulticastSnooping: &off})
@@ -81,11 +87,11 @@ func bridgedCable(a *netns.NS, aName string, middle *netns.NS, b *netns.NS, bNam
 	if err != nil {
 		return bridgePort{}, fmt.Errorf("%s: adding bridge %s: %w", middle.Name, bridge, err)
 	}
-	err = errors.Join(netns.Veth(a, aName, middle, aName), netns.Veth(b, bName, middle, bName), middle.SetUp(bridge))
+	err = errors.Join(netns.Veth(a.ns, a.name, middle, a.name), netns.Veth(b.ns, b.name, middle, b.name), middle.SetUp(bridge))
 	if err != nil {
 		return bridgePort{}, err
 	}
-	for _, port := range []string{aName, bName} {
+	for _, port := range []string{a.name, b.name} {
 		if err := enslave(middle, port, bridge); err != nil {
 			return bridgePort{}, err
 		}
@@ -94,7 +100,7 @@ func bridgedCable(a *netns.NS, aName string, middle *netns.NS, b *netns.NS, bNam
 	if err != nil {
 		return bridgePort{}, err
 	}
-	index, err := linkIndex(middle, aName)
+	index, err := linkIndex(middle, a.name)
 	return bridgePort{view, index}, err
 }
 

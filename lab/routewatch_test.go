@@ -100,7 +100,7 @@ func TestRouteWatch(t *testing.T) {
 func TestBridgePort(t *testing.T) {
 	t.Parallel()
 	a, middle, b := netns.ForTest(t, "a"), netns.ForTest(t, "middle"), netns.ForTest(t, "b")
-	port, err := bridgedCable(a, "eth0", middle, b, "swp0")
+	port, err := bridgedCable(plug{a, "eth0"}, middle, plug{b, "swp0"})
 	if err != nil {
 		t.Fatal(err)
 	}
