@@ -23,7 +23,8 @@ var arrows = map[string][]string{
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
 	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
 	"cmd/lab":             {"lab"},
-	"cmd/fibfloor":        {"hostagent/kernel"}, // a process for lab's bench of tables, which has no code of ours in it
+	"cmd/fibfloor":        {"hostagent/kernel"},                      // a process for lab's bench of tables, which has no code of ours in it
+	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
 	"cmd/internal/daemon": {},
 
 	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
