@@ -2,7 +2,9 @@ package hostagent
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"lastmile/hostagent/bfd"
@@ -17,6 +19,11 @@ type fakeBFD struct {
 	watched  map[netip.Addr]worker.Watch
 	status   worker.ClientStatus
 	sessions []worker.Session
+	watchdog []string // what was said of it
+}
+
+func (f *fakeBFD) SetWatchdog(sessions, events *os.File, err error) {
+	f.watchdog = append(f.watchdog, fmt.Sprint(sessions != nil, events != nil, " ", err))
 }
 
 func (f *fakeBFD) Watch(w worker.Watch) error {
