@@ -47,11 +47,15 @@ func (f *fakeBFD) Status() worker.ClientStatus { return f.status }
 
 // bfdNews is a change of a session, as the worker tells it.
 func (w *world) bfdNews(leaf string, c bfd.Change) {
+	w.onBFD(w.ctx, newsOf(leaf, c))
+	w.admit()
+}
+
+func newsOf(leaf string, c bfd.Change) worker.News {
 	n := worker.News{Changed: true, Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
 	n.Status.State, n.Change, n.Discriminator = c.To, c, 7
 	n.Since = time.Duration(time.Now().UnixNano())
-	w.onBFD(w.ctx, n)
-	w.admit()
+	return n
 }
 
 func (w *world) bfdUp(leaf string) {
@@ -59,7 +63,11 @@ func (w *world) bfdUp(leaf string) {
 }
 
 func (w *world) bfdDown(leaf string, cause bfd.Cause) {
-	w.bfdNews(leaf, bfd.Change{From: bfd.Up, To: bfd.Down, Cause: cause, At: time.Second, LastReceived: time.Second - 900*time.Millisecond})
+	w.bfdNews(leaf, failure(cause))
+}
+
+func failure(cause bfd.Cause) bfd.Change {
+	return bfd.Change{From: bfd.Up, To: bfd.Down, Cause: cause, At: time.Second, LastReceived: time.Second - 900*time.Millisecond}
 }
 
 // heardLeaf brings eth0 up and has a leaf heard there, outside of any bubble.
