@@ -159,7 +159,7 @@ func BenchmarkAuditPart(b *testing.B) {
 			}
 			slices.Sort(took)
 			b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "ns/part-median")
-			b.ReportMetric(float64(took[len(took)-1].Nanoseconds()), "ns/part-longest")
+			b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "ns/part-99th")
 		})
 	}
 }
