@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,12 +28,38 @@ type Config struct {
 	PollInterval time.Duration `yaml:"poll_interval"`
 	// Group is the BGP group that neighbours are added to. It is configured by others.
 	Group string `yaml:"group"`
+	// Database is where changes are committed: ephemeral, private or shared.
+	Database junos.Kind `yaml:"database"`
 	// Instance is the ephemeral configuration instance that is the agent's own.
 	Instance string `yaml:"instance"`
+	// Load is how changes are written; empty for the best that the release can do.
+	Load junos.Load `yaml:"load"`
+	// Synchronize commits on both routing engines.
+	Synchronize bool `yaml:"synchronize"`
+	// Confirm is after how many whole minutes the leaf takes back a commit of the shared
+	// candidate that is not confirmed, and ConfirmAfter how long a new session may take before
+	// a peer that does not answer explains that it is missing.
+	Confirm      time.Duration `yaml:"confirm"`
+	ConfirmAfter time.Duration `yaml:"confirm_after"`
 	// Interfaces are patterns of path.Match: the logical interfaces that may get a neighbour.
 	Interfaces []string `yaml:"interfaces"`
 	// HoldDown is how long a neighbour must be gone before its stanza is removed.
 	HoldDown time.Duration `yaml:"hold_down"`
+	// Drift is what is done about stanzas that somebody else has changed or taken away: restore,
+	// adopt or ignore. Restores is how often each is restored in an hour.
+	Drift    string `yaml:"drift"`
+	Restores int    `yaml:"restores"`
+	// BatchWindow is how long a change waits for others to come.
+	BatchWindow time.Duration `yaml:"batch_window"`
+	// CommitRate is the most commits a minute in the long run, CommitBurst the most at once.
+	CommitRate  int `yaml:"commit_rate"`
+	CommitBurst int `yaml:"commit_burst"`
+	// MaxRemovals and MaxRemovalShare (percent) bound what is removed at once; 0 is no bound.
+	MaxRemovals     int `yaml:"max_removals"`
+	MaxRemovalShare int `yaml:"max_removal_share"`
+	// Takeover is after how long an agent that stands by commits what another should have; 0
+	// if there is no other.
+	Takeover time.Duration `yaml:"takeover"`
 	// Listen is the TCP address of /metrics and /healthz; empty for none.
 	Listen string `yaml:"listen"`
 }
@@ -40,10 +67,19 @@ type Config struct {
 // DefaultConfig is the configuration of an empty file. The keys without a default must be set.
 func DefaultConfig() Config {
 	return Config{
-		PollInterval: 2 * time.Second,
-		Instance:     "lastmile",
-		HoldDown:     time.Minute,
-		Listen:       "127.0.0.1:9473",
+		PollInterval:    2 * time.Second,
+		Database:        junos.Ephemeral,
+		Instance:        "lastmile",
+		Confirm:         5 * time.Minute,
+		ConfirmAfter:    30 * time.Second,
+		HoldDown:        time.Minute,
+		Drift:           driftRestore,
+		Restores:        3,
+		CommitRate:      12,
+		CommitBurst:     10,
+		MaxRemovals:     20,
+		MaxRemovalShare: 50,
+		Listen:          "127.0.0.1:9473",
 	}
 }
 
@@ -91,6 +127,41 @@ func (c *Config) Validate(report func(key, problem string)) {
 	}
 	checkDuration("poll_interval", c.PollInterval, 100*time.Millisecond, time.Hour)
 	checkDuration("hold_down", c.HoldDown, time.Second, 24*time.Hour)
+	checkDuration("batch_window", c.BatchWindow, 0, time.Minute)
+	checkDuration("takeover", c.Takeover, 0, time.Hour)
+	c.validateCommits(refuse)
+}
+
+func (c *Config) validateCommits(refuse func(key, value, wanted string)) {
+	oneOf := func(key, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			refuse(key, value, strings.Join(allowed[:len(allowed)-1], ", ")+" or "+allowed[len(allowed)-1])
+		}
+	}
+	oneOf("database", string(c.Database), string(junos.Ephemeral), string(junos.Private), string(junos.Shared))
+	oneOf("drift", c.Drift, driftRestore, driftAdopt, driftIgnore)
+	if c.Load != "" {
+		oneOf("load", string(c.Load), string(junos.LoadMerge), string(junos.LoadReplace), string(junos.LoadUpdate))
+	}
+	if c.Load == junos.LoadUpdate && c.Database != junos.Ephemeral {
+		refuse("load", string(c.Load), "with database: "+string(c.Database)+", which holds others' statements, merge or replace")
+	}
+	if c.Confirm < time.Minute || c.Confirm > 65535*time.Minute || c.Confirm%time.Minute != 0 {
+		refuse("confirm", c.Confirm.String(), "1 to 65535 whole minutes, such as 5m,")
+	}
+	if c.ConfirmAfter < time.Second || c.ConfirmAfter > c.Confirm/2 {
+		refuse("confirm_after", c.ConfirmAfter.String(), "1s to half of confirm")
+	}
+	number := func(key string, value, least, most int) {
+		if value < least || value > most {
+			refuse(key, strconv.Itoa(value), fmt.Sprintf("%d to %d", least, most))
+		}
+	}
+	number("restores", c.Restores, 0, 1000)
+	number("commit_rate", c.CommitRate, 1, 600)
+	number("commit_burst", c.CommitBurst, 1, 1000)
+	number("max_removals", c.MaxRemovals, 0, 100_000)
+	number("max_removal_share", c.MaxRemovalShare, 0, 100)
 }
 
 func (c *Config) validateInterfaces(refuse func(key, value, wanted string)) {

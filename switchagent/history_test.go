@@ -2,15 +2,18 @@ package switchagent
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"lastmile/switchagent/junos"
 )
 
-var steps = flag.Int("steps", 20_000, "polls of the random history")
+var steps = flag.Int("steps", 30_000, "polls of each random history")
 
 // world is a leaf and its servers, as they really are; random histories happen to it.
 type world struct {
@@ -22,12 +25,16 @@ type world struct {
 	seenAt  map[netip.Addr]time.Time // when a poll, good or bad, could last have seen it
 	goodRun int                      // consecutive good polls
 	touched map[netip.Addr]int       // commits since it was last plugged in or the leaf rebooted
+	macs    map[netip.Addr]int       // what its machine's address ends in
+	meddled bool                     // somebody else has changed a stanza since the last good poll
+	edits   int
 }
 
 func newWorld(seed uint64) *world {
 	return &world{
 		rand: rand.New(rand.NewPCG(seed, seed)), now: epoch, present: map[netip.Addr]bool{}, up: map[netip.Addr]bool{},
 		stanzas: map[netip.Addr]junos.Stanza{}, seenAt: map[netip.Addr]time.Time{}, touched: map[netip.Addr]int{},
+		macs: map[netip.Addr]int{},
 	}
 }
 
@@ -49,12 +56,35 @@ func (w *world) happen() {
 	case 7:
 		delete(w.up, p)
 	case 8:
+		w.meddle(p)
+	case 9:
+		if w.rand.IntN(20) == 0 { // another machine with the same address
+			w.macs[p]++
+		}
+	case 10:
 		if w.rand.IntN(200) == 0 { // reboot
 			clear(w.stanzas)
 			clear(w.up)
 			clear(w.touched)
 		}
 	}
+}
+
+// meddle is an operator who writes another description, or takes a stanza away.
+func (w *world) meddle(p netip.Addr) {
+	s, ok := w.stanzas[p]
+	if !ok || w.rand.IntN(10) > 0 {
+		return
+	}
+	w.meddled = true
+	delete(w.touched, p)
+	if w.rand.IntN(2) == 0 {
+		delete(w.stanzas, p)
+		delete(w.up, p) // which is theirs to answer for
+		return
+	}
+	s.Description = fmt.Sprint("ticket ", w.rand.IntN(1000))
+	w.stanzas[p] = s
 }
 
 // look is what a good poll sees; now and then a table is empty for no reason.
@@ -64,7 +94,9 @@ func (w *world) look() (tables, guards) {
 	if w.rand.IntN(200) > 0 {
 		seen.neighbors = append(seen.neighbors, spine)
 		for p := range w.present {
-			seen.neighbors = append(seen.neighbors, router(p))
+			n := router(p)
+			n.MAC = fmt.Sprintf("52:54:00:00:00:%02x", w.macs[p]%256)
+			seen.neighbors = append(seen.neighbors, n)
 			w.seenAt[p] = w.now
 		}
 	}
@@ -83,15 +115,24 @@ func (w *world) look() (tables, guards) {
 	return seen, g
 }
 
-// TestRandomHistories: whatever happens, an Established session keeps its stanza, and no
-// neighbour is touched without need.
+// TestRandomHistories: whatever happens, an Established session keeps its stanza and is not reset,
+// no neighbour is touched without need, and what others have changed is put back so often at most.
 func TestRandomHistories(t *testing.T) {
+	for _, policy := range []string{driftRestore, driftAdopt, driftIgnore} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			randomHistory(t, policy)
+		})
+	}
+}
+
+func randomHistory(t *testing.T, driftPolicy string) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	w, policy := newWorld(seed), testPolicy()
 	var before map[junos.Stanza]absence
-	refused := verdicts{}
-	adds, removes := 0, 0
+	refused, meddling, aside := verdicts{}, newDrift(driftPolicy, 3), newQuarantine()
+	adds, removes, restored := 0, 0, 0
 	for range *steps {
 		for range w.rand.IntN(3) {
 			w.happen()
@@ -99,6 +140,9 @@ func TestRandomHistories(t *testing.T) {
 		w.now = w.now.Add(2*time.Second + time.Duration(w.rand.IntN(2))*time.Second)
 		if w.rand.IntN(50) == 0 { // a failed poll, which knows nothing of who was there
 			before, w.goodRun = nil, 0
+			if w.rand.IntN(10) == 0 {
+				meddling.forget()
+			}
 			continue
 		}
 		w.goodRun++
@@ -106,22 +150,42 @@ func TestRandomHistories(t *testing.T) {
 		if len(seen.neighbors) == 0 {
 			w.goodRun = 0 // nobody is absent from an empty table
 		}
-		p, known := refused.apply(w.now, policy.plan(w.now, seen, before))
+		wanted := policy.plan(w.now, seen, before)
+		if strange := meddling.see(wanted); strange > 0 {
+			t.Fatalf("%d stanzas of strangers, and there are none", strange)
+		}
+		aside.settle(wanted)
+		p, known := refused.apply(w.now, aside.filter(w.now, meddling.filter(w.now, wanted)))
 		if !known {
-			wanted := p
-			p = wanted.guarded(g)
-			refused.learn(w.now, wanted, p)
+			asked := p
+			p = asked.guarded(g)
+			refused.learn(w.now, asked, p)
 		}
 		before = p.absent
+		p = p.bounded(2, 0)
 		w.check(t, p)
-		if w.rand.IntN(4) == 0 {
-			continue // the commit was refused
+		if p.empty() {
+			continue
 		}
-		adds, removes = adds+len(p.add), removes+len(p.remove)
+		if w.rand.IntN(4) == 0 { // the commit was refused, now and then for one stanza
+			if w.rand.IntN(4) == 0 {
+				aside.bad[p.change().Stanzas()[0].Place()] = &sentence{until: w.now.Add(time.Minute)}
+				aside.limit = p.size() / 2
+			}
+			continue
+		}
+		adds, removes, w.edits = adds+len(p.add), removes+len(p.remove), w.edits+len(p.edit)
+		aside.applied(p.change())
+		restored += meddling.committed(w.now, p.change())
 		w.commit(t, p)
+		for place, times := range meddling.restored {
+			if recent := meddling.recent(w.now, place); recent > meddling.restores || driftPolicy != driftRestore {
+				t.Fatalf("%v was restored %d times in an hour (%v)", place, recent, times)
+			}
+		}
 	}
-	if adds < *steps/200 || removes < *steps/400 {
-		t.Errorf("%d adds and %d removes in %d polls: this history proves little", adds, removes, *steps)
+	if adds < *steps/200 || removes < *steps/400 || driftPolicy == driftRestore && restored < *steps/2000 || w.edits < *steps/2000 {
+		t.Errorf("%d adds, %d removes, %d edits, %d restored in %d polls: this history proves little", adds, removes, w.edits, restored, *steps)
 	}
 }
 
@@ -129,13 +193,14 @@ func TestRandomHistories(t *testing.T) {
 func (w *world) check(t *testing.T, p plan) {
 	t.Helper()
 	once := map[netip.Addr]bool{}
-	for _, s := range append(p.add[:len(p.add):len(p.add)], p.remove...) {
+	for _, s := range p.change().Stanzas() {
 		if bare := s.Peer.WithZone(""); once[bare] {
 			t.Fatalf("%s touches %s twice", p, bare)
 		} else {
 			once[bare] = true
 		}
 	}
+	w.harmless(t, p)
 	for _, s := range p.add {
 		if !w.present[s.Peer] {
 			t.Fatalf("%s adds %s, which is not there", p, s.Peer)
@@ -160,6 +225,23 @@ func (w *world) check(t *testing.T, p plan) {
 	}
 }
 
+// harmless reads the commands as the leaf does, and knows better than any poll which sessions are up.
+func (w *world) harmless(t *testing.T, p plan) {
+	t.Helper()
+	for _, c := range p.change().Commands() {
+		words := strings.Fields(c.String())
+		if len(words) < 7 || !slices.Equal(words[1:6], []string{"protocols", "bgp", "group", "servers", "neighbor"}) {
+			t.Fatalf("%q is not about one neighbour", c)
+		}
+		for up := range w.up {
+			_, there := w.stanzas[up]
+			if there && words[6] == up.WithZone("").String() && (len(words) == 7 || words[7] != "description") {
+				t.Fatalf("%q would end the session with %s", c, up)
+			}
+		}
+	}
+}
+
 func (w *world) commit(t *testing.T, p plan) {
 	t.Helper()
 	for _, s := range p.remove {
@@ -169,6 +251,10 @@ func (w *world) commit(t *testing.T, p plan) {
 	for _, s := range p.add {
 		w.stanzas[s.Peer] = s
 		w.touched[s.Peer]++
+	}
+	for _, e := range p.edit {
+		s := e.To
+		w.stanzas[s.Peer] = s
 	}
 	for peer, times := range w.touched {
 		if w.present[peer] && times > 1 {

@@ -2,6 +2,7 @@ package switchagent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,12 +11,24 @@ import (
 
 // leaf is an open session with the switch. After an error that is junos.ErrLost it is of no use.
 type leaf interface {
+	reader
+	writer
+	Close() error
+}
+
+type reader interface {
 	// tables reads what every poll needs, in one round.
 	tables(context.Context) (tables, error)
 	// guards reads what a change needs.
 	guards(context.Context) (guards, error)
+	// usage reads how full the database is.
+	usage(context.Context) (junos.Usage, error)
+}
+
+type writer interface {
 	commit(context.Context, junos.Change) (junos.Outcome, error)
-	Close() error
+	// confirm ends a commit whose outcome was junos.Pending.
+	confirm(ctx context.Context, good bool) (junos.Outcome, error)
 }
 
 // dialTimeout holds for everything until the first poll; hardware takes 3 s to open a session.
@@ -24,10 +37,11 @@ const dialTimeout = 20 * time.Second
 // device is a leaf that runs Junos.
 type device struct {
 	*junos.Client
-	instance, group string
+	db  junos.Database
+	cfg Config
 }
 
-// dialDevice opens a session and makes sure that there is an instance to work in.
+// dialDevice opens a session and makes sure that there is a database to work in.
 func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -39,19 +53,34 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := device{client, a.cfg.Instance, a.cfg.Group}
+	d := device{Client: client, cfg: a.cfg}
 	facts, err := client.Facts(ctx)
 	if err == nil {
-		err = client.CheckInstance(ctx, a.cfg.Instance)
+		err = d.open(ctx, facts.Version)
 	}
 	if err != nil {
 		d.Close()
 		return nil, fmt.Errorf("%s: %w", target.Addr, err)
 	}
 	a.metrics.connected(facts)
+	a.usageAfter = time.Time{}
 	a.log.Info("connected", "target", target.Addr, "session", client.SessionID(), "host", facts.Host, "model", facts.Model,
-		"version", facts.Version, "uptime", facts.Uptime)
+		"version", facts.Version, "uptime", facts.Uptime, "database", a.cfg.Database)
 	return d, nil
+}
+
+// open chooses the database and checks that the release can do what is asked for. A version that
+// is not known can do what every release can.
+func (d *device) open(ctx context.Context, version string) (err error) {
+	release, versionErr := junos.ParseRelease(version)
+	d.db, err = d.Database(junos.Options{
+		Kind: d.cfg.Database, Instance: d.cfg.Instance, Window: d.cfg.Confirm,
+		Load: d.cfg.Load, Synchronize: d.cfg.Synchronize,
+	}, release)
+	if err != nil {
+		return errors.Join(err, versionErr)
+	}
+	return d.db.Check(ctx)
 }
 
 func (d device) tables(ctx context.Context) (seen tables, err error) {
@@ -61,9 +90,9 @@ func (d device) tables(ctx context.Context) (seen tables, err error) {
 	if seen.advertisers, err = d.RouterAdvertisements(ctx); err != nil {
 		return tables{}, err
 	}
-	// Read in every poll, so that an emptied instance is filled again after the next, and
-	// nothing is decided on what the instance held some time ago.
-	if seen.stanzas, err = d.Stanzas(ctx, d.instance); err != nil {
+	// Read in every poll, so that an emptied database is filled again after the next, and
+	// nothing is decided on what it held some time ago.
+	if seen.stanzas, err = d.db.Stanzas(ctx); err != nil {
 		return tables{}, err
 	}
 	return seen, nil
@@ -77,13 +106,27 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if err != nil {
 		return guards{}, err
 	}
-	g.static, g.group = static.Stanzas, static.CheckGroup(d.group)
+	g.static, g.group = static.Stanzas, static.CheckGroup(d.cfg.Group)
+	if d.cfg.Database != junos.Ephemeral {
+		g.static = static.Unmarked // the others are the agent's
+	}
 	if g.interfaces, err = d.Interfaces(ctx); err != nil {
 		return guards{}, err
 	}
 	return g, nil
 }
 
+func (d device) usage(ctx context.Context) (junos.Usage, error) {
+	if d.cfg.Database != junos.Ephemeral {
+		return d.DatabaseUsage(ctx, "")
+	}
+	return d.DatabaseUsage(ctx, d.cfg.Instance)
+}
+
 func (d device) commit(ctx context.Context, change junos.Change) (junos.Outcome, error) {
-	return d.Commit(ctx, d.instance, change)
+	return d.db.Commit(ctx, change)
+}
+
+func (d device) confirm(ctx context.Context, good bool) (junos.Outcome, error) {
+	return d.db.Confirm(ctx, good)
 }

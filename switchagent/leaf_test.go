@@ -27,6 +27,9 @@ type fakeLeaf struct {
 	asked     int                                                    // how often for the guards
 	outcomes  []func(*fakeLeaf, junos.Change) (junos.Outcome, error) // of the next commits
 
+	full      junos.Usage
+	confirmed []bool // what it was told of commits on trial
+
 	commits []junos.Change
 	times   []time.Time // of the commits
 	dials   int
@@ -92,7 +95,7 @@ func (f *fakeLeaf) guards(context.Context) (guards, error) {
 	g := free()
 	g.group = f.noGroup
 	for p := range f.addressed {
-		g.interfaces[p.Zone()] = []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")}
+		g.interfaces[p.Zone()] = junos.Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")}}
 	}
 	for p := range f.up {
 		g.sessions = append(g.sessions, junos.Session{Peer: p, State: "Established"})
@@ -112,6 +115,17 @@ func (f *fakeLeaf) commit(_ context.Context, change junos.Change) (junos.Outcome
 	return do(f, change)
 }
 
+func (f *fakeLeaf) confirm(_ context.Context, good bool) (junos.Outcome, error) {
+	f.sync()
+	f.confirmed = append(f.confirmed, good)
+	if good {
+		return junos.Applied, f.read()
+	}
+	return junos.Refused, f.read()
+}
+
+func (f *fakeLeaf) usage(context.Context) (junos.Usage, error) { return f.full, f.read() }
+
 func (f *fakeLeaf) Close() error {
 	f.closed++
 	return nil
@@ -124,6 +138,9 @@ func applied(f *fakeLeaf, change junos.Change) (junos.Outcome, error) {
 	for _, s := range change.Add {
 		f.stanzas[s.Peer] = s
 		f.up[s.Peer] = true
+	}
+	for _, e := range change.Edit {
+		f.stanzas[e.To.Peer] = e.To
 	}
 	return junos.Applied, nil
 }

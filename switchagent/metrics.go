@@ -24,6 +24,13 @@ type metrics struct {
 	up          prometheus.Gauge
 	leaf        *prometheus.GaugeVec
 	lastSuccess prometheus.Gauge
+	writer      prometheus.Gauge
+	waiting     prometheus.Gauge
+	locked      prometheus.Gauge
+	quarantined prometheus.Gauge
+	withheld    prometheus.Gauge
+	drift       *prometheus.CounterVec
+	database    *prometheus.GaugeVec
 }
 
 // The label values of polls, commits and dials other than junos.Outcome.
@@ -33,11 +40,19 @@ const (
 	resultTruncated = "truncated"
 	resultLost      = "lost"
 	resultLocked    = "locked"
+	resultDirty     = "dirty"
+	resultChanged   = "changed"
+	// resultUnconfirmed is that of a commit on trial that was not confirmed; it was counted as
+	// pending before, as one that was is counted as applied.
+	resultUnconfirmed = "unconfirmed"
 )
 
 var (
 	pollResults   = []string{resultOK, resultError, resultTruncated, resultLost}
-	commitResults = []string{junos.Applied.String(), junos.Refused.String(), resultLocked, junos.Unknown.String()}
+	commitResults = []string{
+		junos.Applied.String(), junos.Refused.String(), resultLocked, resultDirty, resultChanged,
+		junos.Pending.String(), resultUnconfirmed, junos.Unknown.String(),
+	}
 	// neighborStates are those of Junos; what else it may say is other.
 	neighborStates = []string{"reachable", "stale", "delay", "probe", "unreachable", "incomplete", otherState}
 )
@@ -66,13 +81,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"rpc"}),
 		neighbors:   gauge("neighbors", "Link-local neighbours on the configured interfaces at the last good poll, by state.", "state"),
 		refused:     gauge("neighbors_refused", "Of these, the ones that get no stanza, by reason.", "reason"),
-		stanzas:     gauge("stanzas", "Stanzas, which are BGP neighbor statements, in the ephemeral instance at the last good poll.").WithLabelValues(),
+		stanzas:     gauge("stanzas", "Stanzas, which are BGP neighbor statements, of the agent at the last good poll.").WithLabelValues(),
 		absent:      gauge("stanzas_absent", "Of these, the ones whose neighbour is gone.").WithLabelValues(),
 		commits:     counter("commits_total", "Commits, by result.", "result", commitResults),
-		changes:     counter("changes_total", "Stanzas changed by applied commits, by action.", "action", []string{"add", "remove"}),
+		changes:     counter("changes_total", "Stanzas changed by applied commits, by action.", "action", []string{"add", "remove", "edit"}),
 		dials:       counter("dials_total", "Attempts to open a session, by result.", "result", []string{resultOK, resultError}),
 		up:          gauge("session_up", "1 while a session with the leaf is open.").WithLabelValues(),
 		leaf:        gauge("leaf_info", "What the leaf says about itself; the value is 1.", "host", "model", "version"),
+		writer:      gauge("writer", "1 if this agent commits, 0 while it stands by for another.").WithLabelValues(),
+		waiting:     gauge("waiting_seconds", "How long the oldest change that is wanted waits for its commit.").WithLabelValues(),
+		locked:      gauge("lock_wait_seconds", "How long somebody else's lock or uncommitted edits have kept commits waiting, at the last attempt.").WithLabelValues(),
+		quarantined: gauge("stanzas_quarantined", "Stanzas that the leaf has refused and that are tried again later.").WithLabelValues(),
+		withheld:    gauge("removals_held", "Removals that are too many at once to be believed.").WithLabelValues(),
+		drift:       counter("drift_total", "Stanzas that somebody else had changed or taken away, by what was done.", "action", []string{driftRestore}),
+		database:    gauge("database_bytes", "Size of the configuration database, as far as the leaf tells.", "kind"),
 		lastSuccess: gauge("last_success_timestamp_seconds", "Unix time of the last good poll.").WithLabelValues(),
 	}
 	reg.MustRegister(m.rpcs)
@@ -90,6 +112,7 @@ func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(strin
 	m.lastSuccess.Set(float64(now.UnixNano()) / 1e9)
 	m.stanzas.Set(float64(len(seen.stanzas)))
 	m.absent.Set(float64(len(p.absent)))
+	m.withheld.Set(float64(p.withheld))
 
 	states := map[string]int{}
 	for _, n := range seen.neighbors {
@@ -125,12 +148,38 @@ func (m *metrics) pollFailed(err error) {
 
 func (m *metrics) committed(outcome junos.Outcome, err error, p plan) {
 	result := outcome.String()
-	if errors.Is(err, junos.ErrLocked) {
+	switch {
+	case errors.Is(err, junos.ErrLocked):
 		result = resultLocked
+	case errors.Is(err, junos.ErrDirty):
+		result = resultDirty
+	case errors.Is(err, junos.ErrChanged):
+		result = resultChanged
 	}
 	m.commits.WithLabelValues(result).Inc()
 	if outcome == junos.Applied {
 		m.changes.WithLabelValues("add").Add(float64(len(p.add)))
 		m.changes.WithLabelValues("remove").Add(float64(len(p.remove)))
+		m.changes.WithLabelValues("edit").Add(float64(len(p.edit)))
 	}
+}
+
+func (m *metrics) role(r role) {
+	m.writer.Set(0)
+	if r.writer {
+		m.writer.Set(1)
+	}
+}
+
+// lockWait shows how long the database has been somebody else's; since is zero if it is not.
+func (m *metrics) lockWait(now, since time.Time) {
+	if since.IsZero() {
+		since = now
+	}
+	m.locked.Set(now.Sub(since).Seconds())
+}
+
+func (m *metrics) usage(u junos.Usage) {
+	m.database.WithLabelValues("used").Set(float64(u.Used))
+	m.database.WithLabelValues("maximum").Set(float64(u.Maximum))
 }

@@ -16,14 +16,6 @@ type tables struct {
 	stanzas     []junos.Stanza // what our instance holds
 }
 
-// guards is what else must be known before anything is changed.
-type guards struct {
-	sessions   []junos.Session
-	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
-	interfaces map[string][]netip.Prefix
-	group      error // why no neighbour of the configured group can have a session
-}
-
 // absence is since when, and in how many consecutive good polls, a stanza had no neighbour.
 type absence struct {
 	since time.Time
@@ -41,10 +33,15 @@ const (
 	unknownInterface = refusal("interface_unknown")
 	addressed        = refusal("interface_addressed") // has an address of its own: somebody else's interface
 	foreign          = refusal("foreign_session")     // somebody else has configured this peer
+	established      = refusal("session_established") // its stanza is to change, and its session would end
+	drifted          = refusal("drifted")             // somebody has taken its stanza away or changed it
+	quarantined      = refusal("quarantined")         // the leaf has refused its stanza
 	unusableGroup    = refusal("group_unusable")      // no session can come up in the configured group
 )
 
-var allRefusals = []refusal{unresolved, notRouter, duplicate, unknownInterface, addressed, foreign, unusableGroup}
+var allRefusals = []refusal{
+	unresolved, notRouter, duplicate, unknownInterface, addressed, foreign, established, drifted, quarantined, unusableGroup,
+}
 
 // leastAbsentPolls is how many polls must have missed a neighbour before its stanza goes, however
 // short the hold-down is and however long the process was stopped between two of them.
@@ -57,15 +54,49 @@ type policy struct {
 	mayTouch func(ifl string) bool
 }
 
-// plan is what to do about one poll. A stanza that is neither in add nor in remove stays as it is.
+// plan is what to do about one poll. A stanza that is in neither add, remove nor edit stays as it is.
 type plan struct {
 	add, remove []junos.Stanza
+	edit        []junos.Edit
 	absent      map[junos.Stanza]absence
 	refused     map[netip.Addr]refusal // link-local neighbours on interfaces that may be touched
-	blocked     error                  // why there is nothing to add or remove, although there should be
+	blocked     error                  // why there is nothing to do, although there should be
+	withheld    int                    // removals that were too many at once
+	from        []junos.Stanza         // what the database held
+	up          map[netip.Addr]int     // sessions that the guards saw Established, and their flaps
 }
 
-func (p plan) empty() bool { return len(p.add) == 0 && len(p.remove) == 0 }
+func (p plan) empty() bool { return len(p.add) == 0 && len(p.remove) == 0 && len(p.edit) == 0 }
+
+func (p plan) change() junos.Change {
+	return junos.Change{Add: p.add, Remove: p.remove, Edit: p.edit, From: p.from}
+}
+
+// size is how many stanzas it changes.
+func (p plan) size() int { return len(p.add) + len(p.remove) + len(p.edit) }
+
+// keep is the plan without what f does not want, for a reason that is shown for neighbours that
+// should have a stanza, or another one.
+func (p plan) keep(reason refusal, f func(junos.Stanza) bool) plan {
+	unwanted := func(s junos.Stanza) bool { return !f(s) }
+	shown := func(s junos.Stanza) bool {
+		if f(s) {
+			return false
+		}
+		p.refused[s.Peer] = reason
+		return true
+	}
+	p.remove = slices.DeleteFunc(slices.Clone(p.remove), unwanted)
+	p.add = slices.DeleteFunc(slices.Clone(p.add), shown)
+	p.edit = slices.DeleteFunc(slices.Clone(p.edit), func(e junos.Edit) bool { return shown(e.To) })
+	return p
+}
+
+// none is the plan with nothing to do.
+func (p plan) none() plan {
+	p.add, p.remove, p.edit = nil, nil, nil
+	return p
+}
 
 // plan decides from the tables of one good poll and the absences of the plan before.
 //
@@ -73,7 +104,7 @@ func (p plan) empty() bool { return len(p.add) == 0 && len(p.remove) == 0 }
 // stanza goes when that has lasted for the hold-down. What is decided here is still subject to
 // the guards; to read those is only worth it when there is something to do.
 func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence) plan {
-	result := plan{absent: map[junos.Stanza]absence{}, refused: map[netip.Addr]refusal{}}
+	result := plan{absent: map[junos.Stanza]absence{}, refused: map[netip.Addr]refusal{}, from: seen.stanzas}
 	if len(seen.neighbors) == 0 {
 		// A leaf that works has neighbours, the spine if nobody else. An empty table is that of one
 		// which has just started, or a fault: nobody is absent from it.
@@ -84,7 +115,10 @@ func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence
 	taken, served := map[netip.Addr]bool{}, map[netip.Addr]bool{}
 	for _, s := range seen.stanzas {
 		taken[s.Peer.WithZone("")], served[s.Peer] = true, true
-		if _, ok := present[s.Peer]; ok && s.Group == p.group {
+		if n, ok := present[s.Peer]; ok && s.Group == p.group {
+			if wanted := p.stanza(n, s.Key); !s.Same(wanted) {
+				result.edit = append(result.edit, junos.Edit{From: s, To: wanted})
+			}
 			continue
 		}
 		gone := before[s]
@@ -105,10 +139,15 @@ func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence
 			result.refused[n.Addr] = duplicate
 		default:
 			taken[bare] = true
-			result.add = append(result.add, junos.Stanza{Group: p.group, Peer: n.Addr, Description: describe(n)})
+			result.add = append(result.add, p.stanza(n, ""))
 		}
 	}
 	return result
+}
+
+// stanza is what a neighbour should have.
+func (p policy) stanza(n junos.Neighbor, key string) junos.Stanza {
+	return junos.Stanza{Group: p.group, Peer: n.Addr, Description: describe(n), Key: key}
 }
 
 // present is the neighbours that should have a stanza, as far as they themselves are concerned.
@@ -153,88 +192,35 @@ func inOrder(neighbors map[netip.Addr]junos.Neighbor) []junos.Neighbor {
 // describe says who put the stanza there and for which machine on which port. It does not change
 // while the machine stays: monitoring shows it as a label.
 func describe(n junos.Neighbor) string {
-	return fmt.Sprintf("lastmile: %s on %s", n.MAC, n.Addr.Zone())
-}
-
-// guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
-// nothing: what is not known for sure is not touched.
-func (p plan) guarded(g guards) plan {
-	result := plan{absent: p.absent, refused: p.refused}
-	for _, s := range p.add {
-		if reason := g.forbidAdd(s.Peer); reason != "" {
-			result.refused[s.Peer] = reason
-			continue
-		}
-		result.add = append(result.add, s)
-	}
-	for _, s := range p.remove {
-		if g.mayRemove(s) {
-			result.remove = append(result.remove, s)
-		}
-	}
-	if g.group != nil && !result.empty() {
-		return result.withheld(g.group)
-	}
-	return result
-}
-
-// withheld is the plan with nothing to do, for a reason that is no neighbour's.
-func (p plan) withheld(reason error) plan {
-	for _, s := range p.add {
-		p.refused[s.Peer] = unusableGroup
-	}
-	return plan{absent: p.absent, refused: p.refused, blocked: reason}
-}
-
-func (g guards) forbidAdd(peer netip.Addr) refusal {
-	prefixes, known := g.interfaces[peer.Zone()]
-	if !known {
-		return unknownInterface
-	}
-	for _, prefix := range prefixes {
-		if !prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().Is4() {
-			return addressed
-		}
-	}
-	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
-		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
-		return foreign
-	}
-	return ""
-}
-
-// mayRemove is false while routes flow. A leaf that lists no session at all has just started its
-// routing daemon, and what it does not say is not known.
-func (g guards) mayRemove(s junos.Stanza) bool {
-	return len(g.sessions) > 0 && !slices.ContainsFunc(g.sessions, func(session junos.Session) bool {
-		return same(session.Peer, s.Peer) && !session.Down()
-	})
-}
-
-// same compares a peer of the session table, which need not name the interface, with that of a
-// stanza, which should.
-func same(listed, peer netip.Addr) bool {
-	bare := listed.WithZone("") == peer.WithZone("")
-	return bare && (listed.Zone() == "" || peer.Zone() == "" || listed.Zone() == peer.Zone())
+	return fmt.Sprintf("%s %s on %s", junos.Mark, n.MAC, n.Addr.Zone())
 }
 
 // missing is what a commit of the plan should have done to the stanzas and has not.
 func (p plan) missing(stanzas []junos.Stanza) (peers []netip.Addr) {
-	place := func(s junos.Stanza) junos.Stanza { return junos.Stanza{Group: s.Group, Peer: s.Peer} }
-	there := map[junos.Stanza]bool{}
-	for _, s := range stanzas {
-		there[place(s)] = true
-	}
+	there := byPlace(stanzas)
 	for _, s := range p.add {
-		if !there[place(s)] {
+		if _, ok := there[s.Place()]; !ok {
 			peers = append(peers, s.Peer)
 		}
 	}
 	for _, s := range p.remove {
-		if there[place(s)] {
+		if _, ok := there[s.Place()]; ok {
 			peers = append(peers, s.Peer)
+		}
+	}
+	for _, e := range p.edit {
+		if s, ok := there[e.To.Place()]; ok && !s.Same(e.To) {
+			peers = append(peers, e.To.Peer)
 		}
 	}
 	slices.SortFunc(peers, netip.Addr.Compare)
 	return peers
+}
+
+func byPlace(stanzas []junos.Stanza) map[junos.Place]junos.Stanza {
+	all := make(map[junos.Place]junos.Stanza, len(stanzas))
+	for _, s := range stanzas {
+		all[s.Place()] = s
+	}
+	return all
 }

@@ -46,22 +46,24 @@ func with(n junos.Neighbor, change func(*junos.Neighbor)) junos.Neighbor {
 }
 
 func stanza(addr netip.Addr) junos.Stanza {
-	return junos.Stanza{Group: "servers", Peer: addr, Description: "x", Key: addr.WithZone("").String()}
+	return junos.Stanza{Group: "servers", Peer: addr, Description: describe(router(addr)), Key: addr.WithZone("").String()}
 }
 
 // free is guards of a leaf with four server ports and one session to a spine.
 func free(sessions ...junos.Session) guards {
 	g := guards{
 		sessions:   append(sessions, junos.Session{Peer: netip.MustParseAddr("fc00:1::1"), State: "Established"}),
-		interfaces: map[string][]netip.Prefix{},
+		interfaces: map[string]junos.Interface{},
 	}
 	for port := range 4 {
-		g.interfaces[fmt.Sprintf("ge-0/0/%d.0", port)] = []netip.Prefix{netip.MustParsePrefix("fe80::ff/64")}
+		g.interfaces[fmt.Sprintf("ge-0/0/%d.0", port)] = addrs(netip.MustParsePrefix("fe80::ff/64"))
 	}
 	return g
 }
 
-// String shows a plan as a table test writes it: +peer -peer, absent as ~peer, refused as ?peer=why.
+func addrs(prefixes ...netip.Prefix) junos.Interface { return junos.Interface{Addrs: prefixes} }
+
+// String shows a plan as a table test writes it: +peer -peer, =peer edited, absent as ~peer, refused as ?peer=why.
 func (p plan) String() string {
 	var words []string
 	for _, s := range p.add {
@@ -69,6 +71,9 @@ func (p plan) String() string {
 	}
 	for _, s := range p.remove {
 		words = append(words, "-"+s.Peer.String())
+	}
+	for _, e := range p.edit {
+		words = append(words, "="+e.To.Peer.String())
 	}
 	for s := range p.absent {
 		words = append(words, "~"+s.Peer.String())
@@ -119,16 +124,16 @@ func TestPlanAdds(t *testing.T) {
 			neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(1, 2))}, stanzas: []junos.Stanza{stanza(peer(1, 1)), stanza(peer(1, 2))},
 		}, nil, ""},
 		{"addressed port", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.interfaces["ge-0/0/1.0"] = append(g.interfaces["ge-0/0/1.0"], global)
+			g.interfaces["ge-0/0/1.0"] = addrs(netip.MustParsePrefix("fe80::ff/64"), global)
 		}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
 		{"port with an IPv4 address", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.interfaces["ge-0/0/1.0"] = []netip.Prefix{netip.MustParsePrefix("169.254.1.1/16")}
+			g.interfaces["ge-0/0/1.0"] = addrs(netip.MustParsePrefix("169.254.1.1/16"))
 		}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
 		{"port with an address nobody understands", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.interfaces["ge-0/0/1.0"] = []netip.Prefix{{}}
+			g.interfaces["ge-0/0/1.0"] = addrs(netip.Prefix{})
 		}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
 		{"port without any address", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.interfaces["ge-0/0/1.0"] = nil
+			g.interfaces["ge-0/0/1.0"] = junos.Interface{}
 		}, "+fe80::1%ge-0/0/1.0"},
 		{"port that is not listed", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
 			delete(g.interfaces, "ge-0/0/1.0")
@@ -144,7 +149,7 @@ func TestPlanAdds(t *testing.T) {
 		}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
 		{"no group", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 2))}}, func(g *guards) {
 			g.group = errors.New("bgp group is not configured")
-			g.interfaces["ge-0/0/2.0"] = []netip.Prefix{global}
+			g.interfaces["ge-0/0/2.0"] = addrs(global)
 		}, "?fe80::1%ge-0/0/1.0=group_unusable ?fe80::2%ge-0/0/2.0=interface_addressed"},
 		{"bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) { g.sessions = nil }, "+fe80::1%ge-0/0/1.0"},
 	}

@@ -16,7 +16,7 @@ const mostSilence = 30 * time.Second
 type verdicts map[junos.Stanza]verdict
 
 type verdict struct {
-	reason refusal // of an add
+	reason refusal // of an add or an edit
 	since  time.Time
 	last   time.Time // when the guards said so last
 }
@@ -38,7 +38,10 @@ func (v verdicts) apply(now time.Time, p plan) (plan, bool) {
 	for _, s := range p.add {
 		p.refused[s.Peer] = v[s].reason
 	}
-	return plan{absent: p.absent, refused: p.refused}, true
+	for _, e := range p.edit {
+		p.refused[e.To.Peer] = v[e.To].reason
+	}
+	return p.none(), true
 }
 
 // learn notes what the guards have refused of what was wanted. A plan that was withheld as a whole
@@ -64,14 +67,11 @@ func (v verdicts) learn(now time.Time, wanted, allowed plan) {
 	}
 }
 
-// changes is the stanzas that the plan adds or removes. No stanza is both: one that was read has a
-// key.
+// changes is the stanzas that the plan adds, removes or wants otherwise. No stanza is in it twice: one
+// that was read has a key, and one that is edited is not removed.
 func (p plan) changes() map[junos.Stanza]bool {
 	all := map[junos.Stanza]bool{}
-	for _, s := range p.add {
-		all[s] = true
-	}
-	for _, s := range p.remove {
+	for _, s := range p.change().Stanzas() {
 		all[s] = true
 	}
 	return all

@@ -80,6 +80,19 @@ func one(t testing.TB, answers map[string]string) *Client {
 	return d.client()
 }
 
+// in is the agent's instance.
+func in(c *Client) Database {
+	return of(c, Options{Kind: Ephemeral, Instance: "lastmile", Load: LoadMerge})
+}
+
+func of(c *Client, o Options) Database {
+	db, err := c.Database(o, Release{24, 4, 1})
+	if err != nil {
+		panic(err)
+	}
+	return db
+}
+
 const refusal = `<rpc-error><error-severity>error</error-severity><error-message>permission denied</error-message></rpc-error>`
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -138,8 +151,8 @@ func TestRouterAdvertisements(t *testing.T) {
 func TestSessions(t *testing.T) {
 	got, err := one(t, map[string]string{"get-bgp-summary-information": "bgp-summary.xml"}).Sessions(t.Context())
 	check(t, []Session{
-		{addr("fe80::5054:ff:fe00:101"), "Established"}, {addr("fe80::e20:51ff:fed2:1%ge-0/0/2.0"), "Active"},
-		{addr("10.2.1.254"), "Established"}, {addr("fc00:1::1"), "Idle"},
+		{addr("fe80::5054:ff:fe00:101"), "Established", 1}, {addr("fe80::e20:51ff:fed2:1%ge-0/0/2.0"), "Active", 0},
+		{addr("10.2.1.254"), "Established", 0}, {addr("fc00:1::1"), "Idle", 0},
 	}, got, err)
 	got, err = one(t, map[string]string{"get-bgp-summary-information": "<output>BGP is not running</output>"}).Sessions(t.Context())
 	check(t, []Session(nil), got, err)
@@ -157,10 +170,10 @@ func TestSessions(t *testing.T) {
 
 func TestInterfaces(t *testing.T) {
 	got, err := one(t, map[string]string{"get-interface-information": "interfaces.xml"}).Interfaces(t.Context())
-	check(t, map[string][]netip.Prefix{
-		"ge-0/0/1.0": {netip.MustParsePrefix("fe80::200:ff:fe00:4/64")},
-		"ge-0/0/2.0": {netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("192.0.2.129/32")},
-		"ge-0/0/2.7": {{}},
+	check(t, map[string]Interface{
+		"ge-0/0/1.0": {Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::200:ff:fe00:4/64")}},
+		"ge-0/0/2.0": {Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("192.0.2.129/32")}},
+		"ge-0/0/2.7": {Addrs: []netip.Prefix{{}}},
 	}, got, err)
 }
 
@@ -202,7 +215,7 @@ func TestRefusalsAndLosses(t *testing.T) {
 			return either(err, len(table))
 		},
 		"get-configuration": func(c *Client) error {
-			table, err := c.Stanzas(t.Context(), "lastmile")
+			table, err := in(c).Stanzas(t.Context())
 			return either(err, len(table))
 		},
 	}
@@ -277,7 +290,7 @@ func FuzzTables(f *testing.F) {
 		c := one(t, map[string]string{
 			"get-ipv6-nd-information": reply, "get-ipv6-ra-information": reply, "get-bgp-summary-information": reply,
 			"get-interface-information": reply, "get-configuration": reply, "get-software-information": reply,
-			"get-system-information": reply, "get-system-uptime-information": reply,
+			"get-system-information": reply, "get-system-uptime-information": reply, "get-database-usage": reply,
 		})
 		neighbors, _ := c.Neighbors(t.Context())
 		for _, n := range neighbors {
@@ -291,7 +304,7 @@ func FuzzTables(f *testing.F) {
 				t.Errorf("sender %s", sender)
 			}
 		}
-		stanzas, _ := c.Stanzas(t.Context(), "lastmile")
+		stanzas, _ := in(c).Stanzas(t.Context())
 		for _, s := range stanzas {
 			if !s.Peer.Is6() || !s.Peer.IsLinkLocalUnicast() {
 				t.Errorf("stanza %+v", s)
@@ -303,6 +316,10 @@ func FuzzTables(f *testing.F) {
 		c.Interfaces(t.Context())
 		c.Facts(t.Context())
 		c.CheckInstance(t.Context(), "lastmile")
+		usage, _ := c.DatabaseUsage(t.Context(), "lastmile")
+		if usage.Used < 0 || usage.Maximum < 0 {
+			t.Errorf("usage %+v", usage)
+		}
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 
 func TestStanzas(t *testing.T) {
 	d := &device{t: t, replies: map[string][]string{"get-configuration": {"ephemeral.xml"}}}
-	got, err := d.client().Stanzas(t.Context(), "last-mile_1")
+	got, err := of(d.client(), Options{Kind: Ephemeral, Instance: "last-mile_1"}).Stanzas(t.Context())
 	check(t, []Stanza{
 		{"servers", addr("fe80::5054:ff:fe00:101%ge-0/0/1.0"), "lastmile: 52:54:00:00:01:01 on ge-0/0/1.0", "fe80::5054:ff:fe00:101"},
 		{"servers", addr("fe80::2%ge-0/0/2.0"), "", "fe80::2%ge-0/0/2.0"},
@@ -30,7 +30,7 @@ func TestStanzas(t *testing.T) {
 		"", "<configuration/>", "<configuration><protocols/></configuration>",
 		"<configuration><protocols><bgp><group><name>servers</name>" + neither + "</group></bgp></protocols></configuration>",
 	} {
-		got, err := one(t, map[string]string{"get-configuration": empty}).Stanzas(t.Context(), "lastmile")
+		got, err := in(one(t, map[string]string{"get-configuration": empty})).Stanzas(t.Context())
 		check(t, []Stanza(nil), got, err)
 	}
 }
@@ -152,7 +152,7 @@ configuration database locked by:
 				"get-configuration": {tt.instance}, "open-configuration": {tt.open}, "load-configuration": {tt.load},
 				"commit-configuration": {tt.commit}, "close-configuration": {"lost"}, // which changes nothing
 			}}
-			outcome, err := d.client().Commit(t.Context(), "lastmile", change)
+			outcome, err := in(d.client()).Commit(t.Context(), change)
 			if outcome != tt.outcome || (err == nil) != (outcome == Applied) {
 				t.Errorf("got %s, %v, want %s", outcome, err, tt.outcome)
 			}
@@ -172,11 +172,12 @@ func TestCommitSends(t *testing.T) {
 		"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
 		"commit-configuration": {"<ok/>"}, "close-configuration": {""},
 	}}
-	if _, err := d.client().Commit(t.Context(), "lastmile", change); err != nil {
+	if _, err := in(d.client()).Commit(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
 		"<open-configuration><ephemeral-instance>lastmile</ephemeral-instance></open-configuration>",
+		`<get-configuration database="ephemeral" ephemeral-instance="lastmile" format="xml"/>`,
 		changeXML, "<commit-configuration/>", "<close-configuration/>",
 	}
 	if diff := cmp.Diff(want, d.asked[1:]); diff != "" {
@@ -194,7 +195,7 @@ func TestInstanceThatStaysOpen(t *testing.T) {
 			"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
 			"commit-configuration": {commit}, "close-configuration": {refusal},
 		}}
-		outcome, err := d.client().Commit(t.Context(), "lastmile", change)
+		outcome, err := in(d.client()).Commit(t.Context(), change)
 		if want := map[string]Outcome{"<ok/>": Applied, refusal: Refused}[commit]; outcome != want || (err == nil) != (want == Applied) {
 			t.Errorf("commit answered %s: %s, %v, want %s", commit, outcome, err, want)
 		}
@@ -217,7 +218,7 @@ func TestCommitRefusesNonsense(t *testing.T) {
 		bad := good
 		spoil(&bad)
 		d := &device{t: t} // which answers nothing
-		if outcome, err := d.client().Commit(t.Context(), "lastmile", Change{Add: []Stanza{good, bad}}); outcome != Refused || err == nil {
+		if outcome, err := in(d.client()).Commit(t.Context(), Change{Add: []Stanza{good, bad}}); outcome != Refused || err == nil {
 			t.Errorf("%s: %s, %v", name, outcome, err)
 		}
 	}

@@ -16,6 +16,12 @@ import (
 type Session struct {
 	Peer  netip.Addr // with the logical interface as zone where Junos says it: from 21.1R1, not always
 	State string     // Idle, Connect, Active, OpenSent, OpenConfirm or Established
+	Flaps int        // how often it has gone down
+}
+
+// Established says that it is up. Down says less: a state in unknown words is neither.
+func (s Session) Established() bool {
+	return strings.EqualFold(s.State, "established") || strings.EqualFold(s.State, "establ")
 }
 
 // Down says that no routes flow. Of a state in words that are not known that is not known.
@@ -32,10 +38,12 @@ func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
 			var peer struct {
 				Address text `xml:"peer-address"`
 				State   text `xml:"peer-state"`
+				Flaps   text `xml:"flap-count"`
 			}
 			err := decode(&peer)
 			if addr, ok := peer.Address.addr(); ok {
-				sessions = append(sessions, Session{Peer: addr, State: string(peer.State)})
+				flaps, _ := strconv.Atoi(string(peer.Flaps)) // of no number nothing is concluded
+				sessions = append(sessions, Session{Peer: addr, State: string(peer.State), Flaps: flaps})
 			}
 			return err
 		},
@@ -46,15 +54,23 @@ func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
 	return sessions, nil
 }
 
-// Interfaces reads the addresses of each logical interface (get-interface-information terse,
-// "show interfaces terse"). An address in a form that is not understood is the zero Prefix: the
-// interface has one, whatever it is.
-func (c *Client) Interfaces(ctx context.Context) (map[string][]netip.Prefix, error) {
-	interfaces := map[string][]netip.Prefix{}
+// Interface is a logical interface. An address in a form that is not understood is the zero Prefix:
+// the interface has one, whatever it is.
+type Interface struct {
+	Down  bool // administratively, or without carrier
+	Addrs []netip.Prefix
+}
+
+// Interfaces reads the logical interfaces (get-interface-information terse, "show interfaces
+// terse").
+func (c *Client) Interfaces(ctx context.Context) (map[string]Interface, error) {
+	interfaces := map[string]Interface{}
 	_, err := c.call(ctx, netconf.Call{Body: "<get-interface-information><terse/></get-interface-information>", Elements: elements{
 		"logical-interface": func(decode func(any) error) error {
 			var ifl struct {
 				Name     text `xml:"name"`
+				Admin    text `xml:"admin-status"`
+				Oper     text `xml:"oper-status"`
 				Families []struct {
 					Name      text   `xml:"address-family-name"`
 					Addresses []text `xml:"interface-address>ifa-local"`
@@ -63,16 +79,17 @@ func (c *Client) Interfaces(ctx context.Context) (map[string][]netip.Prefix, err
 			if err := decode(&ifl); err != nil {
 				return err
 			}
-			addrs := interfaces[ifl.Name.logical()]
+			one := interfaces[ifl.Name.logical()]
+			one.Down = ifl.Admin == "down" || ifl.Oper == "down"
 			for _, family := range ifl.Families {
 				if family.Name != "inet" && family.Name != "inet6" {
 					continue
 				}
 				for _, address := range family.Addresses {
-					addrs = append(addrs, address.prefix())
+					one.Addrs = append(one.Addrs, address.prefix())
 				}
 			}
-			interfaces[ifl.Name.logical()] = addrs
+			interfaces[ifl.Name.logical()] = one
 			return nil
 		},
 	}})

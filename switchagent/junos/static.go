@@ -3,14 +3,16 @@ package junos
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"lastmile/switchagent/netconf"
 )
 
 // Static is the BGP part of the committed static configuration, which is others'.
 type Static struct {
-	Stanzas []Stanza
-	groups  map[string]group
+	Stanzas  []Stanza
+	Unmarked []Stanza // of these, the ones that are not the agent's: without its mark, or deactivated
+	groups   map[string]group
 }
 
 // group is what a session of a group cannot come up without.
@@ -22,13 +24,14 @@ type group struct {
 // whether or not the routing daemon has read it yet.
 func (c *Client) Static(ctx context.Context) (Static, error) {
 	static := Static{groups: map[string]group{}}
+	var read bgpRead
 	_, err := c.call(ctx, netconf.Call{
 		Body: `<get-configuration database="committed" inherit="inherit" format="xml"><configuration><protocols>` +
 			`<bgp/></protocols></configuration></get-configuration>`,
 		Elements: elements{"configuration": func(decode func(any) error) error {
 			var config bgpConfiguration
 			err := decode(&config)
-			static.Stanzas = append(static.Stanzas, config.stanzas()...)
+			config.read(&read)
 			config.groups(static.groups)
 			return err
 		}},
@@ -36,6 +39,8 @@ func (c *Client) Static(ctx context.Context) (Static, error) {
 	if err != nil {
 		return Static{}, err
 	}
+	static.Stanzas = read.stanzas
+	static.Unmarked = slices.DeleteFunc(slices.Clone(read.stanzas), func(s Stanza) bool { return slices.Contains(read.marked, s) })
 	return static, nil
 }
 

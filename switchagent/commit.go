@@ -1,0 +1,169 @@
+package switchagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lastmile/switchagent/junos"
+)
+
+// commit makes one commit of the whole plan. Whatever becomes of it, the next poll reads what the
+// database then holds and starts from that.
+func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
+	outcome, err := l.commit(ctx, p.change())
+	a.metrics.committed(outcome, err, p)
+	now := time.Now()
+	if !errors.Is(err, junos.ErrLocked) && !errors.Is(err, junos.ErrDirty) {
+		a.locked = time.Time{}
+	} else if a.locked.IsZero() {
+		a.locked = now
+	}
+	a.metrics.lockWait(now, a.locked)
+	switch {
+	case outcome == junos.Applied:
+		a.accepted(p)
+	case outcome == junos.Pending:
+		a.log.Info("commit is on trial", "changes", p.size(), "window", a.cfg.Confirm)
+		a.trial = &trial{plan: p, begun: now, patience: a.cfg.ConfirmAfter, window: a.window()}
+		return nil
+	case ctx.Err() != nil: // we were told to stop: the next run looks it up
+	case outcome == junos.Refused && a.putAside(now, p, err):
+	default:
+		a.commitFailed(fmt.Errorf("commit %s: %w", outcome, err))
+	}
+	return err
+}
+
+// accepted notes a commit that is done.
+func (a *Agent) accepted(p plan) {
+	a.applied = p
+	a.quarantine.applied(p.change())
+	a.metrics.drift.WithLabelValues(driftRestore).Add(float64(a.drift.committed(time.Now(), p.change())))
+	if a.role.write() {
+		a.log.Info("taking over: what the leaf needed was not committed by another", "after", a.role.patience.Round(time.Millisecond))
+		a.metrics.role(a.role)
+	}
+	for _, s := range p.add {
+		a.logChange("neighbour added", s)
+	}
+	for _, s := range p.remove {
+		a.logChange("neighbour removed", s)
+	}
+	for _, e := range p.edit {
+		a.logChange("neighbour changed", e.To)
+	}
+}
+
+func (a *Agent) logChange(what string, s junos.Stanza) {
+	a.log.Info(what, "link", s.Peer.Zone(), "peer", s.Peer.WithZone(""), "group", s.Group)
+}
+
+// putAside puts the stanzas that the leaf refused into quarantine, and says whether the others
+// are worth a commit at once.
+func (a *Agent) putAside(now time.Time, p plan, err error) bool {
+	all := p.change().Stanzas()
+	blamed, general := junos.Blame(err, all)
+	if general {
+		return false
+	}
+	aside, again := a.quarantine.refused(now, all, blamed)
+	for _, s := range aside {
+		a.log.Warn("neighbour quarantined: the leaf refuses its stanza", "link", s.Peer.Zone(), "peer", s.Peer.WithZone(""), "err", err,
+			"retry", a.quarantine.bad[s.Place()].until.Sub(now).Round(time.Second))
+	}
+	return again
+}
+
+// judge looks whether a commit on trial is good, and tells the leaf.
+func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
+	g, err := l.guards(ctx)
+	if err != nil {
+		a.pollFailed(err)
+		return err
+	}
+	now, t := time.Now(), a.trial
+	if t.bad == nil {
+		var good bool
+		if good, t.bad = t.judge(now, seen, g); good {
+			return a.confirm(ctx, l)
+		}
+		if t.bad == nil {
+			return nil
+		}
+		// The lock is kept until the leaf has taken the commit back: somebody's commit would confirm it.
+		a.log.Error("commit is not confirmed, the leaf takes it back", "err", t.bad, "within", (t.window - now.Sub(t.begun)).Round(time.Second))
+		a.setHealth(func(h *health) { h.commit = t.bad })
+	}
+	if !t.over(now) {
+		return nil
+	}
+	_, err = l.confirm(ctx, false)
+	a.unconfirmed(t.bad)
+	return err
+}
+
+func (a *Agent) confirm(ctx context.Context, l leaf) error {
+	p := a.trial.plan
+	outcome, err := l.confirm(ctx, true)
+	if outcome != junos.Applied {
+		a.unconfirmed(fmt.Errorf("confirmation %s: %w", outcome, err))
+		return err
+	}
+	a.trial = nil
+	a.trialPause.reset()
+	a.metrics.committed(junos.Applied, nil, p)
+	a.accepted(p)
+	return nil
+}
+
+// window is how long the leaf waits for a confirmation.
+func (a *Agent) window() time.Duration { return a.cfg.Confirm / time.Minute * a.minute }
+
+// unconfirmed ends a trial whose commit the leaf takes back.
+func (a *Agent) unconfirmed(err error) {
+	a.trial = nil
+	a.drift.forget() // what is missing now was taken back
+	a.trialPause.first, a.trialPause.most = a.window(), max(a.window(), time.Hour)
+	a.metrics.commits.WithLabelValues(resultUnconfirmed).Inc()
+	a.commitFailed(err)
+	a.pace.after = time.Now().Add(a.trialPause.pause())
+}
+
+// verify compares what the database holds with what the last commit was to make of it. A leaf
+// that confirms and does nothing must not be made to commit the same in every poll.
+func (a *Agent) verify(seen tables) {
+	if a.applied.empty() {
+		return
+	}
+	missing := a.applied.missing(seen.stanzas)
+	a.applied = plan{}
+	if len(missing) > 0 {
+		a.commitFailed(fmt.Errorf("the last commit was confirmed and changed nothing of %v", missing))
+		return
+	}
+	a.commitDone()
+}
+
+func (a *Agent) commitFailed(err error) {
+	pause := a.pace.failed(time.Now())
+	a.log.Warn("commit failed", "err", err, "retry", pause.Round(time.Millisecond))
+	a.setHealth(func(h *health) { h.commit = err })
+}
+
+// commitBlocked notes that something waits for somebody to mend the leaf's configuration.
+func (a *Agent) commitBlocked(err error) {
+	if last := a.health.Load().commit; last == nil || last.Error() != err.Error() {
+		a.log.Warn("nothing is committed", "err", err)
+	}
+	a.setHealth(func(h *health) { h.commit = err })
+}
+
+// commitDone notes that nothing waits any more.
+func (a *Agent) commitDone() {
+	a.pace.done()
+	a.locked = time.Time{}
+	a.metrics.lockWait(a.locked, a.locked)
+	a.setHealth(func(h *health) { h.commit = nil })
+}

@@ -1,0 +1,139 @@
+package switchagent
+
+import (
+	"slices"
+	"time"
+
+	"lastmile/switchagent/junos"
+)
+
+// What is done about stanzas that somebody else has changed or taken away.
+const (
+	driftRestore = "restore"
+	driftAdopt   = "adopt"
+	driftIgnore  = "ignore"
+)
+
+// restoreWindow is the time in which a stanza is restored so many times at most: two who disagree
+// about a leaf's configuration must not fight it out there.
+const restoreWindow = time.Hour
+
+// drift remembers what the database held, to tell what somebody else has done to it from what is
+// new. It knows nothing of before a restart, or before a session was lost: the leaf may have
+// rebooted, so nothing that is missing then was taken away. What differs then was changed by others.
+type drift struct {
+	policy   string
+	restores int // at most, of one stanza in restoreWindow
+
+	held     map[junos.Place]junos.Stanza // at the last poll; nil if that is not known
+	ours     map[junos.Place]bool         // committed since
+	gone     map[junos.Place]bool         // taken away by somebody, and wanted
+	altered  map[junos.Place]bool         // changed by somebody, and wanted otherwise
+	adopted  map[junos.Place]bool         // somebody else's from now on
+	restored map[junos.Place][]time.Time
+}
+
+func newDrift(policy string, restores int) *drift {
+	return &drift{
+		policy: policy, restores: restores, ours: map[junos.Place]bool{}, gone: map[junos.Place]bool{},
+		altered: map[junos.Place]bool{}, adopted: map[junos.Place]bool{}, restored: map[junos.Place][]time.Time{},
+	}
+}
+
+// forget begins anew.
+func (d *drift) forget() {
+	d.held = nil
+	clear(d.ours)
+	clear(d.gone)
+	clear(d.altered)
+}
+
+// see compares a good poll with the one before, and what it makes of it with the plan. It returns
+// how many stanzas a stranger has added.
+func (d *drift) see(p plan) (strange int) {
+	now := byPlace(p.from)
+	for place, s := range now {
+		before, ok := d.held[place]
+		switch {
+		case d.ours[place] || ok && before.Same(s):
+		case ok:
+			d.altered[place] = true
+		case d.held != nil:
+			strange++
+		}
+		delete(d.gone, place)
+	}
+	for place := range d.held {
+		if _, ok := now[place]; !ok {
+			d.gone[place] = true
+			delete(d.adopted, place)
+		}
+	}
+	d.settle(p)
+	d.held = now
+	clear(d.ours)
+	return strange
+}
+
+// settle drops the marks of what is not wanted, or not otherwise than it is.
+func (d *drift) settle(p plan) {
+	wanted, edits := byPlace(p.add), map[junos.Place]bool{}
+	for _, e := range p.edit {
+		edits[e.To.Place()] = true
+		if d.held == nil {
+			d.altered[e.To.Place()] = true
+		}
+	}
+	for place := range d.gone {
+		if _, ok := wanted[place]; !ok {
+			delete(d.gone, place) // its server has left: the next one is new
+		}
+	}
+	for place := range d.altered {
+		if !edits[place] {
+			delete(d.altered, place)
+		}
+	}
+}
+
+// filter is the plan without what the policy leaves to others.
+func (d *drift) filter(now time.Time, p plan) plan {
+	return p.keep(drifted, func(s junos.Stanza) bool {
+		place := s.Place()
+		if d.altered[place] && d.policy == driftAdopt {
+			d.adopted[place] = true
+		}
+		switch {
+		case d.adopted[place]:
+			return false
+		case d.gone[place] || d.altered[place]:
+			return d.policy == driftRestore && d.recent(now, place) < d.restores
+		}
+		return true
+	})
+}
+
+// recent is how often the stanza was restored lately.
+func (d *drift) recent(now time.Time, place junos.Place) int {
+	times := slices.DeleteFunc(d.restored[place], func(t time.Time) bool { return now.Sub(t) >= restoreWindow })
+	if d.restored[place] = times; len(times) == 0 {
+		delete(d.restored, place)
+	}
+	return len(times)
+}
+
+// committed notes what the agent itself has done, and returns how many stanzas it has restored.
+func (d *drift) committed(now time.Time, change junos.Change) (restored int) {
+	for _, s := range change.Stanzas() {
+		place := s.Place()
+		d.ours[place] = true
+		if d.gone[place] || d.altered[place] {
+			d.restored[place] = append(d.restored[place], now)
+			restored++
+		}
+	}
+	for _, s := range change.Remove {
+		delete(d.held, s.Place())
+	}
+	return restored
+}

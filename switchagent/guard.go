@@ -1,0 +1,131 @@
+package switchagent
+
+import (
+	"net/netip"
+	"slices"
+
+	"lastmile/switchagent/junos"
+)
+
+// guards is what else must be known before anything is changed.
+type guards struct {
+	sessions   []junos.Session
+	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
+	interfaces map[string]junos.Interface
+	group      error // why no neighbour of the configured group can have a session
+}
+
+// guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
+// nothing: what is not known for sure is not touched.
+func (p plan) guarded(g guards) plan {
+	result := p.none()
+	result.up = g.established()
+	for _, s := range p.add {
+		if reason := g.forbidAdd(s.Peer); reason != "" {
+			result.refused[s.Peer] = reason
+			continue
+		}
+		result.add = append(result.add, s)
+	}
+	for _, s := range p.remove {
+		if g.mayRemove(s) {
+			result.remove = append(result.remove, s)
+		}
+	}
+	for _, e := range p.edit {
+		if !keepsSession(e) && !g.mayRemove(e.From) {
+			result.refused[e.To.Peer] = established
+			continue
+		}
+		result.edit = append(result.edit, e)
+	}
+	switch {
+	case result.empty():
+	case g.group != nil:
+		return result.blockedBy(g.group)
+	default:
+		if err := g.prove(result.change()); err != nil {
+			return result.blockedBy(err)
+		}
+	}
+	return result
+}
+
+// blockedBy is the plan with nothing to do, for a reason that is no neighbour's.
+func (p plan) blockedBy(reason error) plan {
+	for _, s := range p.add {
+		p.refused[s.Peer] = unusableGroup
+	}
+	p = p.none()
+	p.blocked = reason
+	return p
+}
+
+func (g guards) forbidAdd(peer netip.Addr) refusal {
+	ifl, known := g.interfaces[peer.Zone()]
+	if !known {
+		return unknownInterface
+	}
+	for _, prefix := range ifl.Addrs {
+		if !prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().Is4() {
+			return addressed
+		}
+	}
+	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
+		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
+		return foreign
+	}
+	return ""
+}
+
+// mayRemove is false while routes flow. A leaf that lists no session at all has just started its
+// routing daemon, and what it does not say is not known.
+func (g guards) mayRemove(s junos.Stanza) bool {
+	return len(g.sessions) > 0 && !g.mayBeUp(s.Peer)
+}
+
+// mayBeUp says whether a session with the peer is listed that is not surely down.
+func (g guards) mayBeUp(peer netip.Addr) bool {
+	return slices.ContainsFunc(g.sessions, func(session junos.Session) bool {
+		return same(session.Peer, peer) && !session.Down()
+	})
+}
+
+// established is the sessions that are up, and how often each has gone down.
+func (g guards) established() map[netip.Addr]int {
+	up := map[netip.Addr]int{}
+	for _, s := range g.sessions {
+		if s.Established() {
+			up[s.Peer] = s.Flaps
+		}
+	}
+	return up
+}
+
+// keepsSession says whether a session lives through an edit.
+func keepsSession(e junos.Edit) bool {
+	commands := junos.Change{Edit: []junos.Edit{e}}.Commands()
+	return !slices.ContainsFunc(commands, func(c junos.Command) bool { return !c.KeepsSession() })
+}
+
+// same compares a peer of the session table, which need not name the interface, with that of a
+// stanza, which should.
+func same(listed, peer netip.Addr) bool {
+	bare := listed.WithZone("") == peer.WithZone("")
+	return bare && (listed.Zone() == "" || peer.Zone() == "" || listed.Zone() == peer.Zone())
+}
+
+// leastBelievable is how many removals at once are believed whatever their share is.
+const leastBelievable = 3
+
+// bounded is the plan without its removals if they are too many to believe: more than most, or than
+// a share of all stanzas in percent. 0 is no bound.
+func (p plan) bounded(most, share int) plan {
+	n := len(p.remove)
+	tooMany := most > 0 && n > most
+	tooLarge := share > 0 && n > leastBelievable && n*100 > share*len(p.from)
+	if tooMany || tooLarge {
+		p.remove, p.withheld = nil, n
+	}
+	return p
+}

@@ -1,0 +1,39 @@
+package switchagent
+
+import (
+	"fmt"
+	"time"
+)
+
+// health is what Health looks at.
+type health struct {
+	polled time.Time // last good poll
+	poll   error     // why none has succeeded since
+	commit error     // why neighbours wait for their stanza
+	held   error     // why stanzas of servers that are gone stay
+}
+
+// Health says why servers may not be getting their stanza; nil if they are.
+func (a *Agent) Health() error {
+	h := a.health.Load()
+	if h.poll != nil && h.polled.IsZero() {
+		return fmt.Errorf("no good poll yet: %w", h.poll)
+	}
+	if patience := 3*a.cfg.PollInterval + 10*time.Second; time.Since(h.polled) > patience {
+		since := time.Since(h.polled).Round(time.Second)
+		if h.poll == nil {
+			return fmt.Errorf("no good poll for %s: waiting for the leaf", since)
+		}
+		return fmt.Errorf("no good poll for %s: %w", since, h.poll)
+	}
+	if h.commit != nil {
+		return fmt.Errorf("neighbours wait for a commit: %w", h.commit)
+	}
+	return h.held
+}
+
+func (a *Agent) setHealth(change func(*health)) {
+	h := *a.health.Load()
+	change(&h)
+	a.health.Store(&h)
+}

@@ -1,0 +1,175 @@
+package junos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lastmile/switchagent/netconf"
+)
+
+// Outcome is what became of a commit.
+type Outcome int
+
+// The outcomes.
+const (
+	Refused Outcome = iota // surely nothing was changed
+	Applied                // the switch confirmed the commit
+	Pending                // it did, and takes it back unless Confirm is called in time
+	Unknown                // the answer was lost or made no sense: read the stanzas again
+)
+
+// String is the outcome in one lower-case word.
+func (o Outcome) String() string {
+	return [...]string{"refused", "applied", "pending", "unknown"}[o]
+}
+
+// Why a commit was refused, if it was not for what is in it.
+var (
+	// ErrLocked: somebody else has the database.
+	ErrLocked = errors.New("configuration database is locked")
+	// ErrDirty: the shared candidate has edits that somebody has not committed.
+	ErrDirty = errors.New("somebody's edits are in the shared candidate")
+	// ErrChanged: the database does not hold what the change was planned on.
+	ErrChanged = errors.New("somebody else has changed the database meanwhile")
+	// ErrUnconfirmed: an earlier commit waits for its confirmation, and any other would confirm it.
+	ErrUnconfirmed = errors.New("an earlier commit is not confirmed yet")
+)
+
+// commitTimeout is long: commits of minutes are on record.
+const commitTimeout = 5 * time.Minute
+
+// A commitment is one attempt in a database that is open or locked.
+type commitment struct {
+	held   func(context.Context) ([]Stanza, error)
+	from   []Stanza
+	load   string
+	commit string
+}
+
+// attempt looks whether the database still holds what the change was planned on, loads and commits.
+// The lock makes that look the fence: whoever was stopped between plan and commit, or has a second
+// agent beside it, changes nothing that it has not seen.
+func (c *Client) attempt(ctx context.Context, one commitment) (Outcome, error) {
+	held, err := one.held(ctx)
+	if err != nil {
+		return Refused, fmt.Errorf("reading again: %w", err)
+	}
+	if !sameStanzas(held, one.from) {
+		return Refused, ErrChanged
+	}
+	reply, err := c.call(ctx, netconf.Call{Body: one.load})
+	if err != nil {
+		return Refused, busy(err)
+	}
+	if !reply.OK && len(reply.Warnings) == 0 {
+		return Refused, errors.New("load-configuration: the switch confirmed nothing")
+	}
+	return c.commitOpen(ctx, one.commit)
+}
+
+// commitOpen commits what is open.
+func (c *Client) commitOpen(ctx context.Context, body string) (Outcome, error) {
+	reply, err := c.call(ctx, netconf.Call{Body: body, Timeout: commitTimeout, Slow: true})
+	switch {
+	case errors.Is(err, ErrLost):
+		return Unknown, err
+	case err != nil:
+		return Refused, busy(err)
+	case !reply.OK:
+		return Unknown, errors.New("commit-configuration: the switch confirmed nothing")
+	}
+	return Applied, nil
+}
+
+// closeAfter closes what was opened. An error of it changes nothing about a commit, but the database
+// would stay open and locked, with what was loaded in it: it ends with the session, and the
+// next call says so.
+func (c *Client) closeAfter(ctx context.Context, bodies ...string) {
+	for _, body := range bodies {
+		if _, err := c.call(ctx, netconf.Call{Body: body}); err != nil {
+			c.session.Close()
+			return
+		}
+	}
+}
+
+// sameStanzas says whether both are the same stanzas in any order.
+func sameStanzas(a, b []Stanza) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	at := make(map[Place]Stanza, len(a))
+	for _, s := range a {
+		at[s.Place()] = s
+	}
+	return !slices.ContainsFunc(b, func(s Stanza) bool {
+		other, there := at[s.Place()]
+		return !there || !s.Same(other)
+	})
+}
+
+// busy marks the refusals that mean that somebody else is at work: texts and tags differ by
+// release.
+func busy(err error) error {
+	var refused *netconf.ReplyError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	for _, e := range refused.Errors {
+		message := strings.ToLower(e.Message)
+		switch {
+		case strings.Contains(message, "database modified"):
+			return fmt.Errorf("%w: %w", ErrDirty, err)
+		case e.Tag == "lock-denied", strings.Contains(message, "locked by"), strings.Contains(message, "lock-configuration failed"):
+			return fmt.Errorf("%w: %w", ErrLocked, err)
+		}
+	}
+	return err
+}
+
+// Blame tells which of the stanzas a refusal names, by key or address. general says that the
+// refusal is about something else: of the switch, of the user's rights, or of another part of the
+// configuration. Where neither is so the switch did not say.
+func Blame(err error, stanzas []Stanza) (blamed []Stanza, general bool) {
+	for _, busy := range []error{ErrLocked, ErrDirty, ErrChanged, ErrUnconfirmed, ErrLost} {
+		if errors.Is(err, busy) {
+			return nil, true
+		}
+	}
+	var refused *netconf.ReplyError
+	if !errors.As(err, &refused) {
+		return nil, true // it is not about the content at all
+	}
+	named := map[string]bool{}
+	for _, e := range refused.Errors {
+		for _, word := range strings.FieldsFunc(e.Path+" "+e.BadElement+" "+e.Message, notInAddress) {
+			named[strings.ToLower(strings.Trim(word, ".:"))] = true
+			named[strings.ToLower(word)] = true
+		}
+		general = general || isGeneral(e)
+	}
+	for _, s := range stanzas {
+		if named[strings.ToLower(s.name())] || named[s.Peer.WithZone("").String()] || named[s.Peer.String()] {
+			blamed = append(blamed, s)
+		}
+	}
+	return blamed, general && len(blamed) == 0
+}
+
+func notInAddress(r rune) bool {
+	return !strings.ContainsRune("0123456789abcdefABCDEF:%/.-", r) && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+}
+
+func isGeneral(e netconf.Error) bool {
+	message := strings.ToLower(e.Message)
+	for _, phrase := range []string{"permission denied", "allocate memory", "database size", "not supported", "not configured"} {
+		if strings.Contains(message, phrase) {
+			return true
+		}
+	}
+	return strings.HasPrefix(e.Path, "[edit") && !strings.Contains(e.Path, "protocols bgp")
+}

@@ -1,0 +1,170 @@
+package junos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lastmile/switchagent/netconf"
+)
+
+// A Database is where stanzas are committed: a configuration database of the switch, and the rules
+// for leaving what is others' in it alone.
+type Database interface {
+	// Check says whether the switch has it, and what it can do is enough.
+	Check(context.Context) error
+	// Stanzas reads the committed neighbours that may be altered: those that are the agent's.
+	Stanzas(context.Context) ([]Stanza, error)
+	// Commit makes one change. The error is nil if and only if the outcome is Applied or
+	// Pending. No lock of somebody else is ever taken away, and no edit of somebody else committed
+	// or discarded.
+	Commit(context.Context, Change) (Outcome, error)
+	// Confirm ends what a Pending commit has begun: for good, or by leaving it to the switch to
+	// take it back. There is nothing to do after any other outcome.
+	Confirm(ctx context.Context, good bool) (Outcome, error)
+}
+
+// Kind is a kind of Database.
+type Kind string
+
+// The kinds.
+const (
+	Ephemeral Kind = "ephemeral" // an instance of the agent's own
+	Private   Kind = "private"   // a private copy of the static configuration
+	Shared    Kind = "shared"    // the shared candidate, locked, with a commit that must be confirmed
+)
+
+// Options is which database, and how.
+type Options struct {
+	Kind     Kind
+	Instance string        // Ephemeral
+	Window   time.Duration // Shared: whole minutes after which the switch takes an unconfirmed commit back
+	Load     Load          // empty: what the release takes
+	// Synchronize commits on both routing engines.
+	Synchronize bool
+}
+
+// Database is a database of a switch of the release. That the release cannot do what is asked for
+// is an error.
+func (c *Client) Database(o Options, r Release) (Database, error) {
+	load, err := r.load(o.Load)
+	if err != nil {
+		return nil, err
+	}
+	if load == LoadUpdate && o.Kind != Ephemeral {
+		return nil, fmt.Errorf("load: update sends all that a database is to hold: it is not for database: %s, which holds others' statements", o.Kind)
+	}
+	base := database{c, o, load}
+	switch o.Kind {
+	case Ephemeral:
+		return ephemeral{base}, nil
+	case Private:
+		return private{base}, nil
+	case Shared:
+		return &shared{database: base}, nil
+	}
+	return nil, fmt.Errorf("database %q is unknown", o.Kind)
+}
+
+type database struct {
+	*Client
+	Options
+	load Load
+}
+
+// commitBody is the operation with what all kinds have in common. The log is what "show system
+// commit" shows; an ephemeral database keeps none.
+func (d database) commitBody(log, more string) string {
+	var b strings.Builder
+	b.WriteString("<commit-configuration>")
+	b.WriteString(more)
+	if d.Synchronize {
+		b.WriteString("<synchronize/>")
+	}
+	if log != "" {
+		b.WriteString("<log>" + escape(log) + "</log>")
+	}
+	b.WriteString("</commit-configuration>")
+	return strings.Replace(b.String(), "<commit-configuration></commit-configuration>", "<commit-configuration/>", 1)
+}
+
+// summary is a change in a few words, for a commit log.
+func (change Change) summary() string {
+	return fmt.Sprintf("%s %d added, %d removed, %d edited", Mark, len(change.Add), len(change.Remove), len(change.Edit))
+}
+
+// Confirm has nothing to do: the switch has no unconfirmed commits in private and ephemeral
+// databases ("commit confirmed" is not supported there).
+func (database) Confirm(context.Context, bool) (Outcome, error) { return Applied, nil }
+
+// ephemeral is an ephemeral instance that is the agent's own. Opening it locks it.
+type ephemeral struct{ database }
+
+func (d ephemeral) Check(ctx context.Context) error { return d.CheckInstance(ctx, d.Instance) }
+
+func (d ephemeral) Stanzas(ctx context.Context) ([]Stanza, error) {
+	config, err := d.readBGP(ctx, fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(d.Instance)))
+	if err != nil {
+		return nil, err
+	}
+	if d.load == LoadUpdate && len(config.others) > 0 {
+		return nil, fmt.Errorf("instance %s holds what is not the agent's (%s), and load: update would delete it: take another instance, or load: replace",
+			d.Instance, strings.Join(config.others, ", "))
+	}
+	return config.stanzas, nil
+}
+
+func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
+	load, err := change.load(d.load)
+	if err != nil {
+		return Refused, err
+	}
+	if err := d.Check(ctx); err != nil {
+		return Refused, err
+	}
+	open := "<open-configuration><ephemeral-instance>" + escape(d.Instance) + "</ephemeral-instance></open-configuration>"
+	if _, err := d.call(ctx, netconf.Call{Body: open}); err != nil {
+		return Refused, busy(err)
+	}
+	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change.From, load, d.commitBody("", "")})
+	if !errors.Is(err, ErrLost) {
+		d.closeAfter(ctx, "<close-configuration/>")
+	}
+	return outcome, err
+}
+
+// private is a private copy of the static configuration: what is loaded there is in nobody else's
+// commit, and the commit has nobody else's edits.
+type private struct{ database }
+
+func (d private) Check(ctx context.Context) error {
+	_, err := d.Stanzas(ctx)
+	return err
+}
+
+func (d private) Stanzas(ctx context.Context) ([]Stanza, error) { return d.marked(ctx) }
+
+func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
+	load, err := change.load(d.load)
+	if err != nil {
+		return Refused, err
+	}
+	// The switch refuses this while the shared candidate is locked or has edits.
+	if _, err := d.call(ctx, netconf.Call{Body: "<open-configuration><private/></open-configuration>"}); err != nil {
+		return Refused, busy(err)
+	}
+	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change.From, load, d.commitBody(change.summary(), "")})
+	if !errors.Is(err, ErrLost) {
+		d.closeAfter(ctx, "<close-configuration/>")
+	}
+	return outcome, err
+}
+
+// marked reads the neighbours of the static configuration that carry the agent's mark. One that an
+// operator has deactivated, or whose description is another by now, is not the agent's any more.
+func (d database) marked(ctx context.Context) ([]Stanza, error) {
+	config, err := d.readBGP(ctx, `<get-configuration database="committed" format="xml"><configuration><protocols><bgp/></protocols></configuration></get-configuration>`)
+	return config.marked, err
+}

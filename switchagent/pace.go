@@ -1,0 +1,76 @@
+package switchagent
+
+import (
+	"time"
+
+	"lastmile/switchagent/junos"
+)
+
+// pace decides when a change may be committed: not before what is wanted has waited for long enough
+// to bring others with it, not more often than the rate, and not soon after a failure.
+type pace struct {
+	rate  float64 // commits a minute, in the long run
+	burst float64 // commits at once
+
+	tokens  float64
+	filled  time.Time
+	failure backoff
+	after   time.Time // no attempt before
+	waiting map[junos.Place]time.Time
+}
+
+func newPace(perMinute, burst int) *pace {
+	return &pace{
+		rate: float64(perMinute), burst: float64(burst), tokens: float64(burst),
+		failure: backoff{first: time.Second, most: time.Minute},
+		waiting: map[junos.Place]time.Time{},
+	}
+}
+
+// see notes what a plan wants, and returns how long the oldest of it has waited.
+func (c *pace) see(now time.Time, p plan) (oldest time.Duration) {
+	wanted := byPlace(p.change().Stanzas())
+	for place := range c.waiting {
+		if _, ok := wanted[place]; !ok {
+			delete(c.waiting, place)
+		}
+	}
+	for place := range wanted {
+		since, ok := c.waiting[place]
+		if !ok {
+			since = now
+			c.waiting[place] = now
+		}
+		oldest = max(oldest, now.Sub(since))
+	}
+	return oldest
+}
+
+// take takes the right to one attempt, if there is one.
+func (c *pace) take(now time.Time) bool {
+	if now.Before(c.after) {
+		return false
+	}
+	if !c.filled.IsZero() {
+		c.tokens = min(c.burst, c.tokens+c.rate*now.Sub(c.filled).Minutes())
+	}
+	c.filled = now
+	if c.tokens < 1 {
+		return false
+	}
+	c.tokens--
+	return true
+}
+
+// failed puts the next attempt off and says for how long.
+func (c *pace) failed(now time.Time) time.Duration {
+	pause := c.failure.pause()
+	c.after = now.Add(pause)
+	return pause
+}
+
+// done forgets failures.
+func (c *pace) done() {
+	c.failure.reset()
+	c.after = time.Time{}
+}

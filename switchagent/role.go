@@ -1,0 +1,41 @@
+package switchagent
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// role tells the agent that writes from the one that stands by, where two watch one leaf. They do
+// not speak with each other: both see what the leaf needs and whether it gets it. The one that
+// stands by commits only what has waited for so long that the other cannot be at work, and then is
+// the one that writes; who finds stanzas that it did not commit stands by.
+//
+// That is no more than good manners. What keeps two writers apart is the lock on the database, and
+// that a commit under it is refused if the database holds anything that the plan was not made from.
+type role struct {
+	takeover time.Duration // 0: there is no other
+	patience time.Duration // takeover, and a little that differs in each agent
+	writer   bool
+}
+
+func newRole(takeover time.Duration) role {
+	r := role{takeover: takeover, patience: takeover, writer: takeover == 0}
+	if takeover > 0 {
+		r.patience += rand.N(takeover/2 + 1)
+	}
+	return r
+}
+
+// yield stands by, since somebody else writes. It says whether that is new.
+func (r *role) yield() bool {
+	was := r.writer
+	r.writer = r.takeover == 0
+	return was && !r.writer
+}
+
+// write takes over. It says whether that is new.
+func (r *role) write() bool {
+	was := r.writer
+	r.writer = true
+	return !was
+}
