@@ -32,9 +32,13 @@ var arrows = map[string][]string{
 	"hostagent/nd":         {},
 	"hostagent/rib":        {},
 
-	"switchagent":         {"switchagent/junos"},
-	"switchagent/junos":   {"switchagent/netconf"},
-	"switchagent/netconf": {},
+	"switchagent":       {"switchagent/cli", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
+	"switchagent/junos": {"switchagent/netconf"},
+	// NETCONF and the command line log in in the same way.
+	"switchagent/cli":     {"switchagent/login"},
+	"switchagent/netconf": {"switchagent/login"},
+	"switchagent/login":   {},
+	"switchagent/syslog":  {},
 
 	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
 	"lab/frr":   {"lab/netns"},
@@ -50,8 +54,8 @@ var fences = map[string][]string{
 	"github.com/vishvananda/netns":   {"lab/netns"},
 	"github.com/mdlayher/ndp":        {"hostagent/nd", "lab/junos"},
 	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},
-	"github.com/scrapli/scrapligo":   {},
-	"golang.org/x/crypto/ssh":        {"switchagent/netconf", "lab", "lab/junos"},
+	"github.com/scrapli/scrapligo":   {"switchagent/cli"},
+	"golang.org/x/crypto/ssh":        {"switchagent/cli", "switchagent/login", "switchagent/netconf", "lab", "lab/junos"},
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},

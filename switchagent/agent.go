@@ -74,7 +74,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 // ready at once: a leaf that reboots is no reason to restart its agent.
 func (a *Agent) Run(ctx context.Context, ready func()) error {
 	ready()
-	redial := backoff{first: time.Second, most: 15 * time.Second}
+	redial := newRedial()
 	logged := "" // a leaf that stays away is one line
 	for {
 		before := a.health.Load().polled
@@ -88,14 +88,12 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		}
 		a.forget()
 		a.setHealth(func(h *health) { h.poll = err })
-		pause := redial.pause()
+		pause, refused := redial.pause(err)
 		if err.Error() != logged {
 			logged = err.Error()
 			a.log.Warn("no session with the leaf", "err", err, "retry", pause.Round(time.Millisecond))
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !a.wait(ctx, pause, refused) {
 			return nil
 		}
 	}
@@ -116,12 +114,11 @@ func (a *Agent) forget() {
 // session dials and polls until the session is lost or ctx ends.
 func (a *Agent) session(ctx context.Context) error {
 	l, err := a.dial(ctx)
+	a.metrics.dialled(err)
 	if err != nil {
-		a.metrics.dials.WithLabelValues(resultError).Inc()
 		return err
 	}
 	defer l.Close()
-	a.metrics.dials.WithLabelValues(resultOK).Inc()
 	a.metrics.up.Set(1)
 	defer a.metrics.up.Set(0)
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lastmile/switchagent/junos"
+	"lastmile/switchagent/login"
 )
 
 // Config is the daemon's configuration; docs/switchagent.yaml explains every key.
@@ -21,8 +22,12 @@ type Config struct {
 	// Target is the leaf's NETCONF server: host, host:port or [v6]:port.
 	Target string `yaml:"target"`
 	User   string `yaml:"user"`
-	// Key is the path of a private key without passphrase.
-	Key string `yaml:"key"`
+	// Key is the path of a private key, Passphrase of a file that holds its passphrase, Certificate
+	// of its certificate, and Agent of an agent's socket.
+	Key         string `yaml:"key"`
+	Passphrase  string `yaml:"passphrase"`
+	Certificate string `yaml:"certificate"`
+	Agent       string `yaml:"agent"`
 	// KnownHosts is the path of a file in OpenSSH's format that pins the leaf's host keys.
 	KnownHosts   string        `yaml:"known_hosts"`
 	PollInterval time.Duration `yaml:"poll_interval"`
@@ -106,7 +111,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 	}
 	for _, needed := range []struct{ key, value, wanted string }{
 		{"user", c.User, "the login on the leaf"},
-		{"key", c.Key, "the path of a private key"},
+		{"key", c.Key + c.Agent, "the path of a private key, or agent,"},
 		{"known_hosts", c.KnownHosts, "the path of a known_hosts file that pins the leaf's host keys"},
 	} {
 		if needed.value == "" {
@@ -195,7 +200,9 @@ func (c *Config) address() (string, error) {
 // target is the leaf as the session needs it.
 func (c *Config) target() (junos.Target, error) {
 	addr, err := c.address()
-	return junos.Target{Addr: addr, User: c.User, Key: c.Key, KnownHosts: c.KnownHosts}, err
+	return junos.Target{Addr: addr, User: c.User, KnownHosts: c.KnownHosts, Credentials: login.Credentials{
+		Key: c.Key, Passphrase: c.Passphrase, Certificate: c.Certificate, Agent: c.Agent,
+	}}, err
 }
 
 // CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials. The

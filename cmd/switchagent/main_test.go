@@ -92,7 +92,7 @@ func TestRunEndsWithoutUsableFiles(t *testing.T) {
 		want  string
 	}{
 		{"garbage", []byte("hello"), nil, "id: ssh: no key found"},
-		{"passphrase", encrypted, nil, "id has a passphrase"},
+		{"passphrase", encrypted, nil, "id: it has a passphrase"},
 		{"no key", goodKey(t), func(dir string) error { return os.Remove(filepath.Join(dir, "id")) }, "id: no such file"},
 		{"no known_hosts", goodKey(t), func(dir string) error { return os.Remove(filepath.Join(dir, "hosts")) }, "hosts: no such file"},
 		{"not pinned", goodKey(t), func(dir string) error { return os.Truncate(filepath.Join(dir, "hosts"), 0) }, "holds no key for [leaf1.invalid]:830"},
