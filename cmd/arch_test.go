@@ -32,13 +32,15 @@ var arrows = map[string][]string{
 	"hostagent/nd":         {},
 	"hostagent/rib":        {},
 
-	"switchagent":       {"switchagent/cli", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
+	"switchagent":       {"switchagent/bootstrap", "switchagent/cli", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
 	"switchagent/junos": {"switchagent/netconf"},
 	// NETCONF and the command line log in in the same way.
 	"switchagent/cli":     {"switchagent/login"},
 	"switchagent/netconf": {"switchagent/login"},
 	"switchagent/login":   {},
-	"switchagent/syslog":  {},
+	// What a leaf is to be configured with: set lines in and out.
+	"switchagent/bootstrap": {},
+	"switchagent/syslog":    {},
 
 	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
 	"lab/frr":   {"lab/netns"},

@@ -1,11 +1,8 @@
 package switchagent
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -14,12 +11,13 @@ import (
 	"time"
 
 	"lastmile/switchagent/junos"
-	"lastmile/switchagent/login"
 )
 
 // Config is the daemon's configuration; docs/switchagent.yaml explains every key.
 type Config struct {
-	// Target is the leaf's NETCONF server: host, host:port or [v6]:port.
+	// Transport is netconf, or cli, which only reads.
+	Transport string `yaml:"transport"`
+	// Target is the leaf's server of it: host, host:port or [v6]:port.
 	Target string `yaml:"target"`
 	User   string `yaml:"user"`
 	// Key is the path of a private key, Passphrase of a file that holds its passphrase, Certificate
@@ -72,6 +70,7 @@ type Config struct {
 // DefaultConfig is the configuration of an empty file. The keys without a default must be set.
 func DefaultConfig() Config {
 	return Config{
+		Transport:       transportNetconf,
 		PollInterval:    2 * time.Second,
 		Database:        junos.Ephemeral,
 		Instance:        "lastmile",
@@ -88,8 +87,6 @@ func DefaultConfig() Config {
 	}
 }
 
-const netconfPort = "830" // RFC 6242 section 7
-
 var (
 	// instanceName is what Junos takes: "Configuring the Ephemeral Configuration Database".
 	instanceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
@@ -105,6 +102,9 @@ func (c *Config) Validate(report func(key, problem string)) {
 		} else {
 			report(key, fmt.Sprintf("%q is not allowed: %s is wanted", value, wanted))
 		}
+	}
+	if c.Transport != transportNetconf && c.Transport != transportCLI {
+		refuse("transport", c.Transport, "netconf or cli")
 	}
 	if _, err := c.address(); err != nil {
 		refuse("target", c.Target, "host, host:port, [v6]:port or a bare address, such as leaf1.example.net:830,")
@@ -181,40 +181,6 @@ func (c *Config) validateInterfaces(refuse func(key, value, wanted string)) {
 	}
 }
 
-// address is Target as host:port.
-func (c *Config) address() (string, error) {
-	host, port, err := net.SplitHostPort(c.Target)
-	if err != nil { // no port, or a bare IPv6 address
-		host = strings.TrimSuffix(strings.TrimPrefix(c.Target, "["), "]")
-	}
-	port = cmp.Or(port, netconfPort)
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", fmt.Errorf("port %q is not 1 to 65535", port)
-	}
-	if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
-		return "", errors.New("neither a host name nor an address")
-	}
-	return net.JoinHostPort(host, port), nil
-}
-
-// target is the leaf as the session needs it.
-func (c *Config) target() (junos.Target, error) {
-	addr, err := c.address()
-	return junos.Target{Addr: addr, User: c.User, KnownHosts: c.KnownHosts, Credentials: login.Credentials{
-		Key: c.Key, Passphrase: c.Passphrase, Certificate: c.Certificate, Agent: c.Agent,
-	}}, err
-}
-
-// CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials. The
-// warning, if there is one, is about a key that can be used by too many.
-func (c *Config) CheckFiles() (warning string, err error) {
-	target, err := c.target()
-	if err != nil {
-		return "", fmt.Errorf("target %q: %w", c.Target, err)
-	}
-	return target.KeyWarning(), target.Check()
-}
-
 // mayTouch says whether the logical interface is meant by Interfaces.
 func (c *Config) mayTouch(ifl string) bool {
 	for _, pattern := range c.Interfaces {
@@ -223,4 +189,17 @@ func (c *Config) mayTouch(ifl string) bool {
 		}
 	}
 	return false
+}
+
+// SetConfirm makes the leaf take a commit back after a time unless it is confirmed.
+func (c *Config) SetConfirm(window time.Duration) error {
+	if c.Database != junos.Shared {
+		return fmt.Errorf("confirm: Junos has no commit confirmed in database: %s, only in shared", c.Database)
+	}
+	c.Confirm, c.ConfirmAfter = window, min(c.ConfirmAfter, window/2)
+	var err error
+	c.validateCommits(func(key, value, wanted string) {
+		err = errors.Join(err, fmt.Errorf("%s: %q is not allowed: %s is wanted", key, value, wanted))
+	})
+	return err
 }

@@ -66,16 +66,18 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 	if !known {
 		return unknownInterface
 	}
-	for _, prefix := range ifl.Addrs {
-		if !prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().Is4() {
-			return addressed
-		}
+	if slices.ContainsFunc(ifl.Addrs, notLinkLocal) {
+		return addressed
 	}
 	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
 		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
 		return foreign
 	}
 	return ""
+}
+
+func notLinkLocal(prefix netip.Prefix) bool {
+	return !prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().Is4()
 }
 
 // mayRemove is false while routes flow. A leaf that lists no session at all has just started its

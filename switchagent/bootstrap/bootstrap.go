@@ -183,14 +183,21 @@ func (o Options) login(have config) (all []want) {
 	user := "system login user " + o.User
 	add(user+" class", Class, false)
 	if o.PublicKey != "" {
-		kind, _, _ := strings.Cut(o.PublicKey, " ")
-		if strings.HasPrefix(kind, "ecdsa-") {
-			kind = "ssh-ecdsa"
-		}
-		words := strings.Fields(o.PublicKey)
-		add(user+" authentication "+kind, `"`+strings.Join(words[:2], " ")+`"`, true)
+		all = append(all, authentication(o.User, o.PublicKey))
 	}
 	return all
+}
+
+// Authentication is the statement that lets a user in with a public key, which is "TYPE BASE64".
+func Authentication(user, key string) string { return authentication(user, key).line() }
+
+func authentication(user, key string) want {
+	words := strings.Fields(key)
+	kind := words[0]
+	if strings.HasPrefix(kind, "ecdsa-") {
+		kind = "ssh-ecdsa"
+	}
+	return want{"system login user " + user + " authentication " + kind, `"` + strings.Join(words[:2], " ") + `"`, true}
 }
 
 type state int
