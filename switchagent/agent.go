@@ -32,8 +32,11 @@ type Agent struct {
 	dial    func(context.Context) (leaf, error)
 	minute  time.Duration // the leaf's; another in tests
 	health  atomic.Pointer[health]
+	// syslogAt is where syslog is heard, nil if it is not.
+	syslogAt atomic.Pointer[string]
 
 	// All below belongs to Run's goroutine.
+	kicks      *kicks
 	absent     map[junos.Stanza]absence // consecutive good polls only
 	refused    map[netip.Addr]refusal   // of the last plan, to log changes once
 	verdicts   verdicts                 // of this session
@@ -58,6 +61,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		metrics:    newMetrics(reg),
 		minute:     time.Minute,
 		verdicts:   verdicts{},
+		kicks:      newKicks(),
 		drift:      newDrift(cfg.Drift, cfg.Restores),
 		quarantine: newQuarantine(),
 		pace:       newPace(cfg.CommitRate, cfg.CommitBurst),
@@ -73,6 +77,11 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 // Run watches the leaf until ctx ends, and dials it again whenever the session is lost. It calls
 // ready at once: a leaf that reboots is no reason to restart its agent.
 func (a *Agent) Run(ctx context.Context, ready func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := a.listen(ctx); err != nil {
+		return err
+	}
 	ready()
 	redial := newRedial()
 	logged := "" // a leaf that stays away is one line
@@ -128,9 +137,7 @@ func (a *Agent) session(ctx context.Context) error {
 		if err := a.poll(ctx, l); errors.Is(err, junos.ErrLost) {
 			return err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if !a.kicks.next(ctx, tick.C) {
 			return ctx.Err()
 		}
 	}

@@ -30,7 +30,7 @@ set interfaces et-0/0/48 unit 0 family inet6 address fc00:1::200/64
 `
 
 // newFactory starts such a leaf. Nobody but admin may log in, and only to the command line.
-func newFactory(t *testing.T, profile, more string) (*site, BootstrapOptions) {
+func newFactory(t *testing.T, profile, more string, change ...func(*sim.Config)) (*site, BootstrapOptions) {
 	t.Helper()
 	t.Parallel()
 	s := &site{t: t, world: sim.NewWorld("et-0/0/48.0", "ge-0/0/1.0", "ge-0/0/2.0", "ge-0/0/3.0")}
@@ -48,6 +48,9 @@ func newFactory(t *testing.T, profile, more string) (*site, BootstrapOptions) {
 	}
 	if cfg.Profile, err = sim.ProfileNamed(profile); err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range change {
+		f(&cfg)
 	}
 	at := s.serve(cfg)
 	var lines strings.Builder
@@ -162,7 +165,7 @@ set interfaces ge-0/0/2 unit 0 family ethernet-switching vlan members v1
 // TestBootstrapLeavesOthersAlone: an operator at work is waited for, not pushed aside.
 func TestBootstrapLeavesOthersAlone(t *testing.T) {
 	for _, netconf := range []string{"", "set system services netconf ssh\n"} {
-		t.Run("netconf "+netconf, func(t *testing.T) {
+		t.Run(fmt.Sprintf("netconf %v", netconf != ""), func(t *testing.T) {
 			s, o := newFactory(t, "21.4R1", netconf)
 			operator := s.operator()
 			s.must(operator.Edit(t.Context(), "set system domain-name half.done"))

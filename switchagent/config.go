@@ -63,6 +63,8 @@ type Config struct {
 	// Takeover is after how long an agent that stands by commits what another should have; 0
 	// if there is no other.
 	Takeover time.Duration `yaml:"takeover"`
+	// Syslog hears of ports that come up, to poll at once.
+	Syslog Syslog `yaml:"syslog"`
 	// Listen is the TCP address of /metrics and /healthz; empty for none.
 	Listen string `yaml:"listen"`
 }
@@ -125,6 +127,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 		refuse("instance", c.Instance, "1 to 32 letters, digits, - and _ other than the word default")
 	}
 	c.validateInterfaces(refuse)
+	c.Syslog.validate(refuse)
 	checkDuration := func(key string, value, least, most time.Duration) {
 		if value < least || value > most {
 			refuse(key, value.String(), fmt.Sprintf("%s to %s", least, most))

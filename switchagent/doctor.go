@@ -184,6 +184,10 @@ func (d *doctor) rights(ctx context.Context) {
 		d.add("rights", StatusWarning, "transport: cli only reads, nothing is committed", "set system services netconf ssh")
 		return
 	}
+	if last := d.found[len(d.found)-1]; last.Check == "instance" && last.Status == StatusFault {
+		d.add("rights", StatusSkipped, "")
+		return
+	}
 	port := "ge-0/0/0.0"
 	if interfaces, err := d.client.Interfaces(ctx); err == nil {
 		if mine := d.cfg.meant(interfaces); len(mine) > 0 {
@@ -214,7 +218,7 @@ func commandsIn(err error) []string {
 	text := err.Error()
 	for _, verb := range []string{"set ", "activate "} {
 		if i := strings.Index(text, ": "+verb); i >= 0 {
-			return strings.Split(text[i+2:], ", ")
+			return slices.DeleteFunc(strings.Split(text[i+2:], ", "), func(word string) bool { return !strings.HasPrefix(word, verb) })
 		}
 	}
 	return nil

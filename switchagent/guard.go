@@ -12,7 +12,8 @@ type guards struct {
 	sessions   []junos.Session
 	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
 	interfaces map[string]junos.Interface
-	group      error // why no neighbour of the configured group can have a session
+	native     junos.Base // whose neighbours Junos discovers by itself
+	group      error      // why no neighbour of the configured group can have a session
 }
 
 // guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
@@ -68,6 +69,9 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 	}
 	if slices.ContainsFunc(ifl.Addrs, notLinkLocal) {
 		return addressed
+	}
+	if g.native.Discovers(peer.Zone()) {
+		return native
 	}
 	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
 		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {

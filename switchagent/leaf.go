@@ -107,6 +107,9 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if d.cfg.Database != junos.Ephemeral {
 		g.static = static.Unmarked // the others are the agent's
 	}
+	if g.native, err = d.Base(ctx); err != nil {
+		return guards{}, err
+	}
 	if d.cfg.Transport == transportCLI {
 		g.group = errReadsOnly
 	}

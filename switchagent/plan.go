@@ -32,6 +32,7 @@ const (
 	duplicate        = refusal("duplicate")  // the same address has a stanza on, or was given to, another interface
 	unknownInterface = refusal("interface_unknown")
 	addressed        = refusal("interface_addressed") // has an address of its own: somebody else's interface
+	native           = refusal("native_discovery")    // Junos discovers its neighbour by itself
 	foreign          = refusal("foreign_session")     // somebody else has configured this peer
 	established      = refusal("session_established") // its stanza is to change, and its session would end
 	drifted          = refusal("drifted")             // somebody has taken its stanza away or changed it
@@ -40,7 +41,7 @@ const (
 )
 
 var allRefusals = []refusal{
-	unresolved, notRouter, duplicate, unknownInterface, addressed, foreign, established, drifted, quarantined, unusableGroup,
+	unresolved, notRouter, duplicate, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unusableGroup,
 }
 
 // leastAbsentPolls is how many polls must have missed a neighbour before its stanza goes, however
