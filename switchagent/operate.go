@@ -165,6 +165,9 @@ func (o *Operation) Rollback(ctx context.Context, end, commit bool) (Preview, er
 		p.remove = append(p.remove, s)
 	}
 	v := g.preview(p)
+	for i := range v.Refused {
+		v.Refused[i].Reason = "stays, its session is up or may be"
+	}
 	if len(g.sessions) == 0 && len(seen.stanzas) > 0 && !end {
 		return v, errNothingListed
 	}

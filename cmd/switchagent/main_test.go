@@ -34,7 +34,7 @@ func TestReferenceConfiguration(t *testing.T) {
 	want := switchagent.DefaultConfig()
 	want.Target, want.User, want.Group = "leaf1.example.net:830", "switchagent", "servers"
 	want.Key, want.KnownHosts = "/etc/switchagent/id_ed25519", "/etc/switchagent/known_hosts"
-	want.Interfaces = []string{"ge-0/0/*.0"}
+	want.Interfaces, want.Syslog.Allow = []string{"ge-0/0/*.0"}, cfg.Syslog.Allow[:0]
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -127,7 +127,7 @@ func writePreview(w io.Writer, v switchagent.Preview) {
 		fmt.Fprintln(w, command)
 	}
 	for _, peer := range v.Refused {
-		fmt.Fprintf(w, "# no stanza for %s on %s: %s\n", peer.Address, peer.Link, peer.Reason)
+		fmt.Fprintf(w, "# %s on %s: %s\n", peer.Address, peer.Link, peer.Reason)
 	}
 	for _, peer := range v.Absent {
 		fmt.Fprintf(w, "# %s on %s is gone; its stanza goes after hold_down\n", peer.Address, peer.Link)
