@@ -3,7 +3,7 @@
 GO ?= go
 TESTFLAGS ?=
 
-.PHONY: build demo test check bench setup clean
+.PHONY: build demo test test-kernels check generate generated setup-generate bench setup clean
 
 build:
 	$(GO) build -o bin/ ./cmd/...
@@ -21,6 +21,12 @@ demo: setup build
 test: setup
 	$(GO) test -count=1 $(TESTFLAGS) ./...
 
+# The same tests of what depends on the kernel's release, on Debian's 5.10, 6.1
+# and 6.12 under QEMU: see docs/etherfix.md for how long it takes.
+test-kernels:
+	@lab/setup.sh qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio xz:xz-utils zstd:zstd
+	@lab/kernels.sh $(KERNELS)
+
 # The quick gate before a commit: no root, no network namespaces.
 check:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted >&2; exit 1; }
@@ -28,11 +34,29 @@ check:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test ./cmd
+	@$(MAKE) --no-print-directory generated
 
-# Side by side with FRR on this machine; see docs/measurements.md.
+# The BPF objects are committed, so that only who changes the C needs a compiler.
+# They are byte for byte what this one makes: another release makes others.
+CLANG := clang-14
+generate:
+	$(GO) generate ./bpf/...
+
+# Proves the objects current, where that compiler is. In CI it has to be.
+generated:
+	@if command -v $(CLANG) >/dev/null && command -v llvm-strip-14 >/dev/null; then bpf/generated.sh; \
+	elif [ -n "$$CI" ]; then echo "CI has no $(CLANG): make setup-generate" >&2; exit 1; \
+	else echo "check: no $(CLANG) here, so the BPF objects were not proven current (make setup-generate installs it)"; fi
+
+setup-generate:
+	@lab/setup.sh $(CLANG):$(CLANG) llvm-strip-14:llvm-14
+
+# Side by side with FRR and BIRD on this machine; see docs/measurements.md.
 bench: setup build
 	bin/lab bench bringup
 	bin/lab bench scale
+	bin/lab bench table
+	bin/lab bench etherfix
 
 clean:
 	rm -rf bin

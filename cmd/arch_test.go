@@ -15,18 +15,26 @@ import (
 )
 
 // arrows lists, for each package, the packages of this module that it may
-// import. lab/netns, lab/frr and lab/junos are test kits: any test may import them.
+// import. lab/netns, lab/frr, lab/junos, bpf/etherfix/frames and bpf/etherfault are
+// kits: any test may import them; and bpf/uplink, without which bpf/bfdwatch has
+// nothing to say.
 var arrows = map[string][]string{
 	// The BFD worker is a process of its own: no agent runs there.
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
 	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
 	"cmd/lab":             {"lab"},
+	"cmd/fibfloor":        {"hostagent/kernel"}, // a process for lab's bench of tables, which has no code of ours in it
 	"cmd/internal/daemon": {},
 
-	"hostagent":     {"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib"},
+	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
+	"hostagent": {
+		"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
+		"bpf/bfdwatch", "bpf/etherfix", "bpf/uplink",
+	},
 	"hostagent/bfd": {},
 	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
-	"hostagent/bfd/worker": {"hostagent/bfd"},
+	// bpf/bfdwatch is how it speaks to the kernel's watchdog, by two maps that it is handed.
+	"hostagent/bfd/worker": {"hostagent/bfd", "bpf/bfdwatch"},
 	"hostagent/bgp":        {},
 	"hostagent/kernel":     {},
 	"hostagent/nd":         {},
@@ -42,7 +50,19 @@ var arrows = map[string][]string{
 	"switchagent/bootstrap": {},
 	"switchagent/syslog":    {},
 
-	"lab":       {"lab/frr", "lab/junos", "lab/netns"},
+	"lab/blast":           {"lab/netns"},
+	"bpf/etherfix":        {},
+	"bpf/etherfix/frames": {"bpf/etherfix"}, // a test kit, and what the bench sends
+	"bpf/bfdwatch":        {},
+	"bpf/etherfault":      {},
+	"bpf/etherbench":      {"bpf/etherfix/frames"},
+	"bpf/uplink":          {"bpf/bfdwatch", "bpf/etherfix"},
+
+	// The lab gives leaf1 the fault that is repaired, and measures the repair.
+	"lab": {
+		"lab/blast", "lab/frr", "lab/junos", "lab/netns",
+		"bpf/etherbench", "bpf/etherfault", "bpf/etherfix/frames", "bpf/uplink",
+	},
 	"lab/frr":   {"lab/netns"},
 	"lab/junos": {"lab/netns"},
 	"lab/netns": {},
@@ -52,15 +72,16 @@ var arrows = map[string][]string{
 // import it.
 var fences = map[string][]string{
 	"github.com/osrg/gobgp":          {"hostagent/bgp"},
-	"github.com/vishvananda/netlink": {"hostagent/kernel", "lab", "lab/junos", "lab/netns"},
+	"github.com/vishvananda/netlink": {"bpf/etherfault", "hostagent/kernel", "lab", "lab/junos", "lab/netns"},
 	"github.com/vishvananda/netns":   {"lab/netns"},
 	"github.com/mdlayher/ndp":        {"hostagent/nd", "lab/junos"},
 	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},
 	"github.com/scrapli/scrapligo":   {"switchagent/cli"},
 	"golang.org/x/crypto/ssh":        {"switchagent/cli", "switchagent/login", "switchagent/netconf", "lab", "lab/junos"},
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
-	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab"},
+	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
+	"github.com/cilium/ebpf":         {"bpf/etherbench", "bpf/etherfault", "bpf/uplink"},
 	// In the daemons only for the BFD worker: hostagent runs itself, and nothing else.
 	"os/exec": {"hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},
 	"log":     {},
@@ -109,7 +130,7 @@ func TestArrows(t *testing.T) {
 		}
 		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
 			to, ours := strings.CutPrefix(i, module)
-			kit := to == "lab/netns" || to == "lab/frr" || to == "lab/junos"
+			kit := slices.Contains([]string{"lab/netns", "lab/frr", "lab/junos", "bpf/etherfix/frames", "bpf/etherfault", "bpf/uplink"}, to)
 			if ours && !kit && to != name && !slices.Contains(allowed, to) {
 				t.Errorf("the tests of %s import %s", name, to)
 			}

@@ -6,6 +6,7 @@
 // (links and addresses), from router discovery on each uplink (leaves) and
 // from BGP (sessions and routes); orders go out as calls:
 //
+//	kernel.Watcher --link there--> bpf/uplink.Hooks: the repair of mis-typed frames
 //	kernel.Watcher --link up-->    nd.Speaker on that link
 //	nd.Speaker     --leaf heard--> bgp.Speaker.AddPeer
 //	bgp.Speaker    --routes-->     rib.Table --changed next-hop sets--> kernel.FIB
@@ -86,6 +87,7 @@ type Agent struct {
 	nextAudit time.Time
 	soonAudit time.Time // the first time at which there may be one that has a reason
 	restart   restart
+	repairs   repairs
 	faults    map[string]string // what has been complained of, by what was being done
 
 	heard   chan nd.Heard
@@ -106,11 +108,13 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		pending: map[netip.Prefix]kernel.Route{},
 		refused: map[netip.Prefix]error{},
 		faults:  map[string]string{},
+		repairs: repairs{open: cfg.opener(), byHand: map[string]bool{}},
 		heard:   make(chan nd.Heard),
 		queries: make(chan func(context.Context)),
 		sysctls: new(kernel.Sysctls),
 	}
 	a.sessions = bgp.NewMetrics(reg)
+	reg.MustRegister(repairCollector{a})
 	discovery := nd.NewMetrics(reg)
 	a.discover = func(ctx context.Context, link string, news chan<- nd.Heard) error {
 		return nd.New(nd.Config{Link: link, Log: log, Metrics: discovery}).Run(ctx, news)
@@ -158,7 +162,8 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		return err
 	}
 	asked := ctx // ends when the stop is an orderly one
-	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil)) }()
+	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil), a.closeHooks()) }()
+	a.openHooks()
 
 	watcher := kernel.NewWatcher(a.log)
 	group, ctx := errgroup.WithContext(ctx)
@@ -249,6 +254,7 @@ func (a *Agent) loop(ctx context.Context, links <-chan kernel.State, news <-chan
 			query(ctx)
 		case <-retry.C:
 			a.repair(ctx)
+			a.attachRetry()
 		}
 		a.settle()
 		a.report()
@@ -281,6 +287,7 @@ func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 		a.auditSoon()
 	}
 	a.adoptLinks(state.Links)
+	a.attach()
 	for _, u := range a.uplinks {
 		a.up(ctx, u)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	bpf "lastmile/bpf/uplink"
 	"lastmile/hostagent/bgp"
 )
 
@@ -51,6 +52,8 @@ type Config struct {
 	NextHopObjects string `yaml:"next_hop_objects"`
 	// ResilientECMP has flows keep their leaf when another one goes.
 	ResilientECMP ResilientECMP `yaml:"resilient_ecmp"`
+	// Repair is about frames that leaves send with the wrong EtherType.
+	Repair RepairConfig `yaml:"repair"`
 	// Listen is the TCP address of /metrics and /healthz; empty for none.
 	Listen string `yaml:"listen"`
 	// Socket is the path of the unix socket that `hostagent show` asks.
@@ -68,6 +71,7 @@ func DefaultConfig() Config {
 		RestartTime:    30 * time.Second,
 		NextHopObjects: objectsAuto,
 		ResilientECMP:  ResilientECMP{IdleTimer: 120 * time.Second},
+		Repair:         RepairConfig{Mode: string(bpf.Auto)},
 
 		Listen: "127.0.0.1:9474",
 		Socket: "/run/hostagent/hostagent.sock",
@@ -114,6 +118,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 		report("restart_time", fmt.Sprintf("%v is not allowed: whole seconds up to %v, or 0s for not at all", c.RestartTime, bgp.MaxRestartTime))
 	}
 	c.validateKernel(report)
+	c.Repair.validate(report)
 	if c.Socket == "" {
 		report("socket", "missing; the path of a unix socket is wanted")
 	}

@@ -64,6 +64,8 @@ func (a *Agent) handler() http.Handler {
 	mux.HandleFunc("GET /neighbors", a.serveNeighbors)
 	mux.HandleFunc("GET /routes", a.serveRoutes)
 	mux.HandleFunc("GET /route", a.serveRoute)
+	mux.HandleFunc("GET /repair", a.serveRepair)
+	mux.HandleFunc("POST /repair/{what}", a.orderRepair)
 	return mux
 }
 
@@ -111,6 +113,11 @@ func Ask(ctx context.Context, socket, what string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	answer, err := Open(ctx, socket, what)
+	return decode(answer, err, into)
+}
+
+// decode reads an answer in JSON, unless there was an error.
+func decode(answer io.ReadCloser, err error, into any) error {
 	if err != nil {
 		return err
 	}
@@ -124,10 +131,14 @@ func Ask(ctx context.Context, socket, what string, into any) error {
 // Open puts a question to the daemon behind the socket, and returns the answer
 // as it comes, in JSON. It may be long; ctx ends it.
 func Open(ctx context.Context, socket, what string) (io.ReadCloser, error) {
+	return request(ctx, http.MethodGet, socket, what)
+}
+
+func request(ctx context.Context, method, socket, what string) (io.ReadCloser, error) {
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://hostagent/"+what, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://hostagent/"+what, nil)
 	if err != nil {
 		return nil, err
 	}

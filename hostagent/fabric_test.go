@@ -69,6 +69,7 @@ func newHost(t *testing.T) *server {
 		t.Fatalf("building hostagent: %v: %s", err, out)
 	}
 	addresses(t, s.ns, "10.0.1.1/32", "c0d1::1/128")
+	s.forgetPins(t)
 	return s
 }
 

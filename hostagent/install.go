@@ -25,18 +25,9 @@ const (
 	hurryShare = 10  // one part, while others remove routes again and again
 )
 
-// apply takes changed next-hop sets to the kernel.
-func (a *Agent) apply(changes []rib.Change) {
-	a.install(kernelRoutes(changes))
-}
-
-func kernelRoutes(changes []rib.Change) []kernel.Route {
-	routes := make([]kernel.Route, len(changes))
-	for i, c := range changes {
-		routes[i] = kernel.Route{Prefix: c.Prefix, NextHops: c.NextHops}
-	}
-	return routes
-}
+// apply takes changed next-hop sets to the kernel. They are not copied: a leaf
+// that is lost can change a whole table.
+func (a *Agent) apply(changes []rib.Change) { a.install(changes) }
 
 // install installs routes; those of a batch that fails are tried again.
 func (a *Agent) install(routes []kernel.Route) {

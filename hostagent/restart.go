@@ -51,7 +51,7 @@ func (a *Agent) settle() {
 	}
 	a.restart.over = true
 	var removed int
-	a.order(kernelRoutes(a.rib.Routes()), func(routes []kernel.Route) (err error) {
+	a.order(a.rib.Routes(), func(routes []kernel.Route) (err error) {
 		removed, err = a.heritage.Sweep(routes)
 		return err
 	})

@@ -54,6 +54,7 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	w.Agent = New(cfg, slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
 	w.group = group
 	w.fib, w.auditor, w.heritage, w.bgp, w.sysctls = w, w, w, w, w
+	w.repairs.open = func() (hooks, error) { return newProgrammed(), nil }
 	w.restart.over = true
 	w.discover = func(ctx context.Context, link string, _ chan<- nd.Heard) error {
 		w.order("discover %s", link)

@@ -21,6 +21,7 @@ type BringupReport struct {
 	Runs       int           `json:"runs"`
 	RAInterval float64       `json:"raIntervalSeconds"`
 	Results    []BringupTime `json:"results"`
+	LinkUps    []LinkUpTime  `json:"linkUps"`
 }
 
 // A BringupTime is how long a daemon takes from its start until the route to
@@ -37,8 +38,10 @@ const both = "both"
 // Bringup measures how long a new server takes from the start of its daemon
 // until it has a route to another one over every uplink, with hostagent and
 // with FRR by turns, in one fabric. Every start is that of a server the leaves
-// have never seen, at a random time between two advertisements of theirs.
-func Bringup(ctx context.Context, cfg Config, runs int) (report BringupReport, err error) {
+// have never seen, at a random time between two advertisements of theirs. Then
+// each of its links is taken down and up linkRuns times, with either daemon
+// running.
+func Bringup(ctx context.Context, cfg Config, runs, linkRuns int) (report BringupReport, err error) {
 	cfg.Asleep = []string{Newcomer}
 	report = BringupReport{Started: time.Now(), Runs: runs, RAInterval: cfg.Topology.RAInterval.Seconds()}
 	f, err := Up(ctx, cfg)
@@ -65,8 +68,21 @@ func Bringup(ctx context.Context, cfg Config, runs int) (report BringupReport, e
 	}
 	for _, over := range []string{both, "leaf1", "leaf2"} {
 		for _, d := range daemons {
+			if runs == 0 {
+				break
+			}
 			report.Results = append(report.Results, BringupTime{d, over, summarise(samples[d][over])})
 		}
+	}
+	for _, d := range daemons {
+		if linkRuns == 0 {
+			break
+		}
+		times, err := f.linkUps(ctx, d, linkRuns)
+		if err != nil {
+			return report, err
+		}
+		report.LinkUps = append(report.LinkUps, times...)
 	}
 	return report, nil
 }
@@ -168,6 +184,18 @@ func (f *Fabric) replace(n Node) error {
 
 // WriteTable writes the measurements for people, with hostagent's advantage.
 func (r BringupReport) WriteTable(w io.Writer) error {
+	if len(r.Results) > 0 {
+		if err := r.writeStarts(w); err != nil {
+			return err
+		}
+	}
+	if len(r.LinkUps) > 0 {
+		return writeLinkUps(w, r.LinkUps)
+	}
+	return nil
+}
+
+func (r BringupReport) writeStarts(w io.Writer) error {
 	fmt.Fprintf(w, "start of the daemon to ECMP route in the kernel, %d starts each, leaves advertise every %.0f s\n\n",
 		r.Runs, r.RAInterval)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

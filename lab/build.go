@@ -22,6 +22,11 @@ func (f *Fabric) build() error {
 			return err
 		}
 	}
+	for _, n := range f.Topology.OfKind(LeafJunos) {
+		if err := f.mistype(n, true); err != nil {
+			return err
+		}
+	}
 	// The last, since a route needs the link that leads to its gateway.
 	for _, n := range f.Topology.OfKind(Legacy) {
 		if err := f.addDefault(n); err != nil {

@@ -17,6 +17,7 @@ type Binaries struct {
 	Lab         string // itself: the janitor and the simulated Junos
 	HostAgent   string
 	SwitchAgent string
+	FIBFloor    string // our writer to the kernel alone; only [Table] needs it
 }
 
 // BinariesIn returns the programs of the directory dir, as `make build` puts
@@ -26,6 +27,7 @@ func BinariesIn(dir string) Binaries {
 		Lab:         filepath.Join(dir, "lab"),
 		HostAgent:   filepath.Join(dir, "hostagent"),
 		SwitchAgent: filepath.Join(dir, "switchagent"),
+		FIBFloor:    filepath.Join(dir, "fibfloor"),
 	}
 }
 

@@ -8,7 +8,7 @@
 //
 // A fabric is data ([Topology]); [Talk] is the one the project was first shown
 // with and [Clos] makes others. [Up] brings a fabric up, [Down] takes down
-// whatever of it still exists, [Demo] plays the five scenes in one, and
+// whatever of it still exists, [Demo] plays the six scenes in one, and
 // [Bringup] and [Scale] measure.
 //
 // The lab needs root and Linux, and nothing of the host's own network: all

@@ -261,7 +261,7 @@ func takeDown(name string) error {
 	for _, s := range spaces {
 		ns, err := netns.Open(s)
 		if err == nil {
-			err = ns.Delete()
+			err = unpin(ns)
 		}
 		errs = append(errs, err)
 	}

@@ -80,8 +80,12 @@ func FaultCommand(words []string) string {
 
 // Fault gives a command to the faults of a Junos leaf: a fault in the form of
 // junos.ParseFault, "list", "log", "clear" or "clear N". It returns what there
-// is to show.
+// is to show. "ethertype", "ethertype on" and "ethertype off" are about a fault
+// of forwarding, of which the simulated Junos knows nothing.
 func (f *Fabric) Fault(ctx context.Context, node, command string) (string, error) {
+	if what, ok := cutEtherType(command); ok {
+		return f.etherType(node, what)
+	}
 	path := filepath.Join(f.nodeDir(node), faultSocket)
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", path)
 	if err != nil {

@@ -262,9 +262,12 @@ var stanza = regexp.MustCompile(`set protocols bgp group servers neighbor (\S+) 
 // stanzas is what the agent's instance holds, as "address interface", sorted.
 func (r *rig) stanzas() []string {
 	r.t.Helper()
-	reply := r.operator()(`<get-configuration database="ephemeral" ephemeral-instance="lastmile" format="set"/>`)
+	lines, err := r.device.Ephemeral("lastmile")
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	var list []string
-	for _, found := range stanza.FindAllStringSubmatch(reply, -1) {
+	for _, found := range stanza.FindAllStringSubmatch(lines, -1) {
 		list = append(list, found[1]+" "+found[2])
 	}
 	slices.Sort(list)

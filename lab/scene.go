@@ -27,10 +27,10 @@ type outcome struct {
 	figures any    // everything measured, for JSON
 }
 
-// Scenes returns the five scenes in the order in which they are played: the
+// Scenes returns the six scenes in the order in which they are played: the
 // first needs [Newcomer] asleep and starts it.
 func Scenes() []Scene {
-	return []Scene{discovery(), traffic(), legacy(), failover(), anycast()}
+	return []Scene{discovery(), traffic(), legacy(), failover(), anycast(), repair()}
 }
 
 // A Result is what became of a scene.
@@ -72,9 +72,9 @@ type Report struct {
 // Newcomer is the server of the talk's fabric that appears in the first scene.
 const Newcomer = "bms1"
 
-// Demo brings the fabric up, plays the five scenes, and takes it down whatever
+// Demo brings the fabric up, plays the six scenes, and takes it down whatever
 // happened. The report holds the scenes that were played; the error says why
-// there are not five.
+// there are not six.
 func Demo(ctx context.Context, cfg Config) (report Report, err error) {
 	cfg.Asleep = []string{Newcomer}
 	report = Report{Fabric: cfg.Topology, Started: time.Now()}

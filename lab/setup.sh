@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs the Debian packages that the lab and the tests need, and says which.
+# Installs the Debian packages that the lab and the tests need, and those given
+# as arguments (command:package), and says which.
 # Nothing is started: the lab runs FRR's daemons itself, in its own namespaces.
 set -eu
 
 # command -> package
-needs="zebra:frr vtysh:frr bird:bird2 ip:iproute2 sysctl:procps tcpdump:tcpdump ping:iputils-ping rdisc6:ndisc6 nft:nftables"
+needs="zebra:frr vtysh:frr bird:bird2 ip:iproute2 sysctl:procps tcpdump:tcpdump ping:iputils-ping rdisc6:ndisc6 nft:nftables $*"
 
 fail() { echo "setup: $*" >&2; exit 1; }
 

@@ -109,13 +109,12 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 }
 
 // forget drops what was known of the leaf when its session was lost: it may be rebooting. A commit
-// that waits for its confirmation is not confirmed.
+// on trial stays on trial: the next session looks what has become of it.
 func (a *Agent) forget() {
-	if a.trial != nil {
-		a.log.Warn("commit is not confirmed: the session was lost", "changes", a.trial.plan.size())
-		a.metrics.commits.WithLabelValues(resultUnconfirmed).Inc()
+	if a.trial != nil && a.trial.over(time.Now()) {
+		a.unconfirmed(errors.New("the session was lost until the leaf had taken the commit back"))
 	}
-	a.absent, a.applied, a.trial = nil, plan{}, nil
+	a.absent, a.applied = nil, plan{}
 	clear(a.verdicts)
 	a.drift.forget()
 }
@@ -192,7 +191,7 @@ func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 		return seen, wanted.none(), nil
 	}
 	if strange := a.drift.see(wanted); strange > 0 && a.role.yield() {
-		a.log.Info("standing by", "stanzas of another", strange)
+		a.log.Info("standing by", "strange", strange)
 		a.metrics.role(a.role)
 	}
 	a.quarantine.settle(wanted)

@@ -30,9 +30,16 @@ type running struct {
 // run calls the test with a running agent, which it may look at after a.after().
 func run(t *testing.T, f *fakeLeaf, test func(t *testing.T, a running)) {
 	t.Helper()
+	runWith(t, f, func(*Config) {}, test)
+}
+
+func runWith(t *testing.T, f *fakeLeaf, change func(*Config), test func(t *testing.T, a running)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		a := New(testConfig(), slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+		cfg := testConfig()
+		change(&cfg)
+		a := New(cfg, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
 		a.dial = f.dial
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"lastmile/switchagent/junos"
@@ -12,28 +14,43 @@ import (
 // commit makes one commit of the whole plan. Whatever becomes of it, the next poll reads what the
 // database then holds and starts from that.
 func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
-	outcome, err := l.commit(ctx, p.change())
-	a.metrics.committed(outcome, err, p)
+	change := p.change()
+	change.Label = fmt.Sprintf("%016x", rand.Uint64())
+	begun := time.Now()
+	outcome, err := l.commit(ctx, change)
 	now := time.Now()
-	if !errors.Is(err, junos.ErrLocked) && !errors.Is(err, junos.ErrDirty) {
-		a.locked = time.Time{}
-	} else if a.locked.IsZero() {
-		a.locked = now
+	a.metrics.committed(outcome, err, p)
+	a.waitForLock(now, err)
+	if outcome == junos.Pending || outcome == junos.Unknown && a.cfg.Database == junos.Shared {
+		a.log.Info("commit is on trial", "changes", p.size(), "outcome", outcome, "window", a.cfg.Confirm)
+		a.trial = &trial{
+			plan: p, change: change, begun: begun, answered: now, lost: outcome == junos.Unknown,
+			patience: a.cfg.ConfirmAfter, window: a.window(),
+		}
+		return err
 	}
-	a.metrics.lockWait(now, a.locked)
 	switch {
 	case outcome == junos.Applied:
 		a.accepted(p)
-	case outcome == junos.Pending:
-		a.log.Info("commit is on trial", "changes", p.size(), "window", a.cfg.Confirm)
-		a.trial = &trial{plan: p, begun: now, patience: a.cfg.ConfirmAfter, window: a.window()}
-		return nil
+	case errors.Is(err, junos.ErrChanged): // somebody was faster: the next poll sees it
+		a.pace.failed(now)
+		a.log.Info("commit given up", "err", err)
 	case ctx.Err() != nil: // we were told to stop: the next run looks it up
 	case outcome == junos.Refused && a.putAside(now, p, err):
 	default:
 		a.commitFailed(fmt.Errorf("commit %s: %w", outcome, err))
 	}
 	return err
+}
+
+// waitForLock notes since when somebody else is at work in the database.
+func (a *Agent) waitForLock(now time.Time, err error) {
+	if !errors.Is(err, junos.ErrLocked) && !errors.Is(err, junos.ErrDirty) {
+		a.locked = time.Time{}
+	} else if a.locked.IsZero() {
+		a.locked = now
+	}
+	a.metrics.lockWait(now, a.locked)
 }
 
 // accepted notes a commit that is done.
@@ -76,7 +93,8 @@ func (a *Agent) putAside(now time.Time, p plan, err error) bool {
 	return again
 }
 
-// judge looks whether a commit on trial is good, and tells the leaf.
+// judge looks whether a commit on trial is good, and tells the leaf. The session may be another than
+// that of the commit.
 func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 	g, err := l.guards(ctx)
 	if err != nil {
@@ -84,6 +102,10 @@ func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 		return err
 	}
 	now, t := time.Now(), a.trial
+	if missing := t.plan.missing(seen.stanzas); len(missing) > 0 {
+		return a.takenBack(ctx, l, missing)
+	}
+	t.lost = false
 	if t.bad == nil {
 		var good bool
 		if good, t.bad = t.judge(now, seen, g); good {
@@ -99,23 +121,40 @@ func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 	if !t.over(now) {
 		return nil
 	}
-	_, err = l.confirm(ctx, false)
-	a.unconfirmed(t.bad)
+	return a.takenBack(ctx, l, nil)
+}
+
+// takenBack ends a trial whose change is not there, or is somebody else's by now.
+func (a *Agent) takenBack(ctx context.Context, l leaf, missing []netip.Addr) error {
+	t := a.trial
+	_, err := l.confirm(ctx, t.change, false)
+	switch {
+	case t.bad != nil:
+		a.unconfirmed(t.bad)
+	case t.lost: // it never took effect, and may be tried again
+		a.trial = nil
+	default:
+		a.unconfirmed(fmt.Errorf("the leaf has taken back %v before it was confirmed", missing))
+	}
 	return err
 }
 
 func (a *Agent) confirm(ctx context.Context, l leaf) error {
-	p := a.trial.plan
-	outcome, err := l.confirm(ctx, true)
-	if outcome != junos.Applied {
+	t := a.trial
+	outcome, err := l.confirm(ctx, t.change, true)
+	busy := errors.Is(err, junos.ErrLocked) || errors.Is(err, junos.ErrDirty)
+	switch {
+	case outcome == junos.Applied:
+		a.trial = nil
+		a.trialPause.reset()
+		a.metrics.committed(junos.Applied, nil, t.plan)
+		a.accepted(t.plan)
+	case busy && t.inTime(time.Now()), outcome == junos.Unknown, errors.Is(err, junos.ErrLost):
+		// The next poll tries again, or the next session.
+	default:
 		a.unconfirmed(fmt.Errorf("confirmation %s: %w", outcome, err))
-		return err
 	}
-	a.trial = nil
-	a.trialPause.reset()
-	a.metrics.committed(junos.Applied, nil, p)
-	a.accepted(p)
-	return nil
+	return err
 }
 
 // window is how long the leaf waits for a confirmation.

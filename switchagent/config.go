@@ -93,7 +93,7 @@ var (
 	// instanceName is what Junos takes: "Configuring the Ephemeral Configuration Database".
 	instanceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 	hostName     = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$`)
-	groupName    = regexp.MustCompile(`^[^\s<>&"'{};\[\]()]{1,64}$`)
+	groupName    = regexp.MustCompile(`^[^\x00-\x20\x7f-\x{10FFFF}<>&"'{};\[\]()]{1,64}$`)
 )
 
 // Validate reports every value that is not allowed, by its key.
@@ -121,7 +121,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 		}
 	}
 	if !groupName.MatchString(c.Group) {
-		refuse("group", c.Group, "the name of a BGP group of the leaf, 1 to 64 characters without blanks and brackets,")
+		refuse("group", c.Group, "the name of a BGP group of the leaf, 1 to 64 ASCII characters without blanks and brackets,")
 	}
 	if !instanceName.MatchString(c.Instance) || c.Instance == "default" {
 		refuse("instance", c.Instance, "1 to 32 letters, digits, - and _ other than the word default")

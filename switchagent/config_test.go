@@ -24,6 +24,17 @@ func TestValidate(t *testing.T) {
 		{"durations", func(c *Config) { c.PollInterval, c.HoldDown = 0, 25*time.Hour }, map[string]string{
 			"poll_interval": `"0s" is not allowed: 100ms to 1h0m0s`, "hold_down": "1s to 24h0m0s",
 		}},
+		{"commits", func(c *Config) {
+			c.Database, c.Drift, c.Load, c.Confirm, c.ConfirmAfter = "candidate", "fight", "patch", 90*time.Second, time.Hour
+			c.Restores, c.CommitRate, c.CommitBurst, c.MaxRemovals, c.MaxRemovalShare = -1, 0, 0, -1, 101
+			c.BatchWindow, c.Takeover = time.Hour, -1
+		}, map[string]string{
+			"database": `"candidate" is not allowed: ephemeral, private or shared`, "drift": "restore, adopt or ignore", "load": "merge, replace or update",
+			"confirm": `"1m30s" is not allowed: 1 to 65535 whole minutes`, "confirm_after": "half of confirm",
+			"restores": `"-1"`, "commit_rate": "1 to 600", "commit_burst": "1 to 1000", "max_removals": "0 to", "max_removal_share": "0 to 100",
+			"batch_window": "0s to 1m0s", "takeover": "0s to 1h0m0s",
+		}},
+		{"update where others write", func(c *Config) { c.Database, c.Load = "private", "update" }, map[string]string{"load": "holds others' statements"}},
 		{"instance", func(c *Config) { c.Instance = "default" }, map[string]string{"instance": "other than the word default"}},
 		{"instance with markup", func(c *Config) { c.Instance = `x"/>` }, map[string]string{"instance": "letters, digits"}},
 		{"group", func(c *Config) { c.Group = "a b" }, map[string]string{"group": `"a b" is not allowed`}},

@@ -26,7 +26,7 @@ type drift struct {
 	restores int // at most, of one stanza in restoreWindow
 
 	held     map[junos.Place]junos.Stanza // at the last poll; nil if that is not known
-	ours     map[junos.Place]bool         // committed since
+	ours     map[junos.Place]junos.Stanza // committed since
 	gone     map[junos.Place]bool         // taken away by somebody, and wanted
 	altered  map[junos.Place]bool         // changed by somebody, and wanted otherwise
 	adopted  map[junos.Place]bool         // somebody else's from now on
@@ -35,7 +35,7 @@ type drift struct {
 
 func newDrift(policy string, restores int) *drift {
 	return &drift{
-		policy: policy, restores: restores, ours: map[junos.Place]bool{}, gone: map[junos.Place]bool{},
+		policy: policy, restores: restores, ours: map[junos.Place]junos.Stanza{}, gone: map[junos.Place]bool{},
 		altered: map[junos.Place]bool{}, adopted: map[junos.Place]bool{}, restored: map[junos.Place][]time.Time{},
 	}
 }
@@ -53,9 +53,12 @@ func (d *drift) forget() {
 func (d *drift) see(p plan) (strange int) {
 	now := byPlace(p.from)
 	for place, s := range now {
-		before, ok := d.held[place]
+		before, ok := d.ours[place]
+		if !ok {
+			before, ok = d.held[place]
+		}
 		switch {
-		case d.ours[place] || ok && before.Same(s):
+		case ok && before.Same(s):
 		case ok:
 			d.altered[place] = true
 		case d.held != nil:
@@ -126,7 +129,7 @@ func (d *drift) recent(now time.Time, place junos.Place) int {
 func (d *drift) committed(now time.Time, change junos.Change) (restored int) {
 	for _, s := range change.Stanzas() {
 		place := s.Place()
-		d.ours[place] = true
+		d.ours[place] = s
 		if d.gone[place] || d.altered[place] {
 			d.restored[place] = append(d.restored[place], now)
 			restored++
@@ -134,6 +137,7 @@ func (d *drift) committed(now time.Time, change junos.Change) (restored int) {
 	}
 	for _, s := range change.Remove {
 		delete(d.held, s.Place())
+		delete(d.ours, s.Place())
 	}
 	return restored
 }

@@ -43,19 +43,19 @@ func (p plan) guarded(g guards) plan {
 	switch {
 	case result.empty():
 	case g.group != nil:
-		return result.blockedBy(g.group)
+		return result.blockedBy(g.group, unusableGroup)
 	default:
 		if err := g.prove(result.change()); err != nil {
-			return result.blockedBy(err)
+			return result.blockedBy(err, unproven)
 		}
 	}
 	return result
 }
 
 // blockedBy is the plan with nothing to do, for a reason that is no neighbour's.
-func (p plan) blockedBy(reason error) plan {
+func (p plan) blockedBy(reason error, shown refusal) plan {
 	for _, s := range p.add {
-		p.refused[s.Peer] = unusableGroup
+		p.refused[s.Peer] = shown
 	}
 	p = p.none()
 	p.blocked = reason

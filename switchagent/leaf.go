@@ -27,8 +27,8 @@ type reader interface {
 
 type writer interface {
 	commit(context.Context, junos.Change) (junos.Outcome, error)
-	// confirm ends a commit whose outcome was junos.Pending.
-	confirm(ctx context.Context, good bool) (junos.Outcome, error)
+	// confirm ends a commit on trial.
+	confirm(ctx context.Context, change junos.Change, good bool) (junos.Outcome, error)
 }
 
 // dialTimeout holds for everything until the first poll; hardware takes 3 s to open a session.
@@ -130,8 +130,8 @@ func (d device) commit(ctx context.Context, change junos.Change) (junos.Outcome,
 	return d.db.Commit(ctx, change)
 }
 
-func (d device) confirm(ctx context.Context, good bool) (junos.Outcome, error) {
-	return d.db.Confirm(ctx, good)
+func (d device) confirm(ctx context.Context, change junos.Change, good bool) (junos.Outcome, error) {
+	return d.db.Confirm(ctx, change, good)
 }
 
 func (c Config) database() junos.Options {

@@ -115,7 +115,7 @@ func (f *fakeLeaf) commit(_ context.Context, change junos.Change) (junos.Outcome
 	return do(f, change)
 }
 
-func (f *fakeLeaf) confirm(_ context.Context, good bool) (junos.Outcome, error) {
+func (f *fakeLeaf) confirm(_ context.Context, _ junos.Change, good bool) (junos.Outcome, error) {
 	f.sync()
 	f.confirmed = append(f.confirmed, good)
 	if good {

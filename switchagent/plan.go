@@ -37,11 +37,12 @@ const (
 	established      = refusal("session_established") // its stanza is to change, and its session would end
 	drifted          = refusal("drifted")             // somebody has taken its stanza away or changed it
 	quarantined      = refusal("quarantined")         // the leaf has refused its stanza
+	unproven         = refusal("unproven")            // a change could not be proved harmless: a fault of ours
 	unusableGroup    = refusal("group_unusable")      // no session can come up in the configured group
 )
 
 var allRefusals = []refusal{
-	unresolved, notRouter, duplicate, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unusableGroup,
+	unresolved, notRouter, duplicate, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unproven, unusableGroup,
 }
 
 // leastAbsentPolls is how many polls must have missed a neighbour before its stanza goes, however

@@ -20,7 +20,6 @@ type quarantine struct {
 	bad   map[junos.Place]*sentence
 	first time.Duration // pause before the first of them is tried again; it doubles up to mostSentence
 	limit int           // most stanzas in the next change; 0 is no limit
-	alone int           // stanzas refused alone, one after the other
 }
 
 type sentence struct {

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -35,6 +36,15 @@ type site struct {
 	agents []*onSite
 	// disturbs says that the test's operator ends sessions.
 	disturbs bool
+}
+
+// TestMain lets more tests run at once than there are processors: those with a site mostly wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
 }
 
 type onSite struct {
@@ -268,6 +278,13 @@ func (s *site) await(want string) {
 	s.t.Helper()
 	s.eventually("stanzas of "+want, func() bool { return s.stanzas() == want })
 	s.eventually("locks are free", func() bool { return s.device.LockedBy() == "" && s.device.OpenedBy("lastmile") == "" })
+	s.eventually("nothing is on trial", func() bool { return s.stanzas() == want && !s.onTrial() })
+}
+
+// onTrial says whether the device waits for the confirmation of the newest commit.
+func (s *site) onTrial() bool {
+	history := s.device.History()
+	return len(history) > 0 && strings.HasPrefix(history[len(history)-1].Log, "lastmile: to be confirmed")
 }
 
 // changes are the commits of agents that had an effect.
@@ -282,6 +299,10 @@ func (s *site) changes() (all []sim.Change) {
 
 func (s *site) wantChanges(n int) {
 	s.t.Helper()
+	// The device notes a commit a moment after it is in force.
+	for deadline := time.Now().Add(5 * time.Second); len(s.changes()) < n && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	if got := s.changes(); len(got) != n {
 		var diffs []string
 		for _, c := range got {
@@ -294,7 +315,9 @@ func (s *site) wantChanges(n int) {
 // rest lets the agents look ten times each and wants no commit meanwhile.
 func (s *site) rest() {
 	s.t.Helper()
-	before, commits := s.device.Stats().RPCs, len(s.changes())
+	before := s.device.Stats().RPCs
+	s.eventually("a poll", func() bool { return s.device.Stats().RPCs >= before+3*max(len(s.agents), 1) }) // and the last commit is noted
+	commits := len(s.changes())
 	s.eventually("ten polls", func() bool { return s.device.Stats().RPCs >= before+10*3*max(len(s.agents), 1) })
 	s.wantChanges(commits)
 }

@@ -15,7 +15,10 @@ import (
 // sessions of the new stanzas have come up, or it is known why not.
 type trial struct {
 	plan     plan
-	begun    time.Time
+	change   junos.Change
+	begun    time.Time     // when the commit was sent
+	answered time.Time     // when its answer came, or was lost
+	lost     bool          // the answer was: the leaf's stanzas say whether it took effect
 	patience time.Duration // after which a new session may be missing because its peer does not answer
 	window   time.Duration // within which the leaf must be told
 	bad      error         // why it has failed
@@ -25,7 +28,7 @@ type trial struct {
 func (t *trial) inTime(now time.Time) bool { return now.Sub(t.begun) < t.window/2 }
 
 // over says that the leaf has taken the commit back by now, whatever its clock.
-func (t *trial) over(now time.Time) bool { return now.Sub(t.begun) > t.window+t.window/8 }
+func (t *trial) over(now time.Time) bool { return now.Sub(t.answered) > t.window+t.window/8 }
 
 // judge says whether the commit is good, or why it is bad. Neither is so as long as it may become
 // good.

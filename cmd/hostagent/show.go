@@ -19,7 +19,7 @@ func showCommand() *cobra.Command {
 		Args:  cobra.NoArgs, // an unknown word is an error, not a request for help
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(showNeighbors(), showRoutes())
+	cmd.AddCommand(showNeighbors(), showRoutes(), showRepair())
 	cmd.PersistentFlags().String("socket", hostagent.DefaultConfig().Socket, "unix socket of the daemon")
 	cmd.PersistentFlags().StringP("output", "o", "text", "text or json")
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {

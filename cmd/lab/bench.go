@@ -11,8 +11,8 @@ import (
 )
 
 func benchCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR where it does the same job"}
-	cmd.AddCommand(bringupCommand(), scaleCommand())
+	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR and BIRD where they do the same job"}
+	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), etherfixCommand())
 	return cmd
 }
 
@@ -33,21 +33,21 @@ func publish(cmd *cobra.Command, r report, path string) error {
 }
 
 func bringupCommand() *cobra.Command {
-	var runs int
+	var runs, linkRuns int
 	var path, name string
 	cmd := &cobra.Command{
 		Use:   "bringup",
-		Short: "Time from the start of a server's daemon to its ECMP route: hostagent and FRR",
+		Short: "Time from the start of a server's daemon, and from a link coming up, to its ECMP route: hostagent and FRR",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if runs < 1 {
-				return fmt.Errorf("runs %d is not allowed: 1 or more", runs)
+			if runs < 0 || linkRuns < 0 || runs+linkRuns == 0 {
+				return fmt.Errorf("runs %d and link-runs %d are not allowed: 0 or more, and not 0 both", runs, linkRuns)
 			}
 			cfg, err := config(cmd, talk(name, false))
 			if err != nil {
 				return err
 			}
-			report, err := lab.Bringup(cmd.Context(), cfg, runs)
+			report, err := lab.Bringup(cmd.Context(), cfg, runs, linkRuns)
 			if err != nil {
 				return err
 			}
@@ -55,6 +55,7 @@ func bringupCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&runs, "runs", 20, "how many starts of each daemon")
+	cmd.Flags().IntVar(&linkRuns, "link-runs", 30, "how often each link comes up, with each daemon running")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &name, "lmbringup")
 	return cmd
@@ -86,5 +87,59 @@ func scaleCommand() *cobra.Command {
 	cmd.Flags().IntVar(&servers, "servers", 200, "how many servers")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &name, "lmscale")
+	return cmd
+}
+
+func tableCommand() *cobra.Command {
+	var path string
+	var cfg lab.TableConfig
+	cmd := &cobra.Command{
+		Use:   "table",
+		Short: "Whole tables from two leaves into the kernel, and off a leaf that is lost: hostagent, FRR and BIRD",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			base, err := config(cmd, lab.Topology{})
+			if err != nil {
+				return err
+			}
+			cfg.Binaries, cfg.Out = base.Binaries, base.Out
+			report, err := lab.Table(cmd.Context(), cfg)
+			if len(report.Results) > 0 {
+				err = errors.Join(err, publish(cmd, report, path))
+			}
+			return err
+		},
+	}
+	cmd.Flags().IntSliceVar(&cfg.Sizes, "sizes", []int{10, 10_000, 100_000, 500_000}, "sizes of tables, in prefixes")
+	cmd.Flags().IntVar(&cfg.Runs, "runs", 3, "how often each daemon takes each table")
+	cmd.Flags().IntVar(&cfg.Once, "once", 1_000_000, "a size that is measured once; 0 for none")
+	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr, bird, \"own writer\" and \"ip -batch\"; all if empty")
+	cmd.Flags().IntVar(&cfg.PerPath, "per-path", 500, "how many prefixes share their attributes")
+	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+	nameFlag(cmd, &cfg.Name, "lmtable")
+	return cmd
+}
+
+func etherfixCommand() *cobra.Command {
+	var runs int
+	var path string
+	cmd := &cobra.Command{
+		Use:   "etherfix",
+		Short: "What the EtherType repair costs by frame, and packets a second with and without it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runs < 1 {
+				return fmt.Errorf("runs %d is not allowed: 1 or more", runs)
+			}
+			say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
+			report, err := lab.Etherfix(cmd.Context(), runs, say)
+			if err != nil {
+				return err
+			}
+			return publish(cmd, report, path)
+		},
+	}
+	cmd.Flags().IntVar(&runs, "runs", 50, "how many runs, in each of which every case has its turn")
+	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	return cmd
 }

@@ -13,7 +13,7 @@ func demoCommand() *cobra.Command {
 	var rival bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Bring a fabric up, play the five scenes in it, and take it down",
+		Short: "Bring a fabric up, play the six scenes in it, and take it down",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config(cmd, talk(name, rival))

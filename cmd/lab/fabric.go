@@ -196,12 +196,13 @@ func shellCommand() *cobra.Command {
 func faultCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
-		Use:   "fault NODE FAULT|list|log|clear [N]",
-		Short: "Let something go wrong on a simulated Junos; see docs/lab.md for the faults",
+		Use:   "fault NODE FAULT|list|log|clear [N]|ethertype [on|off]",
+		Short: "Let something go wrong on a Junos leaf; see docs/lab.md for the faults",
 		Example: `  lab fault leaf1 reset-after
   lab fault leaf1 drop rpc=get-ipv6-nd-information after=500 count=3
   lab fault leaf1 refuse text="neighbor fe80::2" count=all
-  lab fault leaf1 clear`,
+  lab fault leaf1 clear
+  lab fault leaf1 ethertype off`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := lab.Open(name)

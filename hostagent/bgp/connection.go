@@ -19,15 +19,16 @@ const goodbye = 100 * time.Millisecond
 // the one that becomes the session, and then carries messages between the peer
 // and a state machine of GoBGP's that is there for this session only.
 type connection struct {
-	peer    netip.Addr
-	options Options
-	dialled bool // by us
-	tcp     *net.TCPConn
-	ours    open          // our OPEN
-	leaf    *framer       // what the peer sends
-	machine netip.Addr    // by which GoBGP knows the session
-	chosen  chan struct{} // closed when this is to become the session
-	end     context.CancelCauseFunc
+	peer     netip.Addr
+	options  Options
+	dialled  bool // by us
+	tcp      *net.TCPConn
+	ours     open          // our OPEN
+	leaf     *framer       // what the peer sends
+	machine  netip.Addr    // by which GoBGP knows the session
+	attached *machine      // GoBGP's end of it, nil before there is one; run's
+	chosen   chan struct{} // closed when this is to become the session
+	end      context.CancelCauseFunc
 
 	updates chan<- update // to Run's goroutine
 
@@ -61,6 +62,7 @@ type emitter func(ctx context.Context, event any) bool
 // run carries the connection until either side or ctx ends it. The cause of
 // ctx may be a *notification to end with.
 func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emitter) {
+	defer c.detach(g) // after all else: neither the news nor the peer can wait for GoBGP
 	defer c.tcp.Close()
 	c.tcp.SetReadDeadline(time.Now().Add(cfg.HoldTime)) // for the OPEN
 	ctx, fail := context.WithCancelCause(running)
@@ -132,10 +134,9 @@ func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t 
 		fail(&notification{code: errCease, why: fmt.Sprintf("handing the session to GoBGP: %v", err)})
 		return
 	}
-	defer g.detach(c.machine)
-	t.machine = machine
+	t.machine, c.attached = machine, machine
 	c.leaf.extended, machine.extended = t.theirs.extendedMessage, t.theirs.extendedMessage
-	stop := context.AfterFunc(ctx, func() { machine.tcp.Close() })
+	stop := context.AfterFunc(ctx, func() { machine.tcp.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	down := make(chan struct{})
 	go func() {
@@ -146,6 +147,16 @@ func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t 
 		fail(err)
 	}
 	<-down
+}
+
+// detach ends GoBGP's part. Its state machine goes before the connection to it:
+// of one that loses its connection GoBGP 4.8 may leave a goroutine behind
+// (cleanInfiniteChannel does not wait for what is still queued).
+func (c *connection) detach(g *gobgp) {
+	g.detach(c.machine)
+	if c.attached != nil {
+		c.attached.tcp.Close()
+	}
 }
 
 // fromLeaf sees each message that the leaf sends after its OPEN, and hands it

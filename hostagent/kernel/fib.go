@@ -22,8 +22,8 @@ const (
 	Metric = 20
 )
 
-// Route is an order or the state of one prefix.
-type Route struct {
+// Route is an order or the state of one prefix. It is not a type of its own: what has the same fields elsewhere is one.
+type Route = struct {
 	Prefix   netip.Prefix
 	NextHops []netip.Addr // link-local addresses with the device as zone (fe80::1%eth0), shared equally; empty: no route
 }

@@ -114,6 +114,9 @@ func (b *bench) monitor() func(named ...string) {
 			b.t.Fatal(err)
 		}
 		for _, line := range seen {
+			if strings.Contains(line, "proto kernel") {
+				continue // not ours: on a slow machine, addresses are still becoming usable
+			}
 			if !strings.Contains(line, "192.0.2.") && !slices.ContainsFunc(named, func(name string) bool { return strings.Contains(line, name) }) {
 				b.t.Errorf("touched: %s", line)
 			}

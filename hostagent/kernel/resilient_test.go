@@ -65,11 +65,36 @@ func fourLeaves(t *testing.T) (b *bench, leaves []netip.Addr) {
 	return b, leaves
 }
 
+// isBefore513 says whether the kernel is from before there were resilient groups, and then expects to be told so.
+func (b *bench) isBefore513() bool {
+	b.t.Helper()
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(release), "%d.%d", &major, &minor); err != nil {
+		b.t.Fatal(err)
+	}
+	if major > 5 || major == 5 && minor >= 13 {
+		return false
+	}
+	b.t.Log("this kernel has no resilient next-hop groups")
+	b.options = kernel.Options{Resilient: kernel.Resilient{Buckets: 128}}
+	if _, err := b.tryOpen(); err == nil || !strings.Contains(err.Error(), "Linux 5.13 or later is needed") {
+		b.t.Errorf("opened with resilient groups: %v", err)
+	}
+	return true
+}
+
 // TestResilientGroupKeepsFlows compares both kinds of groups when a leaf goes.
 func TestResilientGroupKeepsFlows(t *testing.T) {
 	moves := map[bool]int{}
 	for _, resilient := range []bool{false, true} {
 		b, leaves := fourLeaves(t)
+		if b.isBefore513() {
+			return
+		}
 		if resilient {
 			b.options.Resilient = kernel.Resilient{Buckets: 128, Idle: time.Minute}
 		}
@@ -117,6 +142,9 @@ func TestResilientGroupKeepsFlows(t *testing.T) {
 
 func TestResilientGroupAfterCarrierLoss(t *testing.T) {
 	b, leaves := fourLeaves(t)
+	if b.isBefore513() {
+		return
+	}
 	b.options.Resilient = kernel.Resilient{Buckets: 128, Idle: time.Minute}
 	fib := b.open()
 	b.apply(fib, via("10.0.2.2/32", leaves...))
@@ -136,6 +164,9 @@ func TestResilientGroupAfterCarrierLoss(t *testing.T) {
 // TestResilientGroupAfterARestart changes the kind of the group and back, without a moment without a route.
 func TestResilientGroupAfterARestart(t *testing.T) {
 	b, leaves := fourLeaves(t)
+	if b.isBefore513() {
+		return
+	}
 	orders := append(hostRoutes(200, leaves...), via("10.0.2.2/32", leaves...))
 	for _, buckets := range []uint16{0, 128, 128, 32, 0} {
 		b.options.Resilient = kernel.Resilient{Buckets: buckets, Idle: time.Minute}
@@ -165,6 +196,9 @@ func TestResilientGroupsNeedObjects(t *testing.T) {
 	b.options = kernel.Options{NoObjects: true, Resilient: kernel.Resilient{Buckets: 128}}
 	if _, err := b.tryOpen(); err == nil || !strings.Contains(err.Error(), "resilient next-hop groups need next-hop objects") {
 		t.Errorf("opened: %v", err)
+	}
+	if b.isBefore513() {
+		return
 	}
 	b.options = kernel.Options{Resilient: kernel.Resilient{Buckets: 128}}
 	b.open()

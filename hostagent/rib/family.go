@@ -81,9 +81,10 @@ func (f *family[K]) routes(all []Change) []Change {
 	return all
 }
 
-// inherit gives the prefixes of all sets that no prefix is counted for any more to the heirs of these sets.
-func (f *family[K]) inherit(t *Table) {
-	var changed []change[K]
+// inherit gives the prefixes of all sets that no prefix is counted for any more, of which there are at most so many, to the
+// heirs of these sets.
+func (f *family[K]) inherit(t *Table, most int) {
+	changed := make([]change[K], 0, min(most, len(f.entries)))
 	for k, s := range f.entries {
 		if s.prefixes > 0 {
 			continue

@@ -32,8 +32,9 @@ type Route struct {
 	Path   *Path
 }
 
-// Change is a prefix whose next hops changed.
-type Change struct {
+// Change is a prefix whose next hops changed. It is not a type of its own, so that a whole table of them is an order to the
+// kernel as it is.
+type Change = struct {
 	Prefix   netip.Prefix
 	NextHops []netip.Addr // the peers to use, sorted; empty: no route any more. Shared and never changed, nor to be changed
 }

@@ -62,8 +62,8 @@ func (t *Table) vacate(numbers ...uint64) (prefixes int) {
 		}
 		s.prefixes = 0
 	}
-	t.v4.inherit(t)
-	t.v6.inherit(t)
+	t.v4.inherit(t, prefixes)
+	t.v6.inherit(t, prefixes)
 	for _, s := range orphans {
 		t.forget(s)
 	}

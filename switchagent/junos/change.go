@@ -18,6 +18,8 @@ type Change struct {
 	// From is what the database held when the change was planned. A database that holds
 	// anything else by the time of the commit refuses it with ErrChanged.
 	From []Stanza
+	// Label is unlike that of any other change: a commit log has it.
+	Label string
 }
 
 // Stanzas is what the change adds, removes and edits, each as it is to be or was.

@@ -21,9 +21,9 @@ type Database interface {
 	// Pending. No lock of somebody else is ever taken away, and no edit of somebody else committed
 	// or discarded.
 	Commit(context.Context, Change) (Outcome, error)
-	// Confirm ends what a Pending commit has begun: for good, or by leaving it to the switch to
-	// take it back. There is nothing to do after any other outcome.
-	Confirm(ctx context.Context, good bool) (Outcome, error)
+	// Confirm ends what a Pending commit has begun, or one with an Unknown outcome whose stanzas are
+	// there: for good, or by leaving it to the switch to take it back.
+	Confirm(ctx context.Context, change Change, good bool) (Outcome, error)
 }
 
 // Kind is a kind of Database.
@@ -97,7 +97,7 @@ func (change Change) summary() string {
 
 // Confirm has nothing to do: the switch has no unconfirmed commits in private and ephemeral
 // databases ("commit confirmed" is not supported there).
-func (database) Confirm(context.Context, bool) (Outcome, error) { return Applied, nil }
+func (database) Confirm(context.Context, Change, bool) (Outcome, error) { return Applied, nil }
 
 // ephemeral is an ephemeral instance that is the agent's own. Opening it locks it.
 type ephemeral struct{ database }

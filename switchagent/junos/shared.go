@@ -15,13 +15,21 @@ import (
 // it is confirmed. The lock is kept until then, because anybody's commit would confirm ours.
 type shared struct {
 	database
-	log     string    // of the commit that waits for Confirm
+	locked  bool      // by this session, for a commit that waits for Confirm
 	found   string    // the log of an unconfirmed commit of an earlier session
 	foundAt time.Time // when it was first seen
 }
 
 // unconfirmed begins the commit log of a commit that is to be confirmed.
 const unconfirmed = Mark + " to be confirmed within "
+
+// trialLog is that of the commit of a change, and confirmLog that of its confirmation. By them any
+// later session knows the one and the other.
+func (d *shared) trialLog(change Change) string {
+	return fmt.Sprintf("%s%d minutes: %s (%s)", unconfirmed, d.minutes(), strings.TrimPrefix(change.summary(), Mark+" "), change.Label)
+}
+
+func confirmLog(change Change) string { return fmt.Sprintf("%s confirmed (%s)", Mark, change.Label) }
 
 // minutes is the unit of confirm-timeout in commit-configuration. In RFC 6241's commit it is the
 // second, and some releases take minutes for it.
@@ -48,19 +56,15 @@ func (d *shared) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: "<lock-configuration/>"}); err != nil {
 		return Refused, busy(err)
 	}
-	// The session makes the log unlike that of any other commit.
-	log := fmt.Sprintf("%s%d minutes: %s (session %d, %s)", unconfirmed, d.minutes(),
-		strings.TrimPrefix(change.summary(), Mark+" "), d.SessionID(), time.Now().UTC().Format(time.RFC3339Nano))
 	confirmed := fmt.Sprintf("<confirmed/><confirm-timeout>%d</confirm-timeout>", d.minutes())
-	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change.From, load, d.commitBody(log, confirmed)})
+	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change.From, load, d.commitBody(d.trialLog(change), confirmed)})
 	switch {
 	case outcome == Applied:
-		d.log = log
+		d.locked = true
 		return Pending, nil
 	case errors.Is(err, ErrLost):
 	case outcome == Unknown:
-		// It may be waiting for its confirmation: only a new session looks without prejudice.
-		d.session.Close()
+		d.session.Close() // a new session looks without prejudice
 	default:
 		// Under the lock all edits in the candidate are ours.
 		d.closeAfter(ctx, "<discard-changes/>", "<unlock-configuration/>")
@@ -88,8 +92,13 @@ func (d *shared) free(ctx context.Context) error {
 			return fmt.Errorf("%w: the switch takes it back within %s, unless somebody confirms it", ErrUnconfirmed, left.Round(time.Second))
 		}
 	}
+	return d.clean(ctx)
+}
+
+// clean looks whether the candidate has edits that are not committed.
+func (d *shared) clean(ctx context.Context) error {
 	var diff text
-	_, err = d.call(ctx, netconf.Call{
+	_, err := d.call(ctx, netconf.Call{
 		Body: `<get-configuration compare="rollback" rollback="0" format="text"/>`,
 		Elements: elements{"configuration-output": func(decode func(any) error) error {
 			return decode(&diff)
@@ -123,35 +132,43 @@ func (d *shared) lastLog(ctx context.Context) (string, error) {
 	return string(log), err
 }
 
-// Confirm confirms the commit that waits, if it is still the newest, and gives the lock back. A
-// commit that is not good is not confirmed: the switch takes it back by itself.
-func (d *shared) Confirm(ctx context.Context, good bool) (Outcome, error) {
-	if d.log == "" {
-		return Applied, nil
-	}
-	log := d.log
-	d.log = ""
+// Confirm confirms the commit of a change, if it is still the newest, and gives the lock back. It may
+// be another session that does so than that which committed. A commit that is not good is not
+// confirmed: the switch takes it back by itself.
+func (d *shared) Confirm(ctx context.Context, change Change, good bool) (Outcome, error) {
 	outcome, err := Refused, error(nil)
 	if good {
-		outcome, err = d.confirm(ctx, log)
+		outcome, err = d.confirm(ctx, change)
 	}
 	switch {
 	case errors.Is(err, ErrLost):
 	case outcome == Unknown:
 		d.session.Close()
-	default:
+	case d.locked:
+		d.locked = false
 		d.closeAfter(ctx, "<unlock-configuration/>")
 	}
 	return outcome, err
 }
 
-func (d *shared) confirm(ctx context.Context, log string) (Outcome, error) {
+func (d *shared) confirm(ctx context.Context, change Change) (Outcome, error) {
 	last, err := d.lastLog(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Refused, err
-	}
-	if last != log {
+	case last == confirmLog(change):
+		return Applied, nil // and the answer was lost
+	case last != d.trialLog(change):
 		return Refused, fmt.Errorf("%w: the newest commit is %q", ErrChanged, last)
 	}
-	return d.commitOpen(ctx, d.commitBody(Mark+" confirmed", ""))
+	if !d.locked {
+		if err := d.clean(ctx); err != nil {
+			return Refused, err
+		}
+		if _, err := d.call(ctx, netconf.Call{Body: "<lock-configuration/>"}); err != nil {
+			return Refused, busy(err)
+		}
+		d.locked = true
+	}
+	return d.commitOpen(ctx, d.commitBody(confirmLog(change), ""))
 }

@@ -52,7 +52,7 @@ func (s Stanza) Same(other Stanza) bool {
 const maxDescription = 255
 
 var (
-	groupName     = regexp.MustCompile(`^[^\s<>&"'{};\[\]()]{1,64}$`)
+	groupName     = regexp.MustCompile(`^[^\x00-\x20\x7f-\x{10FFFF}<>&"'{};\[\]()]{1,64}$`)
 	interfaceName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9/:_-]{0,58}\.[0-9]{1,10}$`)
 )
 
@@ -72,6 +72,8 @@ func (s Stanza) Validate() error {
 		return fmt.Errorf("stanza %s: %q is no logical interface such as ge-0/0/1.0", s.Peer, s.Peer.Zone())
 	case len(s.Description) > maxDescription:
 		return fmt.Errorf("stanza %s: its description has %d characters, Junos takes %d", s.Peer, len(s.Description), maxDescription)
+	case strings.TrimSpace(s.Description) != s.Description: // it would never read back as it was
+		return fmt.Errorf("stanza %s: its description begins or ends with a blank", s.Peer)
 	case strings.ContainsFunc(s.Description, func(r rune) bool { return r < ' ' || r > '~' }):
 		return fmt.Errorf("stanza %s: its description has other than printable ASCII characters", s.Peer)
 	}

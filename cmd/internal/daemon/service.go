@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,6 +63,9 @@ type Service struct {
 	Log      *slog.Logger
 	// Health says what is wrong, nil if nothing is.
 	Health func() error
+	// Notes are what else is wrong, a line each, and no reason to call the
+	// daemon unhealthy; may be nil.
+	Notes func() []string
 	// Alive returns once the work goes on, or the context's error. Systemd's
 	// watchdog is told only then. Nil: as long as the process lives.
 	Alive func(context.Context) error
@@ -125,11 +129,16 @@ func (s Service) serveHTTP(ctx context.Context, l net.Listener) error {
 		Timeout:             10 * time.Second,
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		lines := []string{"ok"}
+		if s.Notes != nil {
+			lines = append(lines, s.Notes()...)
+		}
 		if err := s.Health(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			lines[0] = err.Error()
+			http.Error(w, strings.Join(lines, "\n"), http.StatusServiceUnavailable)
 			return
 		}
-		fmt.Fprintln(w, "ok")
+		fmt.Fprintln(w, strings.Join(lines, "\n"))
 	})
 	server := &http.Server{
 		Handler:      mux,

@@ -64,9 +64,12 @@ type Client struct {
 
 	outbox *outbox // of news
 
-	mu     sync.Mutex
-	orders map[netip.Addr]watch // what should be; the IDs are not used
-	status ClientStatus
+	maps *maps // of the watchdog in the kernel; belongs to Run
+
+	mu      sync.Mutex
+	orders  map[netip.Addr]watch // what should be; the IDs are not used
+	status  ClientStatus
+	offered *maps // that Run has not taken yet
 }
 
 // ClientStatus is what is known of the worker.
@@ -77,6 +80,10 @@ type ClientStatus struct {
 	Adopted  bool  // it was there before us
 	Restarts int   // workers that had to be replaced because they died
 	Err      error // why none runs
+	// Watchdog says that the worker has the kernel's watchdog; what it does for each
+	// session is in Report. If it has none, WatchdogReason says why.
+	Watchdog       bool
+	WatchdogReason string
 }
 
 // New returns a Client; Run makes it work.
@@ -181,6 +188,7 @@ func (c *Client) Run(ctx context.Context) error {
 	var teller sync.WaitGroup
 	teller.Go(func() { c.outbox.tell(telling, c.news) })
 	defer func() { stopTelling(); teller.Wait(); close(c.news) }()
+	defer func() { c.takeMaps().close() }()
 	var wait backoff
 	for {
 		began := time.Now()
@@ -242,6 +250,8 @@ func (c *Client) found(h hello, adopted bool) {
 		PID:      int(h.PID),
 		Adopted:  adopted,
 		Restarts: c.status.Restarts,
+
+		WatchdogReason: errNoMaps.Error(),
 	}
 	log := c.cfg.Log.With("pid", h.PID, "adopted", adopted, "scheduling", h.Scheduling, "locked_memory", h.Locked)
 	if c.status.Reason == "" {

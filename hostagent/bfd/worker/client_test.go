@@ -152,10 +152,27 @@ func TestDescriptors(t *testing.T) {
 		}
 		return len(entries)
 	}
+	file, err := os.Open(cfg.Socket + ".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
 	before := open()
-	for range 5 {
-		b := encode(nil, &order{kindDescriptors, 77})
-		if _, _, err := conn.WriteMsgUnix(b, unix.UnixRights(0, 1, 2), nil); err != nil {
+	for _, test := range []struct {
+		kind    kind
+		rights  []int
+		refused bool
+	}{
+		{kindWatchdog, []int{0, 1, 2}, true},
+		{kindWatchdog, []int{0}, true},
+		{kindWatchdog, []int{0, 1}, true}, // are no maps
+		{kindWatchdog, []int{int(file.Fd()), int(file.Fd())}, true},
+		{kindWatchdog, nil, false},
+		{kindUnwatch, []int{0, 1}, true}, // is too short
+		{kind(99), []int{0, 1}, true},
+	} {
+		b := encode(nil, &order{test.kind, 77})
+		if _, _, err := conn.WriteMsgUnix(b, unix.UnixRights(test.rights...), nil); err != nil {
 			t.Fatal(err)
 		}
 		b = make([]byte, maxMessage)
@@ -164,8 +181,8 @@ func TestDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 		var a answer
-		if err := decode(b[:n], &a); err != nil || a.ID != 77 || a.Refusal == (text{}) {
-			t.Errorf("answer %+v (%v)", a, err)
+		if err := decode(b[:n], &a); err != nil || a.ID != 77 || (a.Refusal != (text{})) != test.refused {
+			t.Errorf("%+v: answer %+v (%v)", test, a, err)
 		}
 	}
 	if after := open(); after != before {

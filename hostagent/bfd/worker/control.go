@@ -113,30 +113,37 @@ func (w *worker) obey(b, rights []byte) {
 		}
 	case kindList:
 		w.list(o.ID)
+	case kindWatchdog:
+		err = w.takeWatchdog(descriptors(rights))
+		rights = nil
 	default:
 		err = errUnknownOrder
 	}
-	closeAll(rights)
+	closeAll(descriptors(rights))
 	w.send(&answer{order{kindAnswer, o.ID}, textOf(err)})
 }
 
 var errUnknownOrder = errors.New("the BFD worker does not know this order")
 
 // closeAll closes descriptors that came with an order that has no use for them.
-func closeAll(rights []byte) {
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// descriptors are those that came with an order.
+func descriptors(rights []byte) (all []int) {
 	messages, err := unix.ParseSocketControlMessage(rights)
 	if err != nil {
-		return
+		return nil
 	}
 	for i := range messages {
-		fds, err := unix.ParseUnixRights(&messages[i])
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds {
-			unix.Close(fd)
+		if fds, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			all = append(all, fds...)
 		}
 	}
+	return all
 }
 
 func (w *worker) unwatch(k key, now time.Duration) {

@@ -43,6 +43,15 @@
 // its own; the sessions come up again in a second or two. As long as the version
 // stays, a new hostagent adopts an old worker, and the old code runs on.
 //
+// # The watchdog in the kernel
+//
+// A program on the link (lastmile/bpf/uplink) sees the same packets, and has a timer
+// for each session that the worker arms. The Client hands over its maps
+// (SetWatchdog). What it says is a reason to read the socket and to look at the
+// clock, as the worker's own timer is, which stays: so it may be wrong, gone or
+// replaced, and no session falls by it. It is not faster, but a second witness:
+// the counters of a session say whether it saw the same.
+//
 // # Without the privilege
 //
 // SCHED_FIFO needs CAP_SYS_NICE or RLIMIT_RTPRIO, and in some cgroups a budget.

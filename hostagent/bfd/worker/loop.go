@@ -1,10 +1,10 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +28,7 @@ type worker struct {
 	sessions       []*session
 	discriminators bfd.Discriminators
 	control        control
+	watchdog       watchdog
 	leaving        bool
 	deadline       time.Duration // when to end, if leaving; when to leave, if alone
 
@@ -64,8 +65,7 @@ func newWorker(c Config, s Status) (*worker, error) {
 	return w, w.register(w.timer, unix.EPOLLIN, func() {})
 }
 
-// register has ready called, in the loop, whenever fd has something. It is how
-// a watchdog in the kernel would wake the loop, too.
+// register has ready called, in the loop, whenever fd has something.
 func (w *worker) register(fd int, events uint32, ready func()) error {
 	err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 	if err != nil {
@@ -102,6 +102,7 @@ func (w *worker) turn(now time.Duration) (next time.Duration, ended bool) {
 	}
 	w.sweep(now)
 	w.tell()
+	w.guard()
 	switch {
 	case w.leaving && (len(w.sessions) == 0 || now >= w.deadline):
 		return 0, true
@@ -115,21 +116,42 @@ func (w *worker) turn(now time.Duration) (next time.Duration, ended bool) {
 	return next, false
 }
 
+// shortWait is one in which nothing but the loop gets a turn.
+const shortWait = 50 * time.Millisecond
+
 // wait waits until next, or until a descriptor has something, and serves that.
+//
+// The Go scheduler does not know of the calls to the kernel that the loop makes
+// at every turn: they are raw. Otherwise it would give our place (its P) to other
+// threads meanwhile, and to have it back we would depend on theirs, any of which
+// can be stuck for 100 ms on a processor that the kernel does not give up. There
+// is one place only, for the same reason. What else this process does, a line of
+// log or a signal, comes when the loop is asked to yield, every 10 ms, or in a
+// wait that is not short.
 func (w *worker) wait(next time.Duration) error {
 	// A time that has passed fires at once; zero would disarm.
 	w.its.Value = unix.NsecToTimespec(int64(max(next, 1)))
 	if next == bfd.Never {
 		w.its.Value = unix.Timespec{}
 	}
-	if err := unix.TimerfdSettime(w.timer, unix.TFD_TIMER_ABSTIME, &w.its, nil); err != nil {
-		return fmt.Errorf("setting the timer: %w", err)
+	_, _, errno := unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(w.timer), unix.TFD_TIMER_ABSTIME,
+		uintptr(unsafe.Pointer(&w.its)), 0, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("setting the timer: %w", errno)
 	}
-	n, err := unix.EpollWait(w.epoll, w.events[:], -1)
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("waiting for events: %w", err)
+	call := unix.RawSyscall6
+	if next-monotonic() > shortWait {
+		call = unix.Syscall6
 	}
-	for i := range max(n, 0) {
+	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(w.epoll),
+		uintptr(unsafe.Pointer(&w.events[0])), uintptr(len(w.events)), ^uintptr(0), 0, 0)
+	if errno == unix.EINTR {
+		return nil
+	}
+	if errno != 0 {
+		return fmt.Errorf("waiting for events: %w", errno)
+	}
+	for i := range n {
 		// One that was closed a moment ago has none.
 		if ready := w.sources[w.events[i].Fd]; ready != nil {
 			ready()

@@ -33,6 +33,7 @@ func end(t *testing.T, ns *netns.NS, link string, peer byte, timers bfd.Timers) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		w.dropWatchdog()
 		for _, s := range w.sessions {
 			unix.Close(s.fd)
 		}
@@ -48,6 +49,7 @@ func end(t *testing.T, ns *netns.NS, link string, peer byte, timers bfd.Timers) 
 type pair struct {
 	t            *testing.T
 	ours, theirs *worker
+	a            *netns.NS // ours
 }
 
 func newPair(t *testing.T, ours, theirs bfd.Timers) *pair {
@@ -59,7 +61,7 @@ func newPair(t *testing.T, ours, theirs bfd.Timers) *pair {
 	if err := errors.Join(a.AddAddress("eth0", "fe80::a/64"), b.AddAddress("swp1", "fe80::1/64")); err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{t, end(t, a, "eth0", 1, ours), end(t, b, "swp1", 0xa, theirs)}
+	p := &pair{t, end(t, a, "eth0", 1, ours), end(t, b, "swp1", 0xa, theirs), a}
 	settled := func(w *worker) bool {
 		s := w.sessions[0]
 		return s.machine.State() == bfd.Up && s.machine.TransmitInterval() == s.order.Timers.Transmit &&
@@ -91,6 +93,7 @@ func (p *pair) turn(workers ...*worker) {
 func TestLoopAllocatesNothing(t *testing.T) {
 	timers := bfd.Timers{Transmit: 10 * time.Millisecond, Receive: 10 * time.Millisecond, Multiplier: 50}
 	p := newPair(t, timers, timers)
+	p.guard()
 	s := p.ours.sessions[0]
 	run := func() {
 		for range 1000 {

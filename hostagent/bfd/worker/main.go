@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -17,7 +16,6 @@ import (
 // hostagent came for c.Orphan. Only a Client can start it: it inherits the
 // socket and the lock.
 func Main(c Config) error {
-	runtime.LockOSThread()
 	// The client sets this in the environment, so that it holds from the first
 	// instruction; here it is for whoever reads.
 	debug.SetGCPercent(-1)

@@ -67,6 +67,7 @@ type request struct {
 	Watch    *worker.Watch `json:",omitempty"`
 	Unwatch  *netip.Addr   `json:",omitempty"`
 	Sessions bool          `json:",omitempty"`
+	Watchdog string        `json:",omitempty"` // "maps", the client's, or why there are none
 }
 
 // line is what a client says: the answer to a request, or news.
@@ -82,6 +83,7 @@ type news struct {
 	worker.Session
 	Changed, Failed bool
 	Refusal         string
+	Told            time.Duration // when the client heard, CLOCK_MONOTONIC
 }
 
 type status struct {
@@ -89,6 +91,8 @@ type status struct {
 	Running, Adopted bool
 	PID, Restarts    int
 	Error            string
+	Watchdog         bool
+	WatchdogReason   string
 }
 
 func runClient(config string) error {
@@ -115,7 +119,7 @@ func runClient(config string) error {
 	var telling sync.WaitGroup
 	telling.Go(func() {
 		for n := range c.News() {
-			l := news{Session: n.Session, Changed: n.Changed, Failed: n.PathFailed()}
+			l := news{Session: n.Session, Changed: n.Changed, Failed: n.PathFailed(), Told: monotonic()}
 			if n.Err != nil {
 				l.Refusal = n.Err.Error()
 			}
@@ -141,11 +145,15 @@ func obey(ctx context.Context, c *worker.Client, say func(line)) {
 			err = c.Watch(*r.Watch)
 		case r.Unwatch != nil:
 			c.Unwatch(*r.Unwatch)
+		case r.Watchdog == "maps":
+			c.SetWatchdog(os.NewFile(3, "sessions"), os.NewFile(4, "events"), nil)
+		case r.Watchdog != "":
+			c.SetWatchdog(nil, nil, errors.New(r.Watchdog))
 		case r.Sessions:
 			answer.Sessions, err = c.Sessions(ctx)
 		default:
 			s := c.Status()
-			answer.Status = &status{Status: s.Status, Running: s.Running, Adopted: s.Adopted, PID: s.PID, Restarts: s.Restarts}
+			answer.Status = &status{Status: s.Status, Running: s.Running, Adopted: s.Adopted, PID: s.PID, Restarts: s.Restarts, Watchdog: s.Watchdog, WatchdogReason: s.WatchdogReason}
 			if s.Err != nil {
 				answer.Status.Error = s.Err.Error()
 			}
@@ -186,7 +194,8 @@ func (l *lines) String() string {
 type settings struct {
 	Socket        string
 	Orphan, Claim time.Duration
-	wrap          []string // a command that runs it, such as setpriv
+	wrap          []string   // a command that runs it, such as setpriv
+	maps          []*os.File // of the watchdog
 }
 
 func socketPath(t testing.TB) string { return filepath.Join(t.TempDir(), "bfd.sock") }
@@ -214,6 +223,7 @@ func startAgent(t testing.TB, ns *netns.NS, s settings) *agent {
 	}
 	argv := append(s.wrap, self)
 	a := &agent{t: t, cmd: exec.Command(argv[0], argv[1:]...), answers: make(chan line, 16), stderr: &lines{}, ended: make(chan struct{})}
+	a.cmd.ExtraFiles = s.maps
 	a.cmd.Env = append(os.Environ(), clientEnv+"="+string(config))
 	stdin, err := a.cmd.StdinPipe()
 	if err != nil {

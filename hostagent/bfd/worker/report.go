@@ -42,6 +42,7 @@ type Report struct {
 	Change     bfd.Change    // the last one; zero if there was none
 	Since      time.Duration // see Time; since 1970
 	SourcePort uint16
+	Watchdog   Watchdog
 	Counters
 	Link LinkCounters
 }
@@ -71,6 +72,10 @@ type Counters struct {
 	LateMax  time.Duration
 	Ups      uint64 // times the session came up
 	Failures uint64 // times that it failed: bfd.Change.PathFailed
+	// What the kernel's watchdog said of it: silences that it told before the worker
+	// had found them by its own timer, and after that, and silences that were none, for
+	// packets had come past the program on the link.
+	WatchdogFirst, WatchdogSecond, WatchdogFalse uint64
 }
 
 // LinkCounters count what came over a link and was of no session.

@@ -18,7 +18,7 @@ type session struct {
 
 	fd            int
 	source        uint16
-	to            unix.SockaddrInet6
+	to            unix.RawSockaddrInet6
 	discriminator uint32
 
 	change     bfd.Change    // the last
@@ -28,6 +28,7 @@ type session struct {
 	unreported bool          // the client does not know yet how it is
 	fresh      bool          // nor of change
 	leaving    bool          // it is only there to say AdminDown
+	guard      guard         // by the kernel's watchdog
 }
 
 // maxSessions bounds what one turn of the loop has to do. A server has a
@@ -80,8 +81,7 @@ func (w *worker) add(o watch, now time.Duration) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{key: o.key, order: o, link: l, since: realtime(), due: bfd.Never}
-	s.to = unix.SockaddrInet6{Port: bfd.Port, ZoneId: o.key.Link, Addr: o.key.Peer}
+	s := &session{key: o.key, order: o, link: l, to: addressOf(o.key), since: realtime(), due: bfd.Never}
 	if s.fd, s.source, err = openSender(o.key.Link, w.sourceTaken); err != nil {
 		w.release(l)
 		return nil, err
@@ -128,6 +128,7 @@ func (w *worker) sweep(now time.Duration) {
 			kept = append(kept, s)
 			continue
 		}
+		w.disarm(s)
 		unix.Close(s.fd)
 		w.discriminators.Free(s.discriminator)
 		s.link.sessions--
@@ -189,11 +190,9 @@ func (s *session) noteLateness(now, due time.Duration) {
 // send sends a packet. One that the kernel does not take is one that is lost:
 // the next is on its way.
 func (s *session) send(b []byte) {
-	if err := unix.Sendto(s.fd, b, unix.MSG_DONTWAIT, &s.to); err != nil {
+	if errno := sendTo(s.fd, b, &s.to); errno != 0 {
 		s.counters.SendErrors++
-		if errno, ok := err.(unix.Errno); ok {
-			s.counters.LastErrno = uint32(errno)
-		}
+		s.counters.LastErrno = uint32(errno)
 		return
 	}
 	s.counters.Sent++
@@ -204,6 +203,6 @@ func (s *session) report(id uint32, r *report) {
 	*r = report{order: order{kindSession, id}, key: s.key, Name: s.order.Name, Changed: s.fresh}
 	r.Report = Report{
 		Status: s.machine.Status(), Change: s.change, Since: s.since, SourcePort: s.source,
-		Counters: s.counters, Link: s.link.counters,
+		Watchdog: s.guard.state, Counters: s.counters, Link: s.link.counters,
 	}
 }

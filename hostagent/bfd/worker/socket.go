@@ -133,8 +133,8 @@ func (r *receiver) read(fd int, p *received) error {
 	r.msg.Namelen = unix.SizeofSockaddrInet6
 	r.msg.SetIovlen(1)
 	r.msg.SetControllen(len(r.control))
-	// Not unix.Recvmsg: it allocates the sender's address.
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
+	// Not unix.Recvmsg: it allocates the sender's address. Raw: see wait.
+	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
 	if errno != 0 {
 		return errno
 	}
@@ -171,8 +171,22 @@ func realtime() time.Duration { return clock(unix.CLOCK_REALTIME) }
 
 func clock(id int32) time.Duration {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(id, &ts); err != nil {
-		panic(err) // the clock is one that every kernel has
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, uintptr(id), uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+		panic(errno) // the clock is one that every kernel has
 	}
 	return time.Duration(ts.Nano())
+}
+
+// addressOf is where BFD of a peer is sent to.
+func addressOf(k key) unix.RawSockaddrInet6 {
+	to := unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: k.Peer, Scope_id: k.Link}
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&to.Port))[:], bfd.Port)
+	return to
+}
+
+// sendTo sends a packet that is not empty.
+func sendTo(fd int, b []byte, to *unix.RawSockaddrInet6) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(to)), unix.SizeofSockaddrInet6)
+	return errno
 }

@@ -39,7 +39,11 @@ func spawn(cfg Config, listener, lock *os.File) error {
 	cmd.Dir = "/"
 	cmd.Stderr = os.Stderr
 	// Nothing else of our environment: systemd's, for one, is about us.
-	cmd.Env = []string{"GOGC=off", "GOMEMLIMIT=" + strconv.Itoa(memoryLimit)}
+	cmd.Env = []string{
+		"GOGC=off", "GOMEMLIMIT=" + strconv.Itoa(memoryLimit),
+		"GOMAXPROCS=1",              // see wait
+		"GODEBUG=asyncpreemptoff=1", // no signal to the loop every 10 ms: it yields without
+	}
 	// An interrupt at the terminal is for us; we end the worker in our order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := onBestThread(cmd.Start); err != nil {

@@ -22,6 +22,9 @@ type tenure struct {
 	lastID    uint32
 	watched   map[uint32]key // orders that are not answered
 	asked     []*question    // lists that are not complete, in order
+
+	maps   *maps  // that the worker has, or was sent
+	mapsID uint32 // of the order that sent them
 }
 
 // entry is a session of the worker.
@@ -72,6 +75,9 @@ func (t *tenure) work(ctx context.Context, messages <-chan []byte, broken <-chan
 	again := time.NewTicker(retryTime)
 	defer again.Stop()
 	err := t.ask(nil)
+	if err == nil {
+		err = t.sendMaps()
+	}
 	for err == nil {
 		select {
 		case <-ctx.Done():
@@ -80,7 +86,9 @@ func (t *tenure) work(ctx context.Context, messages <-chan []byte, broken <-chan
 		case b := <-messages:
 			err = t.hear(b)
 		case <-t.client.kick:
-			err = t.sync()
+			if err = t.sendMaps(); err == nil {
+				err = t.sync()
+			}
 		case <-again.C:
 			err = t.sync()
 		case reply := <-t.client.asks:
@@ -164,6 +172,10 @@ func (t *tenure) answered(a *answer) error {
 		}
 		t.listed = true
 		return t.sync()
+	}
+	if a.ID == t.mapsID {
+		t.client.watched(t.maps, a.Refusal)
+		return nil
 	}
 	if k, ok := t.watched[a.ID]; ok {
 		delete(t.watched, a.ID)

@@ -12,7 +12,7 @@ import (
 // protocol is the version of everything below but hello and stop, whose
 // layouts never change: two releases that differ here can still tell, and the
 // newer one can end the older one.
-const protocol = 1
+const protocol = 2
 
 // A kind says what a message is. On the control connection, a Unix socket of
 // type SOCK_SEQPACKET, one packet is one message: the kind, and the fixed
@@ -30,11 +30,9 @@ const (
 	kindAnswer  kind = 6 // worker to client
 	kindSession kind = 7 // worker to client: a session in a list, or as it has changed
 	kindBusy    kind = 8 // worker to client, instead of hello: another one is connected
-	// kindDescriptors is for an order that brings file descriptors
-	// (SCM_RIGHTS), such as the maps of a watchdog in the kernel. The worker
-	// takes them off the socket and closes what it has no use for; it has no
-	// use for any yet.
-	kindDescriptors kind = 9
+	// kindWatchdog brings the two maps of the kernel's watchdog as descriptors
+	// (SCM_RIGHTS), in place of those that the worker has; or none, for no watchdog.
+	kindWatchdog kind = 9
 )
 
 // maxMessage is longer than any message.

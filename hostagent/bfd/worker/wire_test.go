@@ -21,6 +21,7 @@ func messages() []any {
 		&watch{order{kindWatch, 1}, k, nameOf("enp193s0f1np1"), timers, true},
 		&unwatch{order{kindUnwatch, 2}, k},
 		&order{kindList, 3},
+		&order{kindWatchdog, 6},
 		&answer{order{kindAnswer, 4}, textOf(errors.New("no"))},
 		&report{order{kindSession, 5}, k, nameOf("eth0"), true, Report{Status: bfd.Status{State: bfd.Up, Timers: timers}, Counters: Counters{Sent: 1 << 40}}},
 	}
@@ -42,7 +43,7 @@ func blank(b []byte) any {
 		return &watch{}
 	case kindUnwatch:
 		return &unwatch{}
-	case kindList:
+	case kindList, kindWatchdog:
 		return &order{}
 	case kindAnswer:
 		return &answer{}
