@@ -29,7 +29,7 @@ func TestPassphrase(t *testing.T) {
 func TestUserKeyTypes(t *testing.T) {
 	for _, keyType := range []string{"ed25519", "ecdsa", "rsa"} {
 		s, target := newServer(t, newSigner(t, "ed25519"))
-		s.config.PublicKeyAuthAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512}
+		s.configure(func(c *ssh.ServerConfig) { c.PublicKeyAuthAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512} })
 		s.admit(s.writeKey(target.Key, newKey(t, keyType), ""))
 		wantDial(t, target, "")
 	}
@@ -43,7 +43,7 @@ func TestUserCertificate(t *testing.T) {
 	key := newKey(t, "ed25519")
 	public := s.writeKey(target.Key, key, "")
 	checker := &ssh.CertChecker{IsUserAuthority: func(k ssh.PublicKey) bool { return string(k.Marshal()) == string(authority.PublicKey().Marshal()) }}
-	s.config.PublicKeyCallback = checker.Authenticate
+	s.configure(func(c *ssh.ServerConfig) { c.PublicKeyCallback = checker.Authenticate })
 	s.admit(public)
 	wantDial(t, target, Auth, "unable to authenticate", "show configuration system login user switchagent")
 

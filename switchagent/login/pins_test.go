@@ -96,11 +96,11 @@ func TestWayOut(t *testing.T) {
 
 func TestAlgorithms(t *testing.T) {
 	s, target := newServer(t, newSigner(t, "ed25519"))
-	s.config.KeyExchanges = []string{ssh.InsecureKeyExchangeDH14SHA1}
+	s.configure(func(c *ssh.ServerConfig) { c.KeyExchanges = []string{ssh.InsecureKeyExchangeDH14SHA1} })
 	wantDial(t, target, Algorithms, "no common algorithm for key exchange")
 	s, target = newServer(t, newSigner(t, "ed25519"))
-	s.config.MACs, s.config.Ciphers = []string{ssh.HMACSHA256}, []string{ssh.CipherAES128CTR}
-	s.config.KeyExchanges = []string{ssh.KeyExchangeECDHP256} // what an OpenSSH of ten years ago has
+	s.configure(func(c *ssh.ServerConfig) { c.MACs, c.Ciphers = []string{ssh.HMACSHA256}, []string{ssh.CipherAES128CTR} })
+	s.configure(func(c *ssh.ServerConfig) { c.KeyExchanges = []string{ssh.KeyExchangeECDHP256} }) // what an OpenSSH of ten years ago has
 	wantDial(t, target, "")
 	for _, list := range [][]string{algorithms.KeyExchanges, algorithms.Ciphers, algorithms.MACs, hostKeys, hostCertificates} {
 		for _, name := range list {

@@ -29,6 +29,7 @@ import (
 type server struct {
 	t        *testing.T
 	listener net.Listener
+	mu       sync.Mutex // of config
 	config   *ssh.ServerConfig
 	dir      string
 	user     atomic.Pointer[ssh.PublicKey] // who is let in
@@ -125,7 +126,10 @@ func (s *server) serve() {
 		}
 		s.wg.Go(func() {
 			defer tcp.Close()
-			conn, channels, requests, err := ssh.NewServerConn(tcp, s.config)
+			s.mu.Lock()
+			config := *s.config
+			s.mu.Unlock()
+			conn, channels, requests, err := ssh.NewServerConn(tcp, &config)
 			if err != nil {
 				return
 			}
@@ -212,4 +216,11 @@ func wantDial(t *testing.T, target Target, kind Kind, words ...string) {
 			t.Errorf("%q does not say %q", fmt.Sprint(err), word)
 		}
 	}
+}
+
+// configure changes how the next connections are served.
+func (s *server) configure(change func(*ssh.ServerConfig)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s.config)
 }
