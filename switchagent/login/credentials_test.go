@@ -29,7 +29,9 @@ func TestPassphrase(t *testing.T) {
 func TestUserKeyTypes(t *testing.T) {
 	for _, keyType := range []string{"ed25519", "ecdsa", "rsa"} {
 		s, target := newServer(t, newSigner(t, "ed25519"))
-		s.configure(func(c *ssh.ServerConfig) { c.PublicKeyAuthAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512} })
+		s.configure(func(c *ssh.ServerConfig) {
+			c.PublicKeyAuthAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512}
+		})
 		s.admit(s.writeKey(target.Key, newKey(t, keyType), ""))
 		wantDial(t, target, "")
 	}
