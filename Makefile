@@ -56,6 +56,8 @@ bench: setup build
 	bin/lab bench bringup
 	bin/lab bench scale
 	bin/lab bench table
+	bin/lab bench failover
+	bin/lab bench bfd
 	bin/lab bench etherfix
 
 clean:

@@ -23,12 +23,13 @@ var arrows = map[string][]string{
 	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
 	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
 	"cmd/lab":             {"lab"},
-	"cmd/fibfloor":        {"hostagent/kernel"}, // a process for lab's bench of tables, which has no code of ours in it
+	"cmd/fibfloor":        {"hostagent/kernel"},                      // a process for lab's bench of tables, which has no code of ours in it
+	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
 	"cmd/internal/daemon": {},
 
 	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
 	"hostagent": {
-		"hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
+		"hostagent/bfd", "hostagent/bfd/worker", "hostagent/bgp", "hostagent/kernel", "hostagent/nd", "hostagent/rib",
 		"bpf/bfdwatch", "bpf/etherfix", "bpf/uplink",
 	},
 	"hostagent/bfd": {},
@@ -40,12 +41,14 @@ var arrows = map[string][]string{
 	"hostagent/nd":         {},
 	"hostagent/rib":        {},
 
-	"switchagent":       {"switchagent/bootstrap", "switchagent/cli", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
+	"switchagent":       {"switchagent/bootstrap", "switchagent/cli", "switchagent/inventory", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
 	"switchagent/junos": {"switchagent/netconf"},
 	// NETCONF and the command line log in in the same way.
 	"switchagent/cli":     {"switchagent/login"},
 	"switchagent/netconf": {"switchagent/login"},
 	"switchagent/login":   {},
+	// Pure: a table that people write.
+	"switchagent/inventory": {},
 	// What a leaf is to be configured with: set lines in and out.
 	"switchagent/bootstrap": {},
 	"switchagent/syslog":    {},

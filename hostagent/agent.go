@@ -3,12 +3,14 @@
 // over all leaves that live.
 //
 // One goroutine, [Agent.loop], owns the state. News come to it from the kernel
-// (links and addresses), from router discovery on each uplink (leaves) and
-// from BGP (sessions and routes); orders go out as calls:
+// (links and addresses), from router discovery on each uplink (leaves), from the
+// BFD worker (leaves that died) and from BGP (sessions and routes); orders go out
+// as calls:
 //
 //	kernel.Watcher --link there--> bpf/uplink.Hooks: the repair of mis-typed frames
 //	kernel.Watcher --link up-->    nd.Speaker on that link
 //	nd.Speaker     --leaf heard--> bgp.Speaker.AddPeer
+//	worker.Client  --leaf dead-->  kernel.FIB, then bgp.Speaker
 //	bgp.Speaker    --routes-->     rib.Table --changed next-hop sets--> kernel.FIB
 //
 // A leaf that is lost leaves the kernel's routes first and BGP second.
@@ -17,15 +19,15 @@ package hostagent
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"lastmile/hostagent/bfd/worker"
 	"lastmile/hostagent/bgp"
 	"lastmile/hostagent/kernel"
 	"lastmile/hostagent/nd"
@@ -34,7 +36,7 @@ import (
 
 // fib is what the agent asks of the kernel's routing table.
 type fib interface {
-	Apply([]kernel.Route) error
+	Apply(iter.Seq[kernel.Route]) error
 	SetSource(v4, v6 netip.Addr) error
 	LinkLost(name string)
 	LeafLost(leaf netip.Addr)
@@ -57,6 +59,7 @@ type sysctls interface {
 type speaker interface {
 	AddPeer(context.Context, netip.Addr, bgp.Options) error
 	DeletePeer(context.Context, netip.Addr, bgp.Cease) error
+	ResetPeer(context.Context, netip.Addr, bgp.Cease) error
 	Announce(context.Context, []netip.Prefix) error
 	Peers(context.Context) ([]bgp.Peer, error)
 }
@@ -71,6 +74,9 @@ type Agent struct {
 	auditor  auditor
 	heritage heritage
 	bgp      speaker
+	bfd      bfdWorker
+	stopBFD  func() error                  // nil before it runs
+	running  atomic.Pointer[worker.Client] // bfd, for those outside the loop
 	rib      *rib.Table
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
 	sysctls  sysctls
@@ -113,6 +119,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		queries: make(chan func(context.Context)),
 		sysctls: new(kernel.Sysctls),
 	}
+	reg.MustRegister(bfdCollector{a})
 	a.sessions = bgp.NewMetrics(reg)
 	reg.MustRegister(repairCollector{a})
 	discovery := nd.NewMetrics(reg)
@@ -192,11 +199,12 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 		case <-listening:
 		}
 		ready()
+		sessions := a.startBFD(ctx)
 		a.onKernel(ctx, state)
-		a.loop(ctx, watcher.News(), s.News())
+		a.loop(ctx, sources{watcher.News(), sessions, s.News()})
 		return nil
 	})
-	return group.Wait()
+	return errors.Join(group.Wait(), a.endBFD(asked.Err() != nil))
 }
 
 // awaitRouterID waits for the first news of the kernel that give the agent a
@@ -227,40 +235,6 @@ func (a *Agent) awaitRouterID(ctx context.Context, links <-chan kernel.State) (s
 	}
 }
 
-// loop is the one goroutine that owns the agent's state. It ends with ctx: who
-// closes its channel of news before that is about to end ctx, and to say why.
-func (a *Agent) loop(ctx context.Context, links <-chan kernel.State, news <-chan bgp.News) {
-	retry := time.NewTicker(retryAfter)
-	defer retry.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case state, ok := <-links:
-			if !ok {
-				links = nil
-				continue
-			}
-			a.onKernel(ctx, state)
-		case h := <-a.heard:
-			a.onHeard(ctx, h)
-		case n, ok := <-news:
-			if !ok {
-				news = nil
-				continue
-			}
-			a.onBGP(ctx, n)
-		case query := <-a.queries:
-			query(ctx)
-		case <-retry.C:
-			a.repair(ctx)
-			a.attachRetry()
-		}
-		a.settle()
-		a.report()
-	}
-}
-
 // onKernel follows the links and the addresses on lo.
 func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 	// Losses first: what is lost must leave the routes before anything else.
@@ -288,99 +262,8 @@ func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 	}
 	a.adoptLinks(state.Links)
 	a.attach()
+	a.neighbours(state)
 	for _, u := range a.uplinks {
 		a.up(ctx, u)
-	}
-}
-
-// adoptLoopback sends from what stands on lo, and announces it: with the source
-// of IPv4 routes the kernel has removed the routes, so they come first.
-func (a *Agent) adoptLoopback(ctx context.Context) {
-	if source := a.sources(); source != a.source {
-		err := a.fib.SetSource(source[0], source[1])
-		if a.complain("setting the source address of routes", err); err == nil {
-			a.source = source
-		}
-	}
-	prefixes := a.cfg.announced(a.loopback)
-	if slices.Equal(prefixes, a.announced) {
-		return
-	}
-	err := a.bgp.Announce(ctx, prefixes)
-	if a.complain("announcing", err); err == nil {
-		a.log.Info("announcing", "prefixes", fmt.Sprint(prefixes))
-		a.announced = prefixes
-		a.apply(a.rib.Originate(prefixes))
-	}
-}
-
-// sources returns the source addresses of routes, IPv4 and IPv6. The router ID
-// is the one to send from as long as it stands on lo, whatever comes and goes
-// beside it: anycast addresses are not for traffic that wants an answer.
-func (a *Agent) sources() [2]netip.Addr {
-	v4, v6 := first(a.loopback)
-	if id := a.cfg.RouterID; id.IsValid() && slices.Contains(a.loopback, netip.PrefixFrom(id, id.BitLen())) {
-		v4 = id
-	}
-	return [2]netip.Addr{v4, v6}
-}
-
-// first returns the first IPv4 and the first IPv6 address.
-func first(addresses []netip.Prefix) (v4, v6 netip.Addr) {
-	for _, p := range addresses {
-		if a := p.Addr(); a.Is4() && !v4.IsValid() {
-			v4 = a
-		} else if a.Is6() && !v6.IsValid() {
-			v6 = a
-		}
-	}
-	return v4, v6
-}
-
-// onBGP follows sessions and routes.
-func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
-	switch n := n.(type) {
-	case bgp.PeerState:
-		a.onPeerState(ctx, n)
-	case bgp.Update:
-		u := a.byLeaf(n.Peer)
-		if u == nil || !u.established() {
-			return // of a session that has been given up since
-		}
-		u.updated, u.endOfRIB = time.Now(), u.endOfRIB || n.EndOfRIB
-		routes := routesOf(n.Announced)
-		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))
-		if n.EndOfRIB {
-			a.apply(a.rib.Sweep(n.Peer))
-		}
-	}
-}
-
-func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
-	u := a.byLeaf(s.Peer)
-	if u == nil {
-		return
-	}
-	if s.State == u.session.State {
-		u.session.Reason = s.Reason
-		return
-	}
-	was := u.session
-	u.session, u.updated, u.endOfRIB = s, time.Time{}, false
-	switch {
-	case u.established():
-		a.replaced(s.Peer)
-		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
-		a.back(u)
-	case was.State == bgp.Established:
-		a.lost(u, s)
-		a.metrics.transitions.WithLabelValues(u.link.Name, "down").Inc()
-		u.since = time.Now()
-		// The leaf may have been replaced, by one that has been heard already or
-		// that would not advertise itself for half a minute.
-		if s.Stale == 0 && u.other.IsValid() && u.heard.After(was.Since) {
-			a.peerWith(ctx, u, u.other)
-		}
-		a.solicit(ctx, u)
 	}
 }

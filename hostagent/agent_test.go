@@ -290,7 +290,7 @@ func TestNewsThatEndAreNoError(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			w.loop(ctx, links, news)
+			w.loop(ctx, sources{links: links, bgp: news})
 		}()
 		synctest.Wait()
 		select {

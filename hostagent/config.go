@@ -38,6 +38,13 @@ type Config struct {
 	// Sessions says how to speak with the leaves: the first rule for an uplink
 	// counts.
 	Sessions []SessionRule `yaml:"sessions"`
+	// BFD says how BFD is spoken with the leaves: the first rule for an uplink
+	// counts; without one, by the defaults.
+	BFD []BFDRule `yaml:"bfd"`
+	// ReturnDelay is how long after its session came up the routes of a leaf that
+	// sends no End-of-RIB are taken for complete. Until they are, a leaf is used
+	// only for what no other leaf has.
+	ReturnDelay time.Duration `yaml:"return_delay"`
 	// HoldTime is the BGP hold time that is offered (RFC 4271 4.2).
 	HoldTime time.Duration `yaml:"hold_time"`
 	// RestartWait is how long after a start the routes of an earlier run stay
@@ -66,6 +73,8 @@ func DefaultConfig() Config {
 		Announce:  []string{loopback},
 		AllowASIn: 1,
 		HoldTime:  9 * time.Second,
+
+		ReturnDelay: 5 * time.Second,
 
 		RestartWait:    30 * time.Second,
 		RestartTime:    30 * time.Second,
@@ -111,6 +120,12 @@ func (c *Config) Validate(report func(key, problem string)) {
 	for i, r := range c.Sessions {
 		r.validate(fmt.Sprintf("sessions[%d]", i), report)
 	}
+	for i, r := range c.BFD {
+		r.validate(fmt.Sprintf("bfd[%d]", i), report)
+	}
+	if c.ReturnDelay < 0 || c.ReturnDelay > maxReturnDelay {
+		report("return_delay", fmt.Sprintf("%v is not allowed: 0s to %v", c.ReturnDelay, maxReturnDelay))
+	}
 	if c.HoldTime < 3*time.Second || c.HoldTime > 65535*time.Second || c.HoldTime%time.Second != 0 {
 		report("hold_time", fmt.Sprintf("%v is not allowed: whole seconds from 3s to 65535s", c.HoldTime))
 	}
@@ -151,7 +166,13 @@ func announceProblem(s string) string {
 
 // isUplink says whether the interface name is meant by Uplinks.
 func (c *Config) isUplink(name string) bool {
-	return name != "lo" && slices.ContainsFunc(c.Uplinks, func(p string) bool {
+	return name != "lo" && matches(c.Uplinks, name)
+}
+
+// matches says whether the interface name is meant by one of the names or
+// patterns.
+func matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
 		ok, err := path.Match(p, name)
 		return err == nil && ok
 	})

@@ -62,6 +62,7 @@ func serveUnix(ctx context.Context, l net.Listener, h http.Handler) error {
 func (a *Agent) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /neighbors", a.serveNeighbors)
+	mux.HandleFunc("GET /bfd", a.serveBFD)
 	mux.HandleFunc("GET /routes", a.serveRoutes)
 	mux.HandleFunc("GET /route", a.serveRoute)
 	mux.HandleFunc("GET /repair", a.serveRepair)

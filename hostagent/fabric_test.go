@@ -1,16 +1,13 @@
 package hostagent_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,22 +39,25 @@ type server struct {
 	log    daemonLog
 }
 
-// daemonLog is what the daemon has written.
-type daemonLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+// daemonLog is what the daemon has written, and its BFD worker, which may
+// outlive it: so it is a file, that nobody waits for the end of.
+type daemonLog struct{ path string }
 
-func (l *daemonLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
+func (l *daemonLog) open(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 func (l *daemonLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	text, err := os.ReadFile(l.path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // newHost makes a server without links, for a test that mostly waits.
@@ -65,6 +65,12 @@ func newHost(t *testing.T) *server {
 	t.Parallel()
 	s := &server{ns: netns.ForTest(t, "bms"), bin: filepath.Join(t.TempDir(), "hostagent")}
 	s.socket = filepath.Join(t.TempDir(), "hostagent.sock")
+	s.log.path = filepath.Join(t.TempDir(), "log")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.log.String())
+		}
+	})
 	if out, err := exec.Command("go", "build", "-o", s.bin, "lastmile/cmd/hostagent").CombinedOutput(); err != nil {
 		t.Fatalf("building hostagent: %v: %s", err, out)
 	}
@@ -78,23 +84,32 @@ func newHost(t *testing.T) *server {
 func newServer(t *testing.T) *server {
 	s := newHost(t)
 	for i := range 2 {
-		leaf := netns.ForTest(t, fmt.Sprint("leaf", i+1))
-		for _, key := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
-			if err := leaf.Sysctl(key, "1"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		addresses(t, leaf, "10.9.9.9/32", "c0d1::9/128")
+		leaf := newLeafNS(t, i)
 		if err := netns.Veth(s.ns, fmt.Sprint("eth", i), leaf, "swp1"); err != nil {
 			t.Fatal(err)
 		}
 		s.leaves = append(s.leaves, leaf)
 		s.frr = append(s.frr, frr.ForTest(t, frr.Config{
-			NS: leaf, Zebra: "interface swp1\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 30\n",
+			NS: leaf, Zebra: leafZebra,
 			BGP: fmt.Sprintf(leafConfig, 65001+i, i+1),
 		}))
 	}
 	return s
+}
+
+const leafZebra = "interface swp1\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 30\n"
+
+// newLeafNS makes the namespace of a leaf, with what it announces.
+func newLeafNS(t *testing.T, number int) *netns.NS {
+	t.Helper()
+	leaf := netns.ForTest(t, fmt.Sprint("leaf", number+1))
+	for _, key := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
+		if err := leaf.Sysctl(key, "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addresses(t, leaf, "10.9.9.9/32", "c0d1::9/128")
+	return leaf
 }
 
 func addresses(t *testing.T, ns *netns.NS, all ...string) {
@@ -110,7 +125,9 @@ func addresses(t *testing.T, ns *netns.NS, all ...string) {
 func (s *server) start(t *testing.T, more ...string) {
 	t.Helper()
 	s.cmd = exec.Command(s.bin, "run", "--config", s.config(t, more...))
-	s.cmd.Stderr = io.MultiWriter(os.Stderr, &s.log)
+	log := s.log.open(t)
+	defer log.Close()
+	s.cmd.Stderr = log
 	if err := s.ns.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -25,27 +26,20 @@ const (
 	hurryShare = 10  // one part, while others remove routes again and again
 )
 
-// apply takes changed next-hop sets to the kernel. They are not copied: a leaf
-// that is lost can change a whole table.
-func (a *Agent) apply(changes []rib.Change) { a.install(changes) }
-
-// install installs routes; those of a batch that fails are tried again.
-func (a *Agent) install(routes []kernel.Route) {
-	if len(routes) > 0 {
-		a.order(routes, a.fib.Apply)
+// apply takes changed next-hop sets to the kernel. They are never all in memory:
+// a leaf that is lost can change a whole table.
+func (a *Agent) apply(changes rib.Changes) {
+	if changes.Len() > 0 {
+		a.order(changes.All(), a.fib.Apply)
 	}
 }
 
-// order gives routes to the kernel by do.
-func (a *Agent) order(routes []kernel.Route, do func([]kernel.Route) error) {
+// order gives routes to the kernel by do; those of a batch that fails are tried
+// again.
+func (a *Agent) order(routes iter.Seq[kernel.Route], do func(iter.Seq[kernel.Route]) error) {
 	err := do(routes)
-	for _, r := range routes {
-		delete(a.refused, r.Prefix)
-		if err != nil {
-			a.pending[r.Prefix] = r
-		} else {
-			delete(a.pending, r.Prefix)
-		}
+	if err != nil || len(a.pending)+len(a.refused) > 0 {
+		a.remember(routes, err)
 	}
 	if err != nil {
 		a.metrics.fibErrors.Inc()
@@ -53,6 +47,19 @@ func (a *Agent) order(routes []kernel.Route, do func([]kernel.Route) error) {
 	}
 	if err != nil || len(a.pending) == 0 {
 		a.complain("installing routes", err)
+	}
+}
+
+// remember notes what is to be tried again of routes of which some failed, or
+// of none if err is nil.
+func (a *Agent) remember(routes iter.Seq[kernel.Route], err error) {
+	for r := range routes {
+		delete(a.refused, r.Prefix)
+		if err != nil {
+			a.pending[r.Prefix] = r
+		} else {
+			delete(a.pending, r.Prefix)
+		}
 	}
 }
 
@@ -73,7 +80,9 @@ func (a *Agent) noteRefused(err error) {
 // what others have undone.
 func (a *Agent) repair(ctx context.Context) {
 	a.adoptLoopback(ctx)
-	a.install(slices.Collect(maps.Values(a.pending)))
+	if len(a.pending) > 0 {
+		a.order(slices.Values(slices.Collect(maps.Values(a.pending))), a.fib.Apply)
+	}
 	for _, u := range a.uplinks {
 		a.expire(u)
 		a.tryOther(ctx, u)

@@ -26,6 +26,12 @@ type metrics struct {
 	fibErrors    prometheus.Counter
 	repairs      prometheus.Counter
 	objects      prometheus.Gauge
+
+	reloaded       prometheus.Gauge
+	faults         *prometheus.CounterVec
+	bfdTransitions *prometheus.CounterVec
+	detected       prometheus.Histogram
+	toKernel       *prometheus.HistogramVec
 }
 
 func newMetrics(reg registerer) *metrics {
@@ -39,7 +45,7 @@ func newMetrics(reg registerer) *metrics {
 		reg.MustRegister(v)
 		return v
 	}
-	return &metrics{
+	m := &metrics{
 		uplinkUp:     gauge("uplink_up", "Whether the uplink has carrier and a link-local address.", "link"),
 		sessionUp:    gauge("bgp_session_up", "Whether the BGP session with the uplink's leaf is Established.", "link"),
 		kept:         gauge("bgp_routes_kept", "Whether the routes of the uplink's leaf are kept while its BGP restarts.", "link"),
@@ -53,7 +59,24 @@ func newMetrics(reg registerer) *metrics {
 		fibErrors:    counter("fib_errors_total", "Batches of routes that the kernel refused in part or whole; they are tried again.").WithLabelValues(),
 		objects:      gauge("nexthop_objects", "Whether routes share next-hop objects; if not, losing a leaf costs one message a route.").WithLabelValues(),
 		repairs:      counter("fib_repairs_total", "Audits that found routes or next hops missing in the kernel.").WithLabelValues(),
+
+		reloaded:       gauge("config_last_reload_success", "Whether the last reload of the configuration was taken over.").WithLabelValues(),
+		faults:         counter("faults_total", "Leaves taken out of the routes, by what noticed first that they were dead.", "link", "detector"),
+		bfdTransitions: counter("bfd_session_transitions_total", "Changes of state of BFD sessions.", "link", "to", "cause"),
 	}
+	m.reloaded.Set(1)
+	m.detected = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "hostagent_bfd_detection_seconds",
+		Help:    "From the last packet received of a leaf to its BFD session's end.",
+		Buckets: []float64{.02, .03, .035, .04, .05, .1, .15, .2, .3, .5, .9, 1, 1.5, 3, 5},
+	})
+	m.toKernel = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "hostagent_fault_to_kernel_seconds",
+		Help:    "From when a fault was noticed to when no group of next hops in the kernel had the leaf.",
+		Buckets: []float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1},
+	}, []string{"detector"})
+	reg.MustRegister(m.detected, m.toKernel)
+	return m
 }
 
 // forget ends the gauges of an uplink that is gone; counters go on if it
@@ -110,7 +133,7 @@ func (a *Agent) unhealthy() string {
 	var faults []string
 	for _, name := range slices.Sorted(maps.Keys(a.uplinks)) {
 		u := a.uplinks[name]
-		if u.established() {
+		if u.established() && u.waitsFor != forStrictBFD {
 			return ""
 		}
 		faults = append(faults, name+": "+u.status())

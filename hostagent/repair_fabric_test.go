@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -342,7 +341,9 @@ func TestUnitsCapabilities(t *testing.T) {
 	s := newServer(t)
 	s.mistype(t)
 	s.cmd = exec.Command("setpriv", "--inh-caps=-all", "--bounding-set=-all"+only, "--no-new-privs", s.bin, "run", "--config", s.config(t))
-	s.cmd.Stderr = io.MultiWriter(os.Stderr, &s.log)
+	log := s.log.open(t)
+	defer log.Close()
+	s.cmd.Stderr = log
 	if err := s.ns.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +377,9 @@ func TestRepairIsRefused(t *testing.T) {
 	t.Run("without CAP_BPF", func(t *testing.T) {
 		s := newServer(t)
 		s.cmd = exec.Command("setpriv", "--bounding-set", "-bpf,-sys_admin,-perfmon", s.bin, "run", "--config", s.config(t))
-		s.cmd.Stderr = io.MultiWriter(os.Stderr, &s.log)
+		log := s.log.open(t)
+		defer log.Close()
+		s.cmd.Stderr = log
 		if err := s.ns.Start(s.cmd); err != nil {
 			t.Fatal(err)
 		}

@@ -2,11 +2,13 @@ package hostagent
 
 import (
 	"errors"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
 
 	"lastmile/hostagent/kernel"
+	"lastmile/hostagent/rib"
 )
 
 // heritage is what an earlier run left in the kernel: its routes carry traffic
@@ -15,7 +17,7 @@ type heritage interface {
 	// Inherited returns the next hops of the routes; none after Sweep.
 	Inherited() []netip.Addr
 	// Sweep takes what is not among the routes out of the kernel.
-	Sweep(routes []kernel.Route) (removed int, err error)
+	Sweep(routes iter.Seq[kernel.Route]) (removed int, err error)
 }
 
 // quietFor is how long a leaf that sends no End-of-RIB marker must have been
@@ -51,7 +53,7 @@ func (a *Agent) settle() {
 	}
 	a.restart.over = true
 	var removed int
-	a.order(a.rib.Routes(), func(routes []kernel.Route) (err error) {
+	a.order(a.rib.Routes().All(), func(routes iter.Seq[kernel.Route]) (err error) {
 		removed, err = a.heritage.Sweep(routes)
 		return err
 	})
@@ -66,7 +68,7 @@ func (a *Agent) settle() {
 func (a *Agent) awaited(hops []netip.Addr) (links []string) {
 	for _, hop := range hops {
 		u, ok := a.uplinks[hop.Zone()]
-		if ok && u.link.Up && !u.complete() && !slices.Contains(links, hop.Zone()) {
+		if ok && u.link.Up && (!u.complete() || a.rib.Held(u.leaf) != rib.Free) && !slices.Contains(links, hop.Zone()) {
 			links = append(links, hop.Zone())
 		}
 	}

@@ -34,6 +34,7 @@ func (w *world) comesBack(leaf string, as uint32) {
 // endOfRIB is the marker of the leaf.
 func (w *world) endOfRIB(leaf string) {
 	w.onBGP(w.ctx, bgp.Update{Peer: netip.MustParseAddr(leaf), EndOfRIB: true})
+	w.admit()
 	w.settle()
 }
 
@@ -46,10 +47,9 @@ func TestRestartEndsWithTheLastMarker(t *testing.T) {
 		w.endOfRIB(leaf1)
 		w.comesBack(leaf2, 65002)
 		w.settle()
-		w.expect(t, "peer +fe80::1%eth0", "route 10.0.2.2/32 via fe80::1%eth0",
-			"peer +fe80::2%eth1", "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+		w.expect(t, "peer +fe80::1%eth0", "route 10.0.2.2/32 via fe80::1%eth0", "peer +fe80::2%eth1")
 		w.endOfRIB(leaf2)
-		w.expect(t, swept, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
+		w.expect(t, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1", swept, "route 10.0.2.2/32 via fe80::1%eth0 fe80::2%eth1")
 		w.endOfRIB(leaf2)
 		w.expect(t) // once
 	})

@@ -2,7 +2,6 @@ package hostagent
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"time"
@@ -60,10 +59,7 @@ func (r *SessionRule) validate(key string, report func(key, problem string)) {
 func (c *Config) session(link string) bgp.Options {
 	options := bgp.DefaultOptions()
 	i := slices.IndexFunc(c.Sessions, func(r SessionRule) bool {
-		return len(r.Uplinks) == 0 || slices.ContainsFunc(r.Uplinks, func(pattern string) bool {
-			ok, err := path.Match(pattern, link)
-			return ok && err == nil
-		})
+		return len(r.Uplinks) == 0 || matches(r.Uplinks, link)
 	})
 	if i < 0 {
 		return options

@@ -32,6 +32,7 @@ type Neighbor struct {
 	MsgReceived uint64 `json:"msgRcvd"`
 	MsgSent     uint64 `json:"msgSent"`
 	LastReset   string `json:"lastResetDueTo,omitempty"`
+	Held        string `json:"held,omitempty"`        // what an Established leaf waits for before it shares traffic with others
 	OtherRouter string `json:"otherRouter,omitempty"` // another router that was heard on the uplink
 }
 
@@ -42,7 +43,7 @@ func (a *Agent) neighbors(ctx context.Context) (Neighbors, error) {
 	}
 	out := Neighbors{RouterID: a.cfg.RouterID.String(), AS: a.cfg.AS, Peers: map[string]Neighbor{}}
 	for name, u := range a.uplinks {
-		n := Neighbor{State: u.status()}
+		n := Neighbor{State: u.status(), Held: u.waitsFor}
 		if u.other.IsValid() {
 			n.OtherRouter = u.other.String()
 		}
@@ -79,6 +80,9 @@ func (n Neighbors) WriteText(w io.Writer) error {
 			up = (time.Duration(p.UptimeMsec) * time.Millisecond).Round(time.Second).String()
 		}
 		state := p.State
+		if p.Held != "" {
+			state += ", " + p.Held
+		}
 		if p.LastReset != "" {
 			state += " (last reset: " + p.LastReset + ")"
 		}

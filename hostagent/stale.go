@@ -12,8 +12,12 @@ import (
 
 // lost takes the leaf out of the routes, or keeps its routes while it restarts.
 func (a *Agent) lost(u *uplink, s bgp.PeerState) {
-	if s.Stale == 0 {
+	if s.Stale == 0 || u.fault != "" {
+		at := time.Now()
 		a.forgo(u)
+		if u.fault == "" {
+			a.blame(u, byBGP, at)
+		}
 		return
 	}
 	u.keptUntil = time.Now().Add(s.Stale)

@@ -25,6 +25,12 @@ type uplink struct {
 	endOfRIB bool               // the session has brought all the leaf's routes
 	since    time.Time          // when leaf was adopted, or lost its session
 
+	bfd         liveness
+	fault       string // the detector that has taken the leaf out of the routes; empty since it came back
+	unreachable bool   // the kernel cannot resolve the leaf's address
+	returning   bool   // its session has come up beside another leaf's
+	waitsFor    string // what the leaf is held back for; empty if it is not
+
 	looped, rejected tally     // of the session's announcements
 	keptUntil        time.Time // when the routes of the leaf go, which restarts; zero if it does not
 }
@@ -52,6 +58,8 @@ func (u *uplink) status() string {
 		return "no link-local address"
 	case !u.leaf.IsValid():
 		return "no leaf heard"
+	case u.established() && u.waitsFor != "" && u.waitsFor != forRoutes:
+		return fmt.Sprintf("%s (%s)", u.session.State, u.waitsFor)
 	case !u.established() && u.session.Reason != "":
 		return fmt.Sprintf("%s (%s)", u.session.State, u.session.Reason)
 	default:
@@ -155,7 +163,11 @@ func (a *Agent) down(ctx context.Context, u *uplink) {
 	if u.stop == nil {
 		return
 	}
+	at := time.Now()
 	a.fib.LinkLost(u.link.Name)
+	if u.inUse() {
+		a.blame(u, byCarrier, at)
+	}
 	if u.leaf.IsValid() {
 		a.apply(a.rib.Drop(u.leaf))
 		a.dropPeer(ctx, u)
@@ -213,6 +225,7 @@ func (a *Agent) peerWith(ctx context.Context, u *uplink, leaf netip.Addr) {
 	}
 	a.log.Info("leaf heard", "link", u.link.Name, "peer", leaf)
 	u.leaf, u.since = leaf, time.Now()
+	a.watch(u)
 }
 
 func (a *Agent) dropPeer(ctx context.Context, u *uplink) {
@@ -222,7 +235,9 @@ func (a *Agent) dropPeer(ctx context.Context, u *uplink) {
 	if err := a.bgp.DeletePeer(ctx, u.leaf, bgp.PeerRemoved); err != nil {
 		a.log.Error("removing the peer", "link", u.link.Name, "peer", u.leaf, "err", err)
 	}
+	a.unwatch(u)
 	u.leaf, u.session, u.keptUntil = netip.Addr{}, bgp.PeerState{}, time.Time{}
+	u.fault, u.unreachable, u.returning, u.waitsFor = "", false, false, ""
 }
 
 // byLeaf returns the uplink whose leaf has the zoned address, nil if none.

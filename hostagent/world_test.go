@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -53,7 +54,7 @@ func newWorld(t *testing.T, uplinks ...string) *world {
 	w.registry = prometheus.NewRegistry()
 	w.Agent = New(cfg, slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
 	w.group = group
-	w.fib, w.auditor, w.heritage, w.bgp, w.sysctls = w, w, w, w, w
+	w.fib, w.auditor, w.heritage, w.bgp, w.sysctls, w.Agent.bfd = w, w, w, w, w, &fakeBFD{world: w}
 	w.repairs.open = func() (hooks, error) { return newProgrammed(), nil }
 	w.restart.over = true
 	w.discover = func(ctx context.Context, link string, _ chan<- nd.Heard) error {
@@ -104,11 +105,11 @@ func (w *world) expect(t *testing.T, want ...string) {
 	w.orders = nil
 }
 
-func (w *world) Apply(routes []kernel.Route) error {
+func (w *world) Apply(routes iter.Seq[kernel.Route]) error {
 	if w.broken {
 		return errors.New("no buffer space available")
 	}
-	for _, r := range routes {
+	for r := range routes {
 		w.installed[r.Prefix] = r
 		if len(r.NextHops) == 0 {
 			delete(w.installed, r.Prefix)
@@ -141,7 +142,7 @@ func (w *world) Restore() error { return nil }
 
 func (w *world) Inherited() []netip.Addr { return w.inherited }
 
-func (w *world) Sweep(routes []kernel.Route) (int, error) {
+func (w *world) Sweep(routes iter.Seq[kernel.Route]) (int, error) {
 	w.order("sweep")
 	w.inherited = nil
 	return 0, w.Apply(routes)
@@ -156,6 +157,10 @@ func (w *world) AddPeer(_ context.Context, peer netip.Addr, _ bgp.Options) error
 }
 func (w *world) DeletePeer(_ context.Context, peer netip.Addr, _ bgp.Cease) error {
 	w.order("peer -%s", peer)
+	return nil
+}
+func (w *world) ResetPeer(_ context.Context, peer netip.Addr, why bgp.Cease) error {
+	w.order("reset %s: %s", peer, why)
 	return nil
 }
 func (w *world) Peers(context.Context) ([]bgp.Peer, error) { return nil, nil }
@@ -197,6 +202,7 @@ func (w *world) hear(leaf string) {
 
 func (w *world) session(leaf string, s bgp.State) {
 	w.onBGP(w.ctx, bgp.PeerState{Peer: netip.MustParseAddr(leaf), State: s, Since: time.Now()})
+	w.admit()
 }
 
 func (w *world) announces(leaf string, as uint32, prefixes ...string) {
@@ -208,6 +214,7 @@ func (w *world) announces(leaf string, as uint32, prefixes ...string) {
 		})
 	}
 	w.onBGP(w.ctx, u)
+	w.admit()
 }
 
 const leaf1, leaf2, other = "fe80::1%eth0", "fe80::2%eth1", "fe80::bad%eth0"
@@ -221,6 +228,7 @@ func bothLeaves(t *testing.T) *world {
 		w.hear(leaf)
 		w.session(leaf, bgp.Established)
 		w.announces(leaf, uint32(65001+i), "10.0.2.2/32")
+		w.endOfRIB(leaf)
 	}
 	w.expect(t,
 		"discover eth0", "discover eth1",

@@ -12,3 +12,12 @@ allowas_in: 1
 listen: 127.0.0.1:9474
 `, n.AS)
 }
+
+// hostAgent is what the file says of BFD, where that is not the default.
+func (b BFDTimers) hostAgent() string {
+	return fmt.Sprintf(`bfd:
+  - transmit_interval: %v
+    receive_interval: %[1]v
+    detect_multiplier: %d
+`, b.Interval, b.Multiplier)
+}

@@ -126,21 +126,7 @@ func (f *Fabric) buildEnd(e End) error {
 	if e.Subnet == "" {
 		return nil
 	}
-	err := ns.Do(func() error {
-		port, err := netlink.LinkByName(e.Interface)
-		if err != nil {
-			return err
-		}
-		bridge, err := netlink.LinkByName(e.Subnet)
-		if err != nil {
-			return err
-		}
-		return netlink.LinkSetMaster(port, bridge)
-	})
-	if err != nil {
-		return fmt.Errorf("%s: putting %s into %s: %w", e.Node, e.Interface, e.Subnet, err)
-	}
-	return nil
+	return enslave(ns, e.Interface, e.Subnet)
 }
 
 func (f *Fabric) addDefault(n Node) error {

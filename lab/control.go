@@ -11,14 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// daemons returns the names of the processes that a node runs when all is well.
+// daemons returns the names of the processes that a node runs when all is well,
+// without FRR's bfdd, which not every fabric has.
 func (n Node) daemons() []string {
 	routing := []string{"zebra", "bgpd"}
 	switch n.Kind {
 	case Spine, LeafFRR:
 		return routing
 	case LeafJunos:
-		return append(routing, "bfdd", "junos")
+		return append(routing, "junos")
 	case Sidecar:
 		return []string{"switchagent"}
 	case Server:
@@ -35,15 +36,21 @@ func (n Node) stoppable() []string {
 	switch n.Kind {
 	case LeafJunos:
 		return []string{"junos"}
-	case Sidecar, Server:
+	case Sidecar:
 		return n.daemons()
+	case Server:
+		return append(n.daemons(), "bfdd")
 	}
 	return nil
 }
 
 // dead returns which of a node's daemons are not among its processes.
-func (n Node) dead(running []Process) []string {
-	return slices.DeleteFunc(n.daemons(), func(name string) bool {
+func (f *Fabric) dead(n Node, running []Process) []string {
+	wanted := n.daemons()
+	if f.runsFRR(n) && f.Topology.runsBFDD(n) {
+		wanted = append(wanted, "bfdd")
+	}
+	return slices.DeleteFunc(wanted, func(name string) bool {
 		return slices.ContainsFunc(running, func(p Process) bool { return p.Name == name })
 	})
 }

@@ -2,12 +2,16 @@ package lab_test
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"lastmile/bpf/uplink"
 	"lastmile/lab"
 )
 
@@ -74,11 +78,17 @@ func pid(s lab.Status, node, daemon string) int {
 
 func TestKeptFabric(t *testing.T) {
 	k := &kept{t, binaries(t), fabricName("kept")}
+	var pins string
 	t.Cleanup(func() {
 		k.mustRun("down")
 		expectNothingLeft(t, k.name)
+		if _, err := os.Stat(pins); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left (%v)", pins, err)
+		}
 	})
 	k.mustRun("up")
+	pins = k.pins("bms1")
+	k.etherType()
 	before := k.status()
 	if before.Missing != "" {
 		t.Errorf("up, but missing: %s", before.Missing)
@@ -108,6 +118,46 @@ func TestKeptFabric(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("missing %q, want %q in it", k.status().Missing, missing)
 			}
+		}
+	}
+}
+
+// pins is where the hostagent of a server has pinned its programs.
+func (k *kept) pins(server string) (dir string) {
+	k.t.Helper()
+	// By another process: one that had a thread in the namespace would be killed with it.
+	cmd, _ := labCommand(k.t, k.b, "shell", "--name", k.name, server, "readlink", "/proc/self/ns/net")
+	cmd.Stdout = nil
+	said, err := cmd.Output()
+	inode := strings.Trim(string(said), "net:[]\n")
+	if err != nil || inode == "" {
+		k.t.Fatalf("no namespace: %q (%v)", said, err)
+	}
+	dir = filepath.Join(uplink.DefaultDir, inode)
+	for _, link := range []string{"eth0", "eth1"} {
+		if _, err := os.Stat(filepath.Join(dir, link, "generic")); err != nil {
+			k.t.Error(err)
+		}
+	}
+	return dir
+}
+
+// etherType switches the fault of leaf1's own packets off and on.
+func (k *kept) etherType() {
+	k.t.Helper()
+	const on = "on: IPv4 packets of leaf1's own go to the servers marked as IPv6\n"
+	for _, c := range []struct{ word, want string }{{"", on}, {"off", "off\n"}, {"off", "off\n"}, {"", "off\n"}, {"on", on}} {
+		args := strings.Fields("fault leaf1 ethertype " + c.word)
+		if said, failed := k.output(args...); failed || said != c.want {
+			k.t.Errorf("%q: failed %v, said %q, want %q", args, failed, said, c.want)
+		}
+	}
+	for want, args := range map[string]string{
+		`ethertype "maybe" is not allowed`: "fault leaf1 ethertype maybe",
+		"leaf2 is no Junos leaf":           "fault leaf2 ethertype on",
+	} {
+		if said, failed := k.run(strings.Fields(args)...); !failed || !strings.Contains(said, want) {
+			k.t.Errorf("%q: failed %v, said %q, want %q", args, failed, said, want)
 		}
 	}
 }

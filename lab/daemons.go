@@ -18,6 +18,7 @@ type Binaries struct {
 	HostAgent   string
 	SwitchAgent string
 	FIBFloor    string // our writer to the kernel alone; only [Table] needs it
+	BFDPeer     string // a leaf's BFD; only [Failover] and [FalseDrops] need it
 }
 
 // BinariesIn returns the programs of the directory dir, as `make build` puts
@@ -28,6 +29,7 @@ func BinariesIn(dir string) Binaries {
 		HostAgent:   filepath.Join(dir, "hostagent"),
 		SwitchAgent: filepath.Join(dir, "switchagent"),
 		FIBFloor:    filepath.Join(dir, "fibfloor"),
+		BFDPeer:     filepath.Join(dir, "bfdpeer"),
 	}
 }
 
@@ -69,7 +71,7 @@ func (f *Fabric) startFRR(ctx context.Context, n Node) error {
 	}
 	r, err := frr.Start(ctx, frr.Config{
 		NS: f.spaces[n.Name], Dir: f.nodeDir(n.Name), Zebra: zebra, BGP: bgp,
-		BFD: n.Kind == LeafJunos, // for what is committed there
+		BFD: f.Topology.runsBFDD(n),
 	})
 	if err != nil {
 		return err

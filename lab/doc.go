@@ -2,9 +2,9 @@
 // with it: spines, leaves, servers and hosts without BGP are network
 // namespaces, cables are veth links, routers are FRR's real daemons, a Junos
 // leaf is the simulated one of lab/junos, and the agents are the real
-// switchagent and hostagent. A Junos leaf runs bfdd too: bfd-liveness-detection
-// committed there becomes a BFD session, which stays down, since no server of
-// the lab speaks BFD.
+// switchagent and hostagent. Leaves and
+// servers speak BFD where the topology has it; a Junos leaf's is FRR's, from
+// bfd-liveness-detection in its configuration.
 //
 // A fabric is data ([Topology]); [Talk] is the one the project was first shown
 // with and [Clos] makes others. [Up] brings a fabric up, [Down] takes down

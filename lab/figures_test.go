@@ -66,7 +66,7 @@ func TestFailoverVerdict(t *testing.T) {
 				probes = append(probes, probe{sent: at(ms), returned: ms < tt.lostFrom || ms >= tt.lostTo})
 			}
 			f := flap{start: start, down: at(1000), moved: at(1020), up: at(2000), returned: at(2500)}
-			out := f.judge(probes)
+			out := f.judge(probes, time.Second)
 			want := failoverFigures{
 				Sent: 400, LostBefore: tt.before, LostOut: tt.out, LostBack: tt.back, OutSeconds: 0.02, BackSeconds: 0.5,
 			}

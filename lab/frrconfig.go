@@ -27,6 +27,7 @@ type frrSession struct {
 	Key        string // the neighbour's address, or our interface
 	Unnumbered bool
 	Node       string // the one at the other end
+	BFD        BFDTimers
 }
 
 type frrFamily struct {
@@ -52,7 +53,7 @@ func (t Topology) frr(n Node) (zebra, bgp string, err error) {
 		case p.Address.IsValid():
 			c.Sessions = append(c.Sessions, frrSession{Key: p.Peer.Address.Addr().String(), Node: p.To.Name})
 		default:
-			c.Sessions = append(c.Sessions, frrSession{Key: p.Interface, Unnumbered: true, Node: p.To.Name})
+			c.Sessions = append(c.Sessions, frrSession{Key: p.Interface, Unnumbered: true, Node: p.To.Name, BFD: t.bfd(p)})
 		}
 		if p.To.Kind != Legacy {
 			c.Advertise = append(c.Advertise, p.Interface)
@@ -78,6 +79,23 @@ func (t Topology) frr(n Node) (zebra, bgp string, err error) {
 	}
 	bgp, err = render("bgpd.conf.tmpl", c)
 	return zebra, bgp, err
+}
+
+func (t Topology) speaksBFD() bool { return t.BFD != BFDTimers{} }
+
+// bfd returns the timers on a link, the zero value if no BFD is spoken there.
+func (t Topology) bfd(p Port) BFDTimers {
+	n, _ := t.Node(p.Node)
+	if n.IsLeaf() && p.To.Kind == Server || n.Kind == Server && p.To.IsLeaf() {
+		return t.BFD
+	}
+	return BFDTimers{}
+}
+
+// runsBFDD reports whether a node that runs FRR needs its BFD: a Junos leaf for
+// what is committed there.
+func (t Topology) runsBFDD(n Node) bool {
+	return n.Kind == LeafJunos || t.speaksBFD() && (n.Kind == LeafFRR || n.Kind == Server)
 }
 
 func (n Node) loopback6() netip.Addr {

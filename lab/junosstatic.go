@@ -82,6 +82,10 @@ func (t Topology) junosGroups(s *setLines, n Node) {
 	for _, p := range t.PortsTo(n.Name, Spine) {
 		s.set("protocols bgp group fabric neighbor %s peer-as %d", p.Peer.Address.Addr(), p.To.AS)
 	}
+	if t.speaksBFD() {
+		s.set("protocols bgp group %s bfd-liveness-detection minimum-interval %d", serverGroup, t.BFD.Milliseconds())
+		s.set("protocols bgp group %s bfd-liveness-detection multiplier %d", serverGroup, t.BFD.Multiplier)
+	}
 	for _, as := range t.serverASes(n.Name) {
 		s.set("protocols bgp group %s peer-as %d", serverGroup, as)
 	}

@@ -28,13 +28,16 @@ type probe struct {
 	returned bool
 }
 
+// probeEvery is the time between two probes.
+const probeEvery = 10 * time.Millisecond
+
 // lingering is how long the last probes get to return.
 const lingering = 500 * time.Millisecond
 
 // newProber opens the sockets of a prober that sends from a node to addr, an
 // address of the node to.
 func (f *Fabric) newProber(from, to string, addr netip.AddrPort) (*prober, error) {
-	p := &prober{every: 10 * time.Millisecond}
+	p := &prober{every: probeEvery}
 	err := f.spaces[to].Do(func() (err error) {
 		p.server, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 		return err

@@ -41,6 +41,25 @@ type rig struct {
 	agent  *exec.Cmd
 	config string // the agent's file
 	key    ssh.Signer
+	log    lockedBuffer // the agent's
+}
+
+// lockedBuffer is read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 const (
@@ -64,6 +83,12 @@ set protocols bgp group servers family inet unicast extended-nexthop
 // newRig starts the device and the agent. A spine is always there: nobody is absent from an empty
 // table.
 func newRig(t *testing.T, change func(*junos.Config)) *rig {
+	t.Helper()
+	return newRigWith(t, change, "unknown: accept\nsessions_per_port: 10\nlisten: \"\"\n")
+}
+
+// newRigWith has more lines in the agent's configuration.
+func newRigWith(t *testing.T, change func(*junos.Config), lines string) *rig {
 	t.Helper()
 	t.Parallel() // rigs share nothing
 	programs := binaries(t)
@@ -95,7 +120,7 @@ func newRig(t *testing.T, change func(*junos.Config)) *rig {
 	}
 	r.wire = newWire(t)
 	r.boot()
-	r.configure(dir, hostKey.PublicKey())
+	r.configure(dir, hostKey.PublicKey(), lines)
 	r.startAgent(programs.SwitchAgent)
 	return r
 }
@@ -148,7 +173,7 @@ func (r *rig) boot() {
 	r.wire.lead(r.at)
 }
 
-func (r *rig) configure(dir string, hostKey ssh.PublicKey) {
+func (r *rig) configure(dir string, hostKey ssh.PublicKey, lines string) {
 	r.t.Helper()
 	known := filepath.Join(dir, "known_hosts")
 	line := knownhosts.Line([]string{knownhosts.Normalize(r.wire.at())}, hostKey) + "\n"
@@ -160,8 +185,7 @@ poll_interval: 100ms
 group: servers
 interfaces: ["ge-0/0/*.0"]
 hold_down: %s
-listen: ""
-`, r.wire.at(), filepath.Join(dir, "id"), known, holdDown)
+%s`, r.wire.at(), filepath.Join(dir, "id"), known, holdDown, lines)
 	r.config = filepath.Join(dir, "switchagent.yaml")
 	err := errors.Join(os.WriteFile(known, []byte(line), 0o600), os.WriteFile(r.config, []byte(text), 0o600))
 	if err != nil {
@@ -176,7 +200,8 @@ func (r *rig) startAgent(program string) {
 		r.stopAgent()
 	}
 	r.agent = exec.Command(program, "run", "--config", r.config)
-	r.agent.Stdout, r.agent.Stderr = r.t.Output(), r.t.Output()
+	out := io.MultiWriter(r.t.Output(), &r.log)
+	r.agent.Stdout, r.agent.Stderr = out, out
 	if err := r.agent.Start(); err != nil {
 		r.t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ type Session struct {
 	Peer      string `json:"peer"`      // the node at the other end
 	PeerAS    uint32 `json:"peerAs"`    // 0 until an OPEN was received
 	State     string `json:"state"`     // as FRR says it: Established, Active, ...
+	// BFD is how the BFD session beside it is, as FRR says it: Up, Down, ...; ""
+	// for none.
+	BFD string `json:"bfd,omitempty"`
 	// Uptime is how long the session has been Established, in milliseconds.
 	Uptime int64 `json:"uptimeMsec"`
 	// Established and Dropped count how often the session came up and went.
@@ -38,6 +41,7 @@ type frrNeighbor struct {
 	BGPTimerUpMsec         int64
 	ConnectionsEstablished int
 	ConnectionsDropped     int
+	PeerBFDInfo            struct{ Status string }
 }
 
 // Sessions returns the BGP sessions of a node that runs FRR, one for every
@@ -83,7 +87,7 @@ func (f *Fabric) Sessions(ctx context.Context, node string) ([]Session, error) {
 func (n frrNeighbor) session(p Port) Session {
 	s := Session{
 		Node: p.Node, Interface: p.Interface, Peer: p.To.Name,
-		PeerAS: n.RemoteAS, State: n.BGPState,
+		PeerAS: n.RemoteAS, State: n.BGPState, BFD: n.PeerBFDInfo.Status,
 		Established: n.ConnectionsEstablished, Dropped: n.ConnectionsDropped,
 	}
 	if s.Up() {
@@ -140,7 +144,8 @@ func (f *Fabric) addresses6(node string) (map[string][]netip.Addr, error) {
 }
 
 // AwaitConverged waits until every link between routers and to servers that
-// are awake has an Established session, and every such server has a route to
+// are awake has an Established session, with BFD where the topology has it, and
+// every such server has a route to
 // every other one over all its links. The error says what is still missing
 // after 90 seconds: three intervals between the talk's router advertisements.
 func (f *Fabric) AwaitConverged(ctx context.Context) error {
@@ -174,8 +179,11 @@ func (f *Fabric) Converged(ctx context.Context) error {
 			return err
 		}
 		for _, p := range f.Topology.PortsTo(n.Name, Spine, LeafFRR, LeafJunos, Server) {
-			if !p.Down && f.awake(p.To) && !hasSession(sessions, p) {
-				return fmt.Errorf("%s has no session with %s on %s", n.Name, p.To.Name, p.Interface)
+			if p.Down || !f.awake(p.To) {
+				continue
+			}
+			if err := f.checkSession(sessions, p); err != nil {
+				return err
 			}
 		}
 	}
@@ -192,10 +200,17 @@ func (f *Fabric) Converged(ctx context.Context) error {
 	return nil
 }
 
-func hasSession(sessions []Session, p Port) bool {
-	return slices.ContainsFunc(sessions, func(s Session) bool {
-		return s.Interface == p.Interface && s.Up()
-	})
+// checkSession returns nil if the port's session is Established, and BFD up
+// where it is spoken.
+func (f *Fabric) checkSession(sessions []Session, p Port) error {
+	i := slices.IndexFunc(sessions, func(s Session) bool { return s.Interface == p.Interface })
+	if i < 0 || !sessions[i].Up() {
+		return fmt.Errorf("%s has no session with %s on %s", p.Node, p.To.Name, p.Interface)
+	}
+	if f.Topology.bfd(p) != (BFDTimers{}) && sessions[i].BFD != "Up" {
+		return fmt.Errorf("%s has no BFD session with %s on %s", p.Node, p.To.Name, p.Interface)
+	}
+	return nil
 }
 
 // awake reports whether a node's daemons shall run; only servers sleep, and

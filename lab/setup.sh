@@ -5,7 +5,7 @@
 set -eu
 
 # command -> package
-needs="zebra:frr vtysh:frr bird:bird2 ip:iproute2 sysctl:procps tcpdump:tcpdump ping:iputils-ping rdisc6:ndisc6 nft:nftables $*"
+needs="zebra:frr vtysh:frr bird:bird2 ip:iproute2 sysctl:procps tcpdump:tcpdump ping:iputils-ping rdisc6:ndisc6 nft:nftables stress-ng:stress-ng $*"
 
 fail() { echo "setup: $*" >&2; exit 1; }
 

@@ -61,7 +61,7 @@ func (f *Fabric) Status(ctx context.Context) (Status, error) {
 func (f *Fabric) missing(ctx context.Context, nodes []NodeStatus) string {
 	var dead []string
 	for i, n := range f.nodes() {
-		for _, name := range n.dead(nodes[i].Processes) {
+		for _, name := range f.dead(n, nodes[i].Processes) {
 			dead = append(dead, fmt.Sprintf("%s: %s does not run", n.Name, name))
 		}
 	}
@@ -80,7 +80,7 @@ func (f *Fabric) nodeStatus(ctx context.Context, n Node) (NodeStatus, error) {
 	if s.Processes, err = processes(f.spaces[n.Name]); err != nil {
 		return s, err
 	}
-	if (n.Kind == Spine || n.IsLeaf()) && !slices.Contains(n.dead(s.Processes), "bgpd") {
+	if (n.Kind == Spine || n.IsLeaf()) && !slices.Contains(f.dead(n, s.Processes), "bgpd") {
 		if s.Sessions, err = f.Sessions(ctx, n.Name); err != nil {
 			return s, err
 		}
@@ -124,11 +124,12 @@ func (s Status) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", n.Name, n.Kind, as, len(n.Routes), strings.Join(ps, ", "))
 	}
-	fmt.Fprintln(t, "\nSESSION\tINTERFACE\tPEER\tAS\tSTATE\tUP")
+	fmt.Fprintln(t, "\nSESSION\tINTERFACE\tPEER\tAS\tSTATE\tUP\tBFD")
 	for _, n := range s.Nodes {
 		for _, x := range n.Sessions {
 			up := (time.Duration(x.Uptime) * time.Millisecond).Round(time.Second)
-			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", x.Node, x.Interface, x.Peer, x.PeerAS, x.State, up)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
+				x.Node, x.Interface, x.Peer, x.PeerAS, x.State, up, cmp.Or(x.BFD, "-"))
 		}
 	}
 	fmt.Fprintln(t, "\nSERVER\tROUTE")

@@ -23,7 +23,9 @@ const (
 	nobody       = 65534         // on the machine
 	agentKeyFile = "agent.key"
 	agentFile    = "switchagent.yaml"
-	agentListen  = "127.0.0.1:9473"
+
+	inventoryFile = "inventory.csv"
+	agentListen   = "127.0.0.1:9473"
 )
 
 // sidecar is the name of the node that a Junos leaf's switchagent runs in.
@@ -46,6 +48,10 @@ func (f *Fabric) startSwitchAgent(ctx context.Context, n Node, hostKey ssh.Publi
 	if err := os.WriteFile(knownHosts, []byte(line), 0o644); err != nil {
 		return err
 	}
+	inventory := filepath.Join(dir, inventoryFile)
+	if err := os.WriteFile(inventory, []byte(f.Topology.inventory(n)), 0o644); err != nil {
+		return err
+	}
 	text := fmt.Sprintf(`target: %s
 user: %s
 key: %s
@@ -54,9 +60,10 @@ poll_interval: 2s
 group: %s
 instance: %s
 interfaces: [%s]
+inventory: %s
 hold_down: 60s
 listen: %s
-`, leaf, agentUser, filepath.Join(dir, agentKeyFile), knownHosts, serverGroup, instance, f.Topology.serverPorts(n), agentListen)
+`, leaf, agentUser, filepath.Join(dir, agentKeyFile), knownHosts, serverGroup, instance, f.Topology.serverPorts(n), inventory, agentListen)
 	if err := os.WriteFile(filepath.Join(dir, agentFile), []byte(text), 0o644); err != nil {
 		return err
 	}
@@ -74,6 +81,37 @@ func (t Topology) serverPorts(leaf Node) string {
 		return "none" // a list must not be empty
 	}
 	return strings.Join(names, ", ")
+}
+
+// inventory lists a leaf's servers, and what each announces: what several do is shared.
+func (t Topology) inventory(leaf Node) string {
+	announcers := map[netip.Prefix]map[string]bool{}
+	ports := t.PortsTo(leaf.Name, Server)
+	for _, p := range ports {
+		for _, prefix := range p.To.Announced() {
+			if announcers[prefix] == nil {
+				announcers[prefix] = map[string]bool{}
+			}
+			announcers[prefix][p.To.Name] = true
+		}
+	}
+	var table strings.Builder
+	table.WriteString("port,server,as,prefixes,shared\n")
+	for _, p := range ports {
+		var own, shared []string
+		for _, prefix := range p.To.Announced() {
+			if len(announcers[prefix]) > 1 {
+				shared = append(shared, prefix.String())
+			} else {
+				own = append(own, prefix.String())
+			}
+		}
+		fmt.Fprintf(&table, "%s.0,%s,%d,%s,%s\n", junosName(p.Interface), p.To.Name, p.To.AS, strings.Join(own, " "), strings.Join(shared, " "))
+	}
+	if len(ports) == 0 {
+		table.WriteString("none.0,none,64512,,\n") // a table must not be empty
+	}
+	return table.String()
 }
 
 // runSwitchAgent starts the switchagent of a sidecar whose files are there.

@@ -25,7 +25,7 @@ func (s *stage) startDaemon(ctx context.Context, d Daemon) error {
 		_, err := frr.Start(ctx, frr.Config{NS: s.host, Dir: filepath.Join(s.dir, "frr"), Zebra: stageZebra, BGP: stageBGP})
 		return err
 	case HostBIRD:
-		return s.startBIRD(ctx)
+		return startBIRD(ctx, s.host, s.dir, birdConfig())
 	}
 	return fmt.Errorf("daemon %q: want %s, %s or %s", d, HostAgent, HostFRR, HostBIRD)
 }
@@ -37,19 +37,6 @@ func (s *stage) startHostagent(ctx context.Context) error {
 	}
 	cmd := exec.Command(s.cfg.Binaries.HostAgent, "run", "--config", config, "--socket", socket)
 	p, err := startProcess(s.host, "hostagent", s.dir, cmd)
-	if err != nil {
-		return err
-	}
-	return p.awaitReady(ctx, func() error { return answers(socket) })
-}
-
-func (s *stage) startBIRD(ctx context.Context) error {
-	config, socket := filepath.Join(s.dir, "bird.conf"), filepath.Join(s.dir, "bird.ctl")
-	if err := os.WriteFile(config, []byte(birdConfig()), 0o644); err != nil {
-		return err
-	}
-	cmd := exec.Command("bird", "-f", "-c", config, "-s", socket, "-P", filepath.Join(s.dir, "bird.pid"))
-	p, err := startProcess(s.host, "bird", s.dir, cmd)
 	if err != nil {
 		return err
 	}

@@ -54,14 +54,14 @@ func setStage(cfg TableConfig) (s *stage, err error) {
 	if s.host, err = netns.New(cfg.Name + "-host"); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(s.host); err != nil {
+	if err := prepareStage(s.host); err != nil {
 		return nil, err
 	}
 	for i := range s.leaves {
 		if s.leaves[i], err = netns.New(fmt.Sprintf("%s-leaf%d", cfg.Name, i+1)); err != nil {
 			return nil, err
 		}
-		if err := s.prepare(s.leaves[i]); err != nil {
+		if err := prepareStage(s.leaves[i]); err != nil {
 			return nil, err
 		}
 		if err := s.cable(i); err != nil {
@@ -73,18 +73,6 @@ func setStage(cfg TableConfig) (s *stage, err error) {
 	}
 	s.view, err = newKernelView(s.host)
 	return s, err
-}
-
-// prepare makes the kernel leave link-local addresses to us: these can be used
-// at once.
-func (s *stage) prepare(ns *netns.NS) error {
-	return errors.Join(
-		ns.Sysctl("net.ipv6.conf.default.addr_gen_mode", "1"),
-		// What hostagent sets for itself, for its rivals.
-		ns.Sysctl("net.ipv4.fib_multipath_hash_policy", "1"),
-		ns.Sysctl("net.ipv4.conf.all.rp_filter", "0"),
-		ns.Sysctl("net.ipv4.conf.default.rp_filter", "0"),
-	)
 }
 
 func (s *stage) cable(i int) error {
@@ -178,13 +166,7 @@ func samples(size int) []int {
 // clear ends all that runs and removes the namespaces. The routes go with the
 // links: the kernel would take long to remove them behind our back.
 func (s *stage) clear() error {
-	pids, err := s.host.Pids()
-	errs := []error{err}
-	for _, pid := range pids {
-		if p, err := os.FindProcess(pid); err == nil {
-			errs = append(errs, ignoreDone(p.Kill()))
-		}
-	}
+	errs := []error{killIn(s.host)}
 	for i, l := range s.blasts {
 		if l != nil {
 			l.Close()

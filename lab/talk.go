@@ -13,6 +13,7 @@ func Talk() Topology {
 	return Topology{
 		Name:       "lm",
 		RAInterval: 30 * time.Second,
+		BFD:        BFDTimers{300 * time.Millisecond, 3}, // hostagent's defaults
 		Nodes: []Node{
 			{Name: "spine1", Kind: Spine, AS: 65201, Loopbacks: prefixes("10.255.255.201/32", "c0d1:ffff::201/128")},
 			{

@@ -46,6 +46,9 @@ type Topology struct {
 	// Junos is the release whose habits the Junos leaves have, one of
 	// junos.Profiles; empty is one without any.
 	Junos string
+	// BFD is spoken between leaves and servers; hostagent does so anyhow, by its
+	// own defaults. The zero value: leaves and FRR do not.
+	BFD BFDTimers
 }
 
 // A Node is one machine or switch.
@@ -176,6 +179,9 @@ func (t Topology) Validate() error {
 	}
 	if _, err := junos.ProfileNamed(t.Junos); err != nil && t.Junos != "" {
 		bad("Junos: %w", err)
+	}
+	if t.speaksBFD() {
+		errs = append(errs, t.BFD.validate())
 	}
 	seen := map[string]bool{}
 	for _, n := range t.Nodes {

@@ -49,14 +49,20 @@ type Agent struct {
 	applied    plan      // what the last commit should have changed
 	locked     time.Time // since when somebody else has the database
 	usageAfter time.Time
-	warned     map[string]string // last warnings by RPC
+	stock      *stock
+	crowd      map[string]int // of the last plan, to log changes once
+
+	sessionsAfter time.Time
+	rejected      map[string]int    // prefixes by link, when they were looked at last
+	warned        map[string]string // last warnings by RPC
 }
 
 // New prepares an agent; Run starts it.
 func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 	a := &Agent{
 		cfg:        cfg,
-		policy:     policy{group: cfg.Group, holdDown: cfg.HoldDown, mayTouch: cfg.mayTouch},
+		policy:     cfg.policy(),
+		stock:      newStock(cfg.Inventory),
 		log:        log,
 		metrics:    newMetrics(reg),
 		minute:     time.Minute,
@@ -144,9 +150,16 @@ func (a *Agent) session(ctx context.Context) error {
 
 // poll is one round: observe, plan, commit.
 func (a *Agent) poll(ctx context.Context, l leaf) error {
+	if err := a.refreshStock(); err != nil {
+		a.pollFailed(err)
+		return err
+	}
 	seen, p, err := a.observe(ctx, l)
 	if err == nil {
 		err = a.watchUsage(ctx, l)
+	}
+	if err == nil {
+		err = a.watchSessions(ctx, l, seen.stanzas)
 	}
 	if err != nil {
 		a.pollFailed(err)
@@ -213,7 +226,8 @@ func (a *Agent) polled(now time.Time, seen tables, p plan) {
 	a.metrics.polled(now, seen, p, a.cfg.mayTouch)
 	a.metrics.quarantined.Set(float64(len(a.quarantine.bad)))
 	a.logRefusals(p.refused)
-	a.absent, a.refused = p.absent, p.refused
+	a.logCrowds(p.crowd)
+	a.absent, a.refused, a.crowd = p.absent, p.refused, p.crowd
 	a.setHealth(func(h *health) { h.polled, h.poll = now, nil })
 	a.holdRemovals(p.withheld)
 	if a.trial == nil {

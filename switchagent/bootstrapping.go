@@ -53,7 +53,7 @@ func (c Config) Bootstrap(ctx context.Context, o BootstrapOptions, apply bool) (
 	}
 	defer leaf.Close()
 	r.Via = via
-	want := bootstrap.Options{User: c.User, PublicKey: o.PublicKey, Group: c.Group, PeerAS: o.PeerAS, Prefixes: o.Prefixes}
+	want := bootstrap.Options{User: c.User, PublicKey: o.PublicKey, Group: c.Group, PeerAS: o.PeerAS, OwnAS: !c.groupNamesAS(), Prefixes: o.Prefixes}
 	if c.Database == junos.Ephemeral {
 		want.Instance = c.Instance
 	}

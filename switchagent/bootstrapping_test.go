@@ -64,6 +64,7 @@ func newFactory(t *testing.T, profile, more string, change ...func(*sim.Config))
 	}
 	s.cfg.Target, s.cfg.User, s.cfg.Key = at, "switchagent", filepath.Join(dir, "id")
 	s.cfg.Group, s.cfg.Interfaces = "servers", []string{"ge-0/0/*.0"}
+	s.cfg.Unknown = unknownAccept
 	s.cfg.PollInterval = 30 * time.Millisecond
 	return s, BootstrapOptions{
 		Login: "admin", Credentials: login.Credentials{Key: filepath.Join(dir, "admin")},
@@ -86,8 +87,8 @@ func TestFromFactoryToSession(t *testing.T) {
 	for _, profile := range sim.Profiles() {
 		t.Run(profile.Name, func(t *testing.T) {
 			s, o := newFactory(t, profile.Name, "")
-			if found := s.cfg.Doctor(t.Context()); found[1].Check != "tcp" || found[1].Status != StatusFault || found[1].Mend[0] != "set system services netconf ssh" {
-				t.Errorf("before: %+v", found[:2])
+			if found := s.cfg.Doctor(t.Context()); found[2].Check != "tcp" || found[2].Status != StatusFault || found[2].Mend[0] != "set system services netconf ssh" {
+				t.Errorf("before: %+v", found[:3])
 			}
 			before := s.device.Committed()
 			printed := s.bootstrap(o, false)
@@ -186,6 +187,14 @@ func TestBootstrapNeedsAnAS(t *testing.T) {
 	o.PeerAS = 0
 	if _, err := s.cfg.Bootstrap(t.Context(), o, false); err == nil || !strings.Contains(err.Error(), "no peer-as") {
 		t.Errorf("got %v", err)
+	}
+	s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,\n") // one for every neighbour
+	if _, err := s.cfg.Bootstrap(t.Context(), o, false); err != nil {
+		t.Error(err)
+	}
+	s.cfg.Unknown = unknownQuarantine
+	if _, err := s.cfg.Bootstrap(t.Context(), o, false); err == nil || !strings.Contains(err.Error(), "no peer-as") {
+		t.Errorf("with neighbours that are not listed: %v", err)
 	}
 }
 

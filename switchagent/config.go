@@ -46,6 +46,18 @@ type Config struct {
 	ConfirmAfter time.Duration `yaml:"confirm_after"`
 	// Interfaces are patterns of path.Match: the logical interfaces that may get a neighbour.
 	Interfaces []string `yaml:"interfaces"`
+	// Inventory is the path of the table that says who is on which port, and Unknown what is done
+	// about who is not in it: refuse, quarantine or accept. Without one Unknown must be accept.
+	Inventory string `yaml:"inventory"`
+	Unknown   string `yaml:"unknown"`
+	// SessionsPerPort and MaxSessions bound the stanzas of a port and of the leaf.
+	SessionsPerPort int `yaml:"sessions_per_port"`
+	MaxSessions     int `yaml:"max_sessions"`
+	// PrefixLimit is how many prefixes of each family a server of the inventory may send; 0 for
+	// the group's limit.
+	PrefixLimit int `yaml:"prefix_limit"`
+	// MatchNextHop accepts only prefixes whose next hop is the peer itself.
+	MatchNextHop bool `yaml:"match_next_hop"`
 	// HoldDown is how long a neighbour must be gone before its stanza is removed.
 	HoldDown time.Duration `yaml:"hold_down"`
 	// Drift is what is done about stanzas that somebody else has changed or taken away: restore,
@@ -78,6 +90,10 @@ func DefaultConfig() Config {
 		Instance:        "lastmile",
 		Confirm:         5 * time.Minute,
 		ConfirmAfter:    30 * time.Second,
+		Unknown:         unknownRefuse,
+		SessionsPerPort: 1,
+		MaxSessions:     512,
+		PrefixLimit:     100,
 		HoldDown:        time.Minute,
 		Drift:           driftRestore,
 		Restores:        3,
@@ -138,6 +154,28 @@ func (c *Config) Validate(report func(key, problem string)) {
 	checkDuration("batch_window", c.BatchWindow, 0, time.Minute)
 	checkDuration("takeover", c.Takeover, 0, time.Hour)
 	c.validateCommits(refuse)
+	c.validateAdmission(refuse)
+}
+
+func (c *Config) validateAdmission(refuse func(key, value, wanted string)) {
+	if !slices.Contains([]string{unknownRefuse, unknownQuarantine, unknownAccept}, c.Unknown) {
+		refuse("unknown", c.Unknown, "refuse, quarantine or accept")
+	}
+	if c.Inventory == "" && c.Unknown != unknownAccept {
+		refuse("inventory", "", "the path of the table of ports and servers, or else unknown: accept to give everybody a session,")
+	}
+	for _, n := range []struct {
+		key                string
+		value, least, most int
+	}{
+		{"sessions_per_port", c.SessionsPerPort, 1, 1000},
+		{"max_sessions", c.MaxSessions, 1, 100_000},
+		{"prefix_limit", c.PrefixLimit, 0, 10_000_000},
+	} {
+		if n.value < n.least || n.value > n.most {
+			refuse(n.key, strconv.Itoa(n.value), fmt.Sprintf("%d to %d", n.least, n.most))
+		}
+	}
 }
 
 func (c *Config) validateCommits(refuse func(key, value, wanted string)) {
@@ -181,6 +219,20 @@ func (c *Config) validateInterfaces(refuse func(key, value, wanted string)) {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" || strings.ContainsAny(pattern, " \t\n") {
 			refuse(fmt.Sprintf("interfaces[%d]", i), pattern, wanted)
 		}
+	}
+}
+
+// groupNamesAS says whether stanzas rely on the group's peer-as.
+func (c *Config) groupNamesAS() bool { return c.Inventory == "" || c.Unknown != unknownRefuse }
+
+// policy is the part that decides.
+func (c *Config) policy() policy {
+	return policy{
+		group: c.Group, holdDown: c.HoldDown, mayTouch: c.mayTouch,
+		admission: admission{
+			unknown: c.Unknown, perPort: c.SessionsPerPort, total: c.MaxSessions,
+			limit: uint32(c.PrefixLimit), nextHop: c.MatchNextHop,
+		},
 	}
 }
 

@@ -19,6 +19,11 @@ func TestValidate(t *testing.T) {
 		{"good", func(*Config) {}, nil},
 		{"nothing", func(c *Config) { *c = DefaultConfig() }, map[string]string{
 			"target": "missing", "user": "missing", "key": "missing", "known_hosts": "missing", "group": "missing", "interfaces": "missing",
+			"inventory": "or else unknown: accept",
+		}},
+		{"admission", func(c *Config) { c.Unknown, c.SessionsPerPort, c.MaxSessions, c.PrefixLimit = "reject", 0, 0, -1 }, map[string]string{
+			"unknown": "refuse, quarantine or accept", "sessions_per_port": `"0" is not allowed: 1 to 1000`, "max_sessions": "1 to 100000",
+			"prefix_limit": "0 to 10000000", "inventory": "missing",
 		}},
 		{"target", func(c *Config) { c.Target = "leaf1:99999" }, map[string]string{"target": `"leaf1:99999" is not allowed`}},
 		{"durations", func(c *Config) { c.PollInterval, c.HoldDown = 0, 25*time.Hour }, map[string]string{

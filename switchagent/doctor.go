@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lastmile/switchagent/bootstrap"
+	"lastmile/switchagent/inventory"
 	"lastmile/switchagent/junos"
 	"lastmile/switchagent/login"
 )
@@ -40,7 +41,9 @@ func (c Config) Doctor(ctx context.Context) []Finding {
 	if err == nil {
 		err = target.Check()
 	}
-	if !d.files(target, err) {
+	usable := d.files(target, err)
+	d.inventory()
+	if !usable {
 		return d.skipRest()
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -60,13 +63,14 @@ func (c Config) Doctor(ctx context.Context) []Finding {
 type doctor struct {
 	cfg    Config
 	client *junos.Client
+	listed *inventory.Inventory // nil if there is none, or no good one
 	found  []Finding
 }
 
 // The checks, in order.
 var doctorChecks = []string{
-	"files", "tcp", "host key", "login", "netconf", "release", "tables", "instance", "rights", "group", "policies",
-	"interfaces", "router advertisements", "native discovery", "clock", "database usage",
+	"files", "inventory", "tcp", "host key", "login", "netconf", "release", "tables", "instance", "rights", "group", "policies",
+	"interfaces", "inventory ports", "router advertisements", "native discovery", "clock", "database usage",
 }
 
 func (d *doctor) add(check, status, detail string, mend ...string) {
@@ -194,20 +198,27 @@ func (d *doctor) rights(ctx context.Context) {
 			port = mine[0]
 		}
 	}
-	err := d.client.TryChange(ctx, d.cfg.database(), junos.Stanza{
-		Group: d.cfg.Group, Peer: tryPeer.WithZone(port), Description: junos.Mark + " doctor, never committed",
-	})
-	d.result("rights", d.cfg.User+" may add a neighbour", err,
-		"set system login class CLASS permissions configure",
-		fmt.Sprintf("set system login class CLASS allow-configuration-regexps \"protocols bgp group %s neighbor fe[89ab].*\"", d.cfg.Group))
+	try := junos.Stanza{Group: d.cfg.Group, Peer: tryPeer.WithZone(port), Description: junos.Mark + " doctor, never committed"}
+	mend := []string{"set system login class CLASS permissions configure",
+		fmt.Sprintf("set system login class CLASS allow-configuration-regexps \"protocols bgp group %s neighbor fe[89ab].*\"", d.cfg.Group)}
+	if d.cfg.Inventory != "" {
+		try.Import = junos.RejectAll // with a policy of its own, as those of the inventory
+		mend = append(mend, "set system login class CLASS allow-configuration-regexps \"policy-options (policy-statement|as-path) lastmile-.*\"")
+	}
+	err := d.client.TryChange(ctx, d.cfg.database(), try)
+	d.result("rights", d.cfg.User+" may add a neighbour", err, mend...)
 }
 
 func (d *doctor) group(ctx context.Context) {
 	static, err := d.client.Static(ctx)
 	if err == nil {
-		err = static.CheckGroup(d.cfg.Group)
+		err = static.CheckGroup(d.cfg.Group, d.cfg.groupNamesAS())
 	}
-	d.result("group", "group "+d.cfg.Group+" is external and has a peer-as", err, commandsIn(err)...)
+	good := "group " + d.cfg.Group + " is external"
+	if d.cfg.groupNamesAS() {
+		good += " and has a peer-as"
+	}
+	d.result("group", good, err, commandsIn(err)...)
 }
 
 // commandsIn is the commands at the end of an error that says how to mend it.
@@ -257,6 +268,7 @@ func (d *doctor) ports(ctx context.Context) {
 	}
 	ports := d.cfg.meant(interfaces)
 	d.linkLocals(interfaces, ports)
+	d.listedPorts(interfaces)
 	before := len(d.found)
 	for _, ifl := range ports {
 		if !base.Advertises(ifl) {

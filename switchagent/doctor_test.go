@@ -61,6 +61,19 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		{"native", "native discovery", StatusWarning, "ge-0/0/1.0: Junos discovers", "peer-auto-discovery interface ge-0/0/1.0",
 			change("set protocols bgp group auto dynamic-neighbor d peer-auto-discovery family inet6 ipv6-nd\n" +
 				"set protocols bgp group auto dynamic-neighbor d peer-auto-discovery interface ge-0/0/1.0")},
+		{"bad inventory", "inventory", StatusFault, "inventory.csv:2:12: server:", "", func(s *site) { s.inventory("ge-0/0/1.0,-,4200000101,10.0.0.1/32,,\n") }},
+		{"no inventory", "inventory", StatusFault, "no such file", "", func(s *site) { s.cfg.Inventory, s.cfg.Unknown = "/nowhere", unknownRefuse }},
+		{"unreadable key", "inventory", StatusFault, "inventory.csv:2: key_file of port ge-0/0/1.0: open /nowhere", "",
+			func(s *site) { s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,/nowhere\n") }},
+		{"no such port", "inventory ports", StatusWarning, "inventory.csv:2: port ge-0/0/77.0 of bms1 does not exist", "set interfaces ge-0/0/77 unit 0 family inet6",
+			func(s *site) { s.inventory("ge-0/0/77.0,bms1,4200000101,10.0.0.1/32,,\n") }},
+		{"port not meant", "inventory ports", StatusWarning, "inventory.csv:2: port et-0/0/48.0 of bms1 is none that", "",
+			func(s *site) { s.inventory("et-0/0/48.0,bms1,4200000101,10.0.0.1/32,,\n") }},
+		{"rights to policies", "rights", StatusFault, "permission denied", "policy-options", func(s *site) {
+			s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,\n")
+			s.must(s.operator().CommitPrivate(s.t.Context(), "delete system login class lastmile-agent allow-configuration-regexps\n"+
+				"set system login class lastmile-agent allow-configuration-regexps \"protocols bgp group servers neighbor fe[89ab].*\""))
+		}},
 		{"clock", "clock", StatusWarning, "off", "set system ntp server", inject("clock rpc=get-software-information")},
 	}
 	for _, tt := range tests {

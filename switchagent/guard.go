@@ -21,6 +21,7 @@ type guards struct {
 func (p plan) guarded(g guards) plan {
 	result := p.none()
 	result.up = g.established()
+	g.sessions = located(g.sessions, p.from)
 	for _, s := range p.add {
 		if reason := g.forbidAdd(s.Peer); reason != "" {
 			result.refused[s.Peer] = reason
@@ -36,7 +37,9 @@ func (p plan) guarded(g guards) plan {
 	for _, e := range p.edit {
 		if !keepsSession(e) && !g.mayRemove(e.From) {
 			result.refused[e.To.Peer] = established
-			continue
+			if e = e.Gentle(); e.From.Same(e.To) {
+				continue // what else is to change waits for the session to go down
+			}
 		}
 		result.edit = append(result.edit, e)
 	}
@@ -114,6 +117,22 @@ func keepsSession(e junos.Edit) bool {
 	return !slices.ContainsFunc(commands, func(c junos.Command) bool { return !c.KeepsSession() })
 }
 
+// located is the sessions with the interfaces that the leaf does not name: those of the stanzas, where
+// only one has the address.
+func located(sessions []junos.Session, stanzas []junos.Stanza) []junos.Session {
+	owners := map[netip.Addr][]netip.Addr{}
+	for _, s := range stanzas {
+		owners[s.Peer.WithZone("")] = append(owners[s.Peer.WithZone("")], s.Peer)
+	}
+	sessions = slices.Clone(sessions)
+	for i, s := range sessions {
+		if peers := owners[s.Peer]; s.Peer.Zone() == "" && len(peers) == 1 {
+			sessions[i].Peer = peers[0]
+		}
+	}
+	return sessions
+}
+
 // same compares a peer of the session table, which need not name the interface, with that of a
 // stanza, which should.
 func same(listed, peer netip.Addr) bool {
@@ -124,14 +143,16 @@ func same(listed, peer netip.Addr) bool {
 // leastBelievable is how many removals at once are believed whatever their share is.
 const leastBelievable = 3
 
-// bounded is the plan without its removals if they are too many to believe: more than most, or than
-// a share of all stanzas in percent. 0 is no bound.
+// bounded is the plan without its removals, and without what makes a stanza accept nothing, if they are
+// too many to believe: more than most, or than a share of all stanzas in percent. 0 is no bound.
 func (p plan) bounded(most, share int) plan {
-	n := len(p.remove)
+	isolating := func(e junos.Edit) bool { return p.isolate[e.To.Place()] }
+	others := slices.DeleteFunc(slices.Clone(p.edit), isolating)
+	n := len(p.remove) + len(p.edit) - len(others)
 	tooMany := most > 0 && n > most
 	tooLarge := share > 0 && n > leastBelievable && n*100 > share*len(p.from)
 	if tooMany || tooLarge {
-		p.remove, p.withheld = nil, n
+		p.remove, p.edit, p.withheld = nil, others, n
 	}
 	return p
 }

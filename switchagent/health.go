@@ -7,10 +7,11 @@ import (
 
 // health is what Health looks at.
 type health struct {
-	polled time.Time // last good poll
-	poll   error     // why none has succeeded since
-	commit error     // why neighbours wait for their stanza
-	held   error     // why stanzas of servers that are gone stay
+	polled    time.Time // last good poll
+	inventory error     // why the file is not what is used
+	poll      error     // why none has succeeded since
+	commit    error     // why neighbours wait for their stanza
+	held      error     // why stanzas of servers that are gone stay
 }
 
 // Health says why servers may not be getting their stanza; nil if they are.
@@ -28,6 +29,9 @@ func (a *Agent) Health() error {
 	}
 	if h.commit != nil {
 		return fmt.Errorf("neighbours wait for a commit: %w", h.commit)
+	}
+	if h.inventory != nil {
+		return fmt.Errorf("the last good inventory is used: %w", h.inventory)
 	}
 	return h.held
 }

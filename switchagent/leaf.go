@@ -23,6 +23,7 @@ type reader interface {
 	guards(context.Context) (guards, error)
 	// usage reads how full the database is.
 	usage(context.Context) (junos.Usage, error)
+	sessions(context.Context) ([]junos.Session, error)
 }
 
 type writer interface {
@@ -63,7 +64,9 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 		return nil, fmt.Errorf("%s: %w", target.Addr, err)
 	}
 	a.metrics.connected(facts)
-	a.usageAfter = time.Time{}
+	release, _ := junos.ParseRelease(facts.Version) // of an unknown one nothing is expected
+	a.policy.scoped = release.Scoped()
+	a.usageAfter, a.sessionsAfter = time.Time{}, time.Time{}
 	a.log.Info("connected", "target", target.Addr, "session", client.SessionID(), "host", facts.Host, "model", facts.Model,
 		"version", facts.Version, "uptime", facts.Uptime, "database", a.cfg.Database)
 	return d, nil
@@ -103,7 +106,7 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if err != nil {
 		return guards{}, err
 	}
-	g.static, g.group = static.Stanzas, static.CheckGroup(d.cfg.Group)
+	g.static, g.group = static.Stanzas, static.CheckGroup(d.cfg.Group, d.cfg.groupNamesAS())
 	if d.cfg.Database != junos.Ephemeral {
 		g.static = static.Unmarked // the others are the agent's
 	}
@@ -125,6 +128,8 @@ func (d device) usage(ctx context.Context) (junos.Usage, error) {
 	}
 	return d.DatabaseUsage(ctx, d.cfg.Instance)
 }
+
+func (d device) sessions(ctx context.Context) ([]junos.Session, error) { return d.Sessions(ctx) }
 
 func (d device) commit(ctx context.Context, change junos.Change) (junos.Outcome, error) {
 	return d.db.Commit(ctx, change)

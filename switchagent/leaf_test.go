@@ -28,6 +28,7 @@ type fakeLeaf struct {
 	outcomes  []func(*fakeLeaf, junos.Change) (junos.Outcome, error) // of the next commits
 
 	full      junos.Usage
+	announced []junos.Session
 	confirmed []bool // what it was told of commits on trial
 
 	commits []junos.Change
@@ -125,6 +126,11 @@ func (f *fakeLeaf) confirm(_ context.Context, _ junos.Change, good bool) (junos.
 }
 
 func (f *fakeLeaf) usage(context.Context) (junos.Usage, error) { return f.full, f.read() }
+
+func (f *fakeLeaf) sessions(context.Context) ([]junos.Session, error) {
+	f.sync()
+	return f.announced, f.read()
+}
 
 func (f *fakeLeaf) Close() error {
 	f.closed++

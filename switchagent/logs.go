@@ -6,18 +6,31 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"lastmile/switchagent/junos"
 )
 
-// logRefusals logs what is new: one line for each neighbour and reason.
+// logRefusals logs what is new: one line for each neighbour and reason, and of reasons that are about a
+// port one for each port. Whoever is there may call himself something else every second.
 func (a *Agent) logRefusals(refused map[netip.Addr]refusal) {
+	type place struct {
+		link   string
+		reason refusal
+	}
+	ports := []refusal{unknownPort, wrongMAC, noKey, leafFull}
+	said := map[place]bool{}
+	for peer, reason := range a.refused {
+		said[place{peer.Zone(), reason}] = slices.Contains(ports, reason)
+	}
 	for peer, reason := range refused {
-		if a.refused[peer] == reason {
+		at := place{peer.Zone(), reason}
+		if a.refused[peer] == reason || said[at] {
 			continue
 		}
+		said[at] = slices.Contains(ports, reason)
 		level := slog.LevelWarn
 		switch reason {
 		case unresolved, notRouter: // as ordinary as a desktop
@@ -27,6 +40,20 @@ func (a *Agent) logRefusals(refused map[netip.Addr]refusal) {
 		}
 		a.log.Log(context.Background(), level, "neighbour refused",
 			"link", peer.Zone(), "peer", peer.WithZone(""), "reason", reason)
+	}
+}
+
+// logCrowds logs a port when it has more neighbours than may have a stanza, and when that is over.
+func (a *Agent) logCrowds(crowd map[string]int) {
+	for link, n := range crowd {
+		if a.crowd[link] == 0 {
+			a.log.Warn("port is full", "link", link, "refused", n, "allowed", a.cfg.SessionsPerPort)
+		}
+	}
+	for link := range a.crowd {
+		if crowd[link] == 0 {
+			a.log.Info("port is not full any more", "link", link)
+		}
 	}
 }
 

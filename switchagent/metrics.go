@@ -26,13 +26,21 @@ type metrics struct {
 	up          prometheus.Gauge
 	leaf        *prometheus.GaugeVec
 	lastSuccess prometheus.Gauge
-	writer      prometheus.Gauge
-	waiting     prometheus.Gauge
-	locked      prometheus.Gauge
-	quarantined prometheus.Gauge
-	withheld    prometheus.Gauge
-	drift       *prometheus.CounterVec
-	database    *prometheus.GaugeVec
+
+	inventoryOK    prometheus.Gauge
+	inventoryPorts prometheus.Gauge
+	keysBad        prometheus.Gauge
+	sessions       *prometheus.GaugeVec
+	prefixes       *prometheus.GaugeVec
+	flaps          *prometheus.GaugeVec
+	isolated       prometheus.Gauge
+	writer         prometheus.Gauge
+	waiting        prometheus.Gauge
+	locked         prometheus.Gauge
+	quarantined    prometheus.Gauge
+	withheld       prometheus.Gauge
+	drift          *prometheus.CounterVec
+	database       *prometheus.GaugeVec
 }
 
 // The label values of polls, commits and dials other than junos.Outcome.
@@ -81,24 +89,31 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Namespace: "switchagent", Name: "rpc_seconds", Help: "Duration of NETCONF operations, failed ones included.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 		}, []string{"rpc"}),
-		neighbors:   gauge("neighbors", "Link-local neighbours on the configured interfaces at the last good poll, by state.", "state"),
-		refused:     gauge("neighbors_refused", "Of these, the ones that get no stanza, by reason.", "reason"),
-		stanzas:     gauge("stanzas", "Stanzas, which are BGP neighbor statements, of the agent at the last good poll.").WithLabelValues(),
-		absent:      gauge("stanzas_absent", "Of these, the ones whose neighbour is gone.").WithLabelValues(),
-		commits:     counter("commits_total", "Commits, by result.", "result", commitResults),
-		changes:     counter("changes_total", "Stanzas changed by applied commits, by action.", "action", []string{"add", "remove", "edit"}),
-		dials:       counter("dials_total", "Attempts to open a session, by result.", "result", dialResults()),
-		syslog:      counter("syslog_messages_total", "Syslog messages, by result.", "result", syslog.Results),
-		up:          gauge("session_up", "1 while a session with the leaf is open.").WithLabelValues(),
-		leaf:        gauge("leaf_info", "What the leaf says about itself; the value is 1.", "host", "model", "version"),
-		writer:      gauge("writer", "1 if this agent commits, 0 while it stands by for another.").WithLabelValues(),
-		waiting:     gauge("waiting_seconds", "How long the oldest change that is wanted waits for its commit.").WithLabelValues(),
-		locked:      gauge("lock_wait_seconds", "How long somebody else's lock or uncommitted edits have kept commits waiting, at the last attempt.").WithLabelValues(),
-		quarantined: gauge("stanzas_quarantined", "Stanzas that the leaf has refused and that are tried again later.").WithLabelValues(),
-		withheld:    gauge("removals_held", "Removals that are too many at once to be believed.").WithLabelValues(),
-		drift:       counter("drift_total", "Stanzas that somebody else had changed or taken away, by what was done.", "action", []string{driftRestore}),
-		database:    gauge("database_bytes", "Size of the configuration database, as far as the leaf tells.", "kind"),
-		lastSuccess: gauge("last_success_timestamp_seconds", "Unix time of the last good poll.").WithLabelValues(),
+		neighbors:      gauge("neighbors", "Link-local neighbours on the configured interfaces at the last good poll, by state.", "state"),
+		refused:        gauge("neighbors_refused", "Of these, the ones that get no stanza, by reason.", "reason"),
+		stanzas:        gauge("stanzas", "Stanzas, which are BGP neighbor statements, of the agent at the last good poll.").WithLabelValues(),
+		absent:         gauge("stanzas_absent", "Of these, the ones whose neighbour is gone.").WithLabelValues(),
+		commits:        counter("commits_total", "Commits, by result.", "result", commitResults),
+		changes:        counter("changes_total", "Stanzas changed by applied commits, by action.", "action", []string{"add", "remove", "edit"}),
+		dials:          counter("dials_total", "Attempts to open a session, by result.", "result", dialResults()),
+		syslog:         counter("syslog_messages_total", "Syslog messages, by result.", "result", syslog.Results),
+		up:             gauge("session_up", "1 while a session with the leaf is open.").WithLabelValues(),
+		leaf:           gauge("leaf_info", "What the leaf says about itself; the value is 1.", "host", "model", "version"),
+		writer:         gauge("writer", "1 if this agent commits, 0 while it stands by for another.").WithLabelValues(),
+		waiting:        gauge("waiting_seconds", "How long the oldest change that is wanted waits for its commit.").WithLabelValues(),
+		locked:         gauge("lock_wait_seconds", "How long somebody else's lock or uncommitted edits have kept commits waiting, at the last attempt.").WithLabelValues(),
+		quarantined:    gauge("stanzas_quarantined", "Stanzas that the leaf has refused and that are tried again later.").WithLabelValues(),
+		withheld:       gauge("removals_held", "Removals that are too many at once to be believed.").WithLabelValues(),
+		drift:          counter("drift_total", "Stanzas that somebody else had changed or taken away, by what was done.", "action", []string{driftRestore}),
+		database:       gauge("database_bytes", "Size of the configuration database, as far as the leaf tells.", "kind"),
+		inventoryOK:    gauge("inventory_good", "1 while the inventory file is the one that is used; 0 while it is bad and the last good one is used, or none is configured.").WithLabelValues(),
+		inventoryPorts: gauge("inventory_ports", "Ports in the inventory that is used.").WithLabelValues(),
+		keysBad:        gauge("inventory_keys_unreadable", "Ports whose key_file cannot be read.").WithLabelValues(),
+		sessions:       gauge("sessions", "BGP sessions of the agent's stanzas, by state; read in every fifth poll.", "state"),
+		prefixes:       gauge("prefixes", "Prefixes that the server on an interface announces, by what the leaf does with them; read in every fifth poll.", "link", "result"),
+		flaps:          gauge("session_flaps", "How often the leaf has seen the sessions of an interface go down; read in every fifth poll.", "link"),
+		isolated:       gauge("stanzas_accepting_nothing", "Stanzas whose import policy rejects everything.").WithLabelValues(),
+		lastSuccess:    gauge("last_success_timestamp_seconds", "Unix time of the last good poll.").WithLabelValues(),
 	}
 	reg.MustRegister(m.rpcs)
 	return m
@@ -116,6 +131,13 @@ func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(strin
 	m.stanzas.Set(float64(len(seen.stanzas)))
 	m.absent.Set(float64(len(p.absent)))
 	m.withheld.Set(float64(p.withheld))
+	nothing := 0
+	for _, s := range seen.stanzas {
+		if s.Import == junos.RejectAll {
+			nothing++
+		}
+	}
+	m.isolated.Set(float64(nothing))
 
 	states := map[string]int{}
 	for _, n := range seen.neighbors {
@@ -133,6 +155,9 @@ func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(strin
 	reasons := map[refusal]int{}
 	for _, reason := range p.refused {
 		reasons[reason]++
+	}
+	for _, n := range p.crowd {
+		reasons[portFull] += n
 	}
 	for _, reason := range allRefusals {
 		m.refused.WithLabelValues(string(reason)).Set(float64(reasons[reason]))
@@ -185,4 +210,28 @@ func (m *metrics) lockWait(now, since time.Time) {
 func (m *metrics) usage(u junos.Usage) {
 	m.database.WithLabelValues("used").Set(float64(u.Used))
 	m.database.WithLabelValues("maximum").Set(float64(u.Maximum))
+}
+
+func (m *metrics) inventory(s *stock) {
+	m.inventoryPorts.Set(float64(len(s.current.Entries())))
+	m.keysBad.Set(float64(len(s.bad)))
+	m.inventoryOK.Set(0)
+	if s.current != nil && s.err == nil {
+		m.inventoryOK.Set(1)
+	}
+}
+
+// announced shows what the servers announce. Labels are interfaces that have a stanza, of which there are
+// as many as the leaf has ports, whatever servers call themselves.
+func (m *metrics) announced(links map[string]announced, states map[string]int) {
+	for _, state := range []string{"established", "down", otherState} {
+		m.sessions.WithLabelValues(state).Set(float64(states[state]))
+	}
+	m.prefixes.Reset()
+	m.flaps.Reset()
+	for link, is := range links {
+		m.prefixes.WithLabelValues(link, "accepted").Set(float64(is.accepted))
+		m.prefixes.WithLabelValues(link, "rejected").Set(float64(is.rejected))
+		m.flaps.WithLabelValues(link).Set(float64(is.flaps))
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -22,6 +23,14 @@ func Operate(cfg Config, log *slog.Logger) *Operation {
 	return &Operation{New(cfg, log, prometheus.NewRegistry())}
 }
 
+// open opens a session with the leaf, and reads the inventory by which neighbours are judged.
+func (o *Operation) open(ctx context.Context) (leaf, error) {
+	if err := o.agent.refreshStock(); err != nil {
+		return nil, err
+	}
+	return o.agent.dial(ctx)
+}
+
 // Preview is what would be done now.
 type Preview struct {
 	Commands []string `json:"commands"` // as they would be typed
@@ -33,6 +42,7 @@ type Preview struct {
 	Established int      `json:"established"`
 	Ended       []string `json:"sessions_ended"`
 	Refused     []Peer   `json:"refused"` // neighbours that get no stanza
+	Crowds      []Crowd  `json:"crowds"`  // ports with more neighbours than they may have stanzas
 	Absent      []Peer   `json:"absent"`  // stanzas without a neighbour, which stay for the hold-down
 	Blocked     string   `json:"blocked"` // why there is nothing to do, although there should be
 }
@@ -44,9 +54,15 @@ type Peer struct {
 	Reason  string `json:"reason"`
 }
 
+// Crowd is how many neighbours of a port get no stanza because it is full.
+type Crowd struct {
+	Link string `json:"link"`
+	More int    `json:"more"`
+}
+
 // Plan looks at the leaf once. Removals that need several polls are not in it: what is absent is.
 func (o *Operation) Plan(ctx context.Context) (Preview, error) {
-	l, err := o.agent.dial(ctx)
+	l, err := o.open(ctx)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -83,7 +99,10 @@ func (g guards) preview(p plan) Preview {
 	for s := range p.absent {
 		v.Absent = append(v.Absent, peerOf(s.Peer, "gone"))
 	}
-	v.Refused, v.Absent = sortedPeers(v.Refused), sortedPeers(v.Absent)
+	v.Refused, v.Absent, v.Crowds = sortedPeers(v.Refused), sortedPeers(v.Absent), []Crowd{}
+	for _, link := range slices.Sorted(maps.Keys(p.crowd)) {
+		v.Crowds = append(v.Crowds, Crowd{link, p.crowd[link]})
+	}
 	if p.blocked != nil {
 		v.Blocked = p.blocked.Error()
 	}
@@ -227,7 +246,7 @@ type Row struct {
 
 // Show reads the leaf's neighbours on the configured interfaces and our stanzas, in order.
 func (o *Operation) Show(ctx context.Context) ([]Row, error) {
-	l, err := o.agent.dial(ctx)
+	l, err := o.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -241,6 +260,7 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 		return nil, err
 	}
 	p := o.agent.policy.plan(time.Now(), seen, nil).guarded(g)
+	g.sessions = located(g.sessions, seen.stanzas)
 	rows := map[netip.Addr]*Row{}
 	row := func(peer netip.Addr) *Row {
 		if rows[peer] == nil {
@@ -254,9 +274,18 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 			r.MAC, r.State, r.Router = n.MAC, n.State, n.Router
 		}
 	}
+	wanted := map[netip.Addr]bool{}
+	for _, s := range p.add {
+		wanted[s.Peer] = true
+	}
 	for _, s := range seen.stanzas {
 		r := row(s.Peer)
 		r.Stanza, r.Group, r.Description = true, s.Group, s.Description
+	}
+	for peer, r := range rows { // who is one too many on a port is only counted by the plan
+		if p.crowd[peer.Zone()] > 0 && !r.Stanza && !wanted[peer] && r.Refused == "" {
+			r.Refused = string(portFull)
+		}
 	}
 	var all []Row
 	for peer, r := range rows {

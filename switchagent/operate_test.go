@@ -2,8 +2,10 @@ package switchagent
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -130,10 +132,10 @@ func TestRollback(t *testing.T) {
 }
 
 func TestShow(t *testing.T) {
-	s := newSite(t, "24.4R1", nil)
+	s := newSite(t, "18.4R1", nil)
 	s.plug(1)
 	s.must(s.operate().Apply(t.Context()))
-	s.plugAt("ge-0/0/2.0", "fe80::1") // a twin
+	s.plugAt("ge-0/0/2.0", "fe80::1") // a twin, of which the release takes one
 	s.unplug(1)
 	s.plug(3)
 	rows, err := s.operate().Show(t.Context())
@@ -145,6 +147,82 @@ func TestShow(t *testing.T) {
 	want := []string{"ge-0/0/1.0 fe80::1  Active ", "ge-0/0/2.0 fe80::1 reachable  duplicate", "ge-0/0/3.0 fe80::3 reachable  "}
 	if !slices.Equal(lines, want) {
 		t.Errorf("rows: %q\nwant  %q", lines, want)
+	}
+}
+
+// TestOperateByInventory: plan, apply and show know who is who, as the daemon does, and no key is shown.
+func TestOperateByInventory(t *testing.T) {
+	inEveryDatabase(t, func(t *testing.T, s *site) {
+		key := filepath.Join(t.TempDir(), "key")
+		s.must(os.WriteFile(key, []byte("Hush-4711\n"), 0o600))
+		s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,," + key + "\nge-0/0/2.0,bms2,4200000102,10.0.0.2/32,52:54:00:00:00:99,\n" +
+			"ge-0/0/4.0,bms4,4200000104,,,\n")
+		s.cfg.SessionsPerPort = 1
+		s.plug(1)
+		s.plug(2)
+		s.plug(3)
+		s.plugAt("ge-0/0/1.0", "fe80::8")
+		v := s.plan()
+		text := fmt.Sprintf("%+v", v)
+		for _, want := range []string{"authentication-key ***", "set policy-options policy-statement lastmile-ge-0-0-1-0-", "route-filter 10.0.0.1/32 exact",
+			"peer-as 4200000101", "fe80::2 Reason:mac_mismatch", "fe80::3 Reason:port_unknown", "Crowds:[{Link:ge-0/0/1.0 More:1}]"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in %s", want, text)
+			}
+		}
+		s.must(s.operateFast().Apply(t.Context()))
+		s.await("1")
+		if v := s.plan(); len(v.Commands) > 0 {
+			t.Errorf("plan after apply: %q", v.Commands)
+		}
+		listed, err := s.operate().Inventory(t.Context())
+		s.must(err)
+		var lines []string
+		for _, l := range listed {
+			for _, r := range l.Rows {
+				lines = append(lines, strings.Join([]string{l.Server, l.Key, r.Address, r.Refused}, " "))
+			}
+		}
+		if want := []string{"bms1 readable fe80::1 ", "bms1 readable fe80::8 port_full", "bms2  fe80::2 mac_mismatch"}; len(listed) != 3 || !slices.Equal(lines, want) {
+			t.Errorf("%d are listed: %q\nwant %q", len(listed), lines, want)
+		}
+		if shown := fmt.Sprintf("%+v %+v", text, listed); strings.Contains(shown, "Hush") {
+			t.Error("the key is shown")
+		}
+		if s.world.Established("ge-0/0/1.0", "fe80::1") { // only who wants to ends it
+			s.disturbs = true
+		}
+		_, err = s.operateFast().Rollback(t.Context(), true, true)
+		s.must(err)
+		s.await("")
+		if merged := s.device.Merged(); strings.Contains(merged, "lastmile-ge") {
+			t.Errorf("policies are left: %s", merged)
+		}
+	})
+}
+
+// TestBadInventory: nothing is planned by one, and what is there can be taken back all the same.
+func TestBadInventory(t *testing.T) {
+	s := newSite(t, "21.4R1", nil)
+	s.plug(1)
+	s.must(s.operate().Apply(t.Context()))
+	s.await("1")
+	s.inventory("nonsense\n")
+	_, planErr := s.operate().Plan(t.Context())
+	_, showErr := s.operate().Show(t.Context())
+	_, listErr := s.operate().Inventory(t.Context())
+	for what, err := range map[string]error{"plan": planErr, "apply": s.operate().Apply(t.Context()), "show": showErr, "inventory": listErr} {
+		if err == nil || !strings.Contains(err.Error(), "inventory.csv:2:") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	s.disturbs = true
+	_, err := s.operate().Rollback(t.Context(), true, true)
+	s.must(err)
+	s.await("")
+	s.cfg.Inventory, s.cfg.Unknown = "", unknownAccept
+	if _, err := s.operate().Inventory(t.Context()); err == nil || !strings.Contains(err.Error(), "no inventory is configured") {
+		t.Errorf("without one: %v", err)
 	}
 }
 

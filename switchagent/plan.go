@@ -27,9 +27,14 @@ type refusal string
 
 // The refusals, in the order they are checked.
 const (
-	unresolved       = refusal("unresolved") // no MAC address, or a state in which it cannot be reached
-	notRouter        = refusal("not_router") // an ordinary host
-	duplicate        = refusal("duplicate")  // the same address has a stanza on, or was given to, another interface
+	unresolved       = refusal("unresolved")     // no MAC address, or a state in which it cannot be reached
+	notRouter        = refusal("not_router")     // an ordinary host
+	unknownPort      = refusal("port_unknown")   // the inventory does not list it
+	wrongMAC         = refusal("mac_mismatch")   // the inventory expects another machine
+	noKey            = refusal("key_unreadable") // the file that the inventory names
+	duplicate        = refusal("duplicate")      // the same address has a stanza on, or was given to, another interface
+	portFull         = refusal("port_full")      // the port has as many stanzas as it may have
+	leafFull         = refusal("leaf_full")      // all ports together
 	unknownInterface = refusal("interface_unknown")
 	addressed        = refusal("interface_addressed") // has an address of its own: somebody else's interface
 	native           = refusal("native_discovery")    // Junos discovers its neighbour by itself
@@ -42,7 +47,7 @@ const (
 )
 
 var allRefusals = []refusal{
-	unresolved, notRouter, duplicate, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unproven, unusableGroup,
+	unresolved, notRouter, unknownPort, wrongMAC, noKey, duplicate, portFull, leafFull, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unproven, unusableGroup,
 }
 
 // leastAbsentPolls is how many polls must have missed a neighbour before its stanza goes, however
@@ -54,6 +59,7 @@ type policy struct {
 	group    string
 	holdDown time.Duration
 	mayTouch func(ifl string) bool
+	admission
 }
 
 // plan is what to do about one poll. A stanza that is in neither add, remove nor edit stays as it is.
@@ -62,6 +68,8 @@ type plan struct {
 	edit        []junos.Edit
 	absent      map[junos.Stanza]absence
 	refused     map[netip.Addr]refusal // link-local neighbours on interfaces that may be touched
+	crowd       map[string]int         // by interface, how many more are portFull
+	isolate     map[junos.Place]bool   // of the edits, those that only make a stanza accept nothing
 	blocked     error                  // why there is nothing to do, although there should be
 	withheld    int                    // removals that were too many at once
 	from        []junos.Stanza         // what the database held
@@ -106,21 +114,26 @@ func (p plan) none() plan {
 // stanza goes when that has lasted for the hold-down. What is decided here is still subject to
 // the guards; to read those is only worth it when there is something to do.
 func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence) plan {
-	result := plan{absent: map[junos.Stanza]absence{}, refused: map[netip.Addr]refusal{}, from: seen.stanzas}
+	result := plan{
+		absent: map[junos.Stanza]absence{}, refused: map[netip.Addr]refusal{}, from: seen.stanzas,
+		crowd: map[string]int{}, isolate: map[junos.Place]bool{},
+	}
 	if len(seen.neighbors) == 0 {
 		// A leaf that works has neighbours, the spine if nobody else. An empty table is that of one
 		// which has just started, or a fault: nobody is absent from it.
 		return result
 	}
-	present := p.present(seen, result.refused)
-	// Before 20.4R1 the key of a stanza is the bare address: a second interface has no place.
-	taken, served := map[netip.Addr]bool{}, map[netip.Addr]bool{}
+	present, served := p.present(seen, result.refused), map[netip.Addr]bool{}
 	for _, s := range seen.stanzas {
-		taken[s.Peer.WithZone("")], served[s.Peer] = true, true
-		if n, ok := present[s.Peer]; ok && s.Group == p.group {
-			if wanted := p.stanza(n, s.Key); !s.Same(wanted) {
-				result.edit = append(result.edit, junos.Edit{From: s, To: wanted})
-			}
+		served[s.Peer] = true
+	}
+	room := p.room(seen.stanzas)
+	displaced := room.displaced(present, served)
+	for _, s := range seen.stanzas {
+		n, here := present[s.Peer]
+		here = here && s.Group == p.group
+		edited := here && result.rewrite(s, p.stanza(n, s.Key)) || !here && p.disowns(s) && result.disown(s)
+		if here && !(n.State == stale && displaced[s.Peer.Zone()]) {
 			continue
 		}
 		gone := before[s]
@@ -129,27 +142,67 @@ func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence
 		}
 		gone.polls++
 		result.absent[s] = gone
-		if gone.polls >= leastAbsentPolls && now.Sub(gone.since) >= p.holdDown {
+		if !edited && gone.polls >= leastAbsentPolls && now.Sub(gone.since) >= p.holdDown {
 			result.remove = append(result.remove, s)
 		}
 	}
+	p.plug(&result, present, served, room)
+	return result
+}
+
+// rewrite makes of a stanza what is wanted, and says whether there is something to do.
+func (p *plan) rewrite(s, wanted junos.Stanza) bool {
+	if s.Same(wanted) {
+		return false
+	}
+	p.edit = append(p.edit, junos.Edit{From: s, To: wanted})
+	return true
+}
+
+// disown makes a stanza accept nothing.
+func (p *plan) disown(s junos.Stanza) bool {
+	none := s
+	none.Import = junos.RejectAll
+	e := junos.Edit{From: s, To: none}.Gentle()
+	p.isolate[e.To.Place()] = true
+	p.edit = append(p.edit, e)
+	return true
+}
+
+// plug adds the stanzas of those who have none, as far as there is room.
+func (p policy) plug(result *plan, present map[netip.Addr]junos.Neighbor, served map[netip.Addr]bool, room *room) {
+	taken := map[netip.Addr]bool{}
+	for peer := range served {
+		taken[peer.WithZone("")] = true
+	}
 	for _, n := range inOrder(present) {
-		bare := n.Addr.WithZone("")
+		bare, key := n.Addr.WithZone(""), ""
 		switch {
 		case served[n.Addr]:
-		case taken[bare]:
+			continue
+		case taken[bare] && !p.scoped: // the key is the bare address: a second interface has no place
 			result.refused[n.Addr] = duplicate
-		default:
-			taken[bare] = true
-			result.add = append(result.add, p.stanza(n, ""))
+			continue
+		case room.full(n.Addr.Zone()):
+			result.crowd[n.Addr.Zone()]++
+			continue
+		case room.all >= p.total:
+			result.refused[n.Addr] = leafFull
+			continue
+		case taken[bare]:
+			key = n.Addr.String()
 		}
+		taken[bare] = true
+		room.take(n.Addr)
+		result.add = append(result.add, p.stanza(n, key))
 	}
-	return result
 }
 
 // stanza is what a neighbour should have.
 func (p policy) stanza(n junos.Neighbor, key string) junos.Stanza {
-	return junos.Stanza{Group: p.group, Peer: n.Addr, Description: describe(n), Key: key}
+	s := junos.Stanza{Group: p.group, Peer: n.Addr, Description: describe(n), Key: key}
+	p.fill(&s, n)
+	return s
 }
 
 // present is the neighbours that should have a stanza, as far as they themselves are concerned.
@@ -169,6 +222,10 @@ func (p policy) present(seen tables, refused map[netip.Addr]refusal) map[netip.A
 		case !n.Router && !advertises[n.Addr]:
 			refused[n.Addr] = notRouter
 		default:
+			if reason := p.refuses(n); reason != "" {
+				refused[n.Addr] = reason
+				continue
+			}
 			present[n.Addr] = n
 		}
 	}

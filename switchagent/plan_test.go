@@ -20,12 +20,13 @@ func testConfig() Config {
 	c := DefaultConfig()
 	c.Target, c.User, c.Key, c.KnownHosts = "leaf1", "switchagent", "key", "known_hosts"
 	c.Group, c.Interfaces = "servers", []string{"ge-0/0/*.0"}
+	c.Unknown, c.SessionsPerPort = unknownAccept, 1000
 	return c
 }
 
 func testPolicy() policy {
 	c := testConfig()
-	return policy{group: c.Group, holdDown: c.HoldDown, mayTouch: c.mayTouch}
+	return c.policy()
 }
 
 // peer is fe80::N on port P.

@@ -7,9 +7,12 @@ import (
 	"lastmile/switchagent/junos"
 )
 
-// oneNeighbor is the only form of command that a change may have: it is about a single neighbour,
-// so nothing of a group, and with it of other neighbours, can change.
-var oneNeighbor = regexp.MustCompile(`^(?:set|delete) protocols bgp group (\S+) neighbor (?i:fe[89ab][0-9a-f]):\S*(?: \S.*)?$`)
+// oneNeighbor and ownPolicy are the only forms of command that a change may have: each is about a single
+// neighbour, so nothing of a group, and with it of other neighbours, can change.
+var (
+	oneNeighbor = regexp.MustCompile(`^(?:set|delete) protocols bgp group (\S+) neighbor (?i:fe[89ab][0-9a-f]):\S*(?: \S.*)?$`)
+	ownPolicy   = regexp.MustCompile(`^(?:set|delete) policy-options (?:policy-statement|as-path) (lastmile-[A-Za-z0-9-]+)(?: \S.*)?$`)
+)
 
 // prove looks at a change as the leaf will: command by command. It does not trust the planner,
 // whose rules it knows nothing of. A command that ends or resets a session must be about a
@@ -17,6 +20,10 @@ var oneNeighbor = regexp.MustCompile(`^(?:set|delete) protocols bgp group (\S+) 
 func (g guards) prove(change junos.Change) error {
 	there := byPlace(change.From)
 	for _, command := range change.Commands() {
+		policy := ownPolicy.FindStringSubmatch(command.String())
+		if policy != nil && policy[1] == command.Stanza.PolicyName() {
+			continue // nobody else's, and no session ends with a policy
+		}
 		found := oneNeighbor.FindStringSubmatch(command.String())
 		if found == nil || found[1] != command.Stanza.Group {
 			return fmt.Errorf("not proved harmless: %q is not about one link-local neighbour", command)

@@ -134,6 +134,7 @@ func newSite(t *testing.T, profile string, change func(*Config)) *site {
 	s.cfg = DefaultConfig()
 	s.cfg.Target, s.cfg.User, s.cfg.Key, s.cfg.KnownHosts = at, "switchagent", filepath.Join(dir, "id"), known
 	s.cfg.Group, s.cfg.Interfaces = "servers", []string{"ge-0/0/*.0"}
+	s.cfg.Unknown, s.cfg.SessionsPerPort = unknownAccept, 1000
 	s.cfg.PollInterval, s.cfg.HoldDown = 30*time.Millisecond, 300*time.Millisecond
 	s.cfg.Confirm, s.cfg.ConfirmAfter = time.Minute, 200*time.Millisecond
 	s.cfg.CommitRate, s.cfg.CommitBurst = 600, 100
@@ -233,6 +234,13 @@ func (s *site) plugAt(port, address string) {
 	if err := s.world.Plug(port, address, "52:54:00:00:00:01"); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// inventory gives the site an inventory with these rows; who is not in it is refused.
+func (s *site) inventory(rows string) {
+	s.t.Helper()
+	s.cfg.Inventory, s.cfg.Unknown = filepath.Join(s.t.TempDir(), "inventory.csv"), unknownRefuse
+	s.must(os.WriteFile(s.cfg.Inventory, []byte("port,server,as,prefixes,mac,key_file\n"+rows), 0o600))
 }
 
 func (s *site) unplug(n int) {

@@ -67,12 +67,13 @@ func (c *Config) target() (junos.Target, error) {
 	return junos.Target{Addr: addr, User: c.User, KnownHosts: c.KnownHosts, Credentials: c.credentials()}, err
 }
 
-// CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials. The
-// warning, if there is one, is about a key that can be used by too many.
+// CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials, and the
+// inventory with its keys. The warning, if there is one, is about a key that can be used by too many.
 func (c *Config) CheckFiles() (warning string, err error) {
 	target, err := c.target()
 	if err != nil {
 		return "", fmt.Errorf("target %q: %w", c.Target, err)
 	}
-	return target.KeyWarning(), target.Check()
+	_, err = c.readInventory()
+	return target.KeyWarning(), errors.Join(target.Check(), err)
 }

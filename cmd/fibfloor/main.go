@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -63,10 +64,10 @@ func write(routes int, first string, via []string) error {
 		batch = append(batch, kernel.Route{Prefix: netip.PrefixFrom(addr, addr.BitLen()), NextHops: hops})
 		addr = addr.Next()
 		if len(batch) == perBatch {
-			errs = append(errs, fib.Apply(batch))
+			errs = append(errs, fib.Apply(slices.Values(batch)))
 			batch = batch[:0]
 		}
 	}
-	errs = append(errs, fib.Apply(batch))
+	errs = append(errs, fib.Apply(slices.Values(batch)))
 	return errors.Join(errs...)
 }

@@ -5,8 +5,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -54,6 +57,7 @@ func runCommand() *cobra.Command {
 				debug.SetGCPercent(50)
 			}
 			agent := hostagent.New(cfg, log, reg)
+			go reloadOnHangup(cmd.Context(), agent, path, log)
 			return daemon.Service{
 				Listen: cfg.Listen, Registry: reg, Log: log,
 				Health: agent.Health, Notes: agent.Notes, Alive: agent.Alive, Run: agent.Run,
@@ -64,6 +68,31 @@ func runCommand() *cobra.Command {
 	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	cmd.Flags().StringVar(&socket, "socket", "", "unix socket of the show commands, instead of the configured one")
 	return cmd
+}
+
+// reloadOnHangup reads the configuration again whenever the process gets SIGHUP.
+// One that is wrong in part is not taken over in part.
+func reloadOnHangup(ctx context.Context, agent *hostagent.Agent, path string, log *slog.Logger) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		cfg := hostagent.DefaultConfig()
+		err := daemon.Load(path, &cfg)
+		if err != nil {
+			agent.NotReloaded()
+		} else {
+			err = agent.Reload(ctx, cfg)
+		}
+		if err != nil {
+			log.Error("configuration not reloaded", "err", err)
+		}
+	}
 }
 
 func checkCommand() *cobra.Command {

@@ -19,7 +19,7 @@ func showCommand() *cobra.Command {
 		Args:  cobra.NoArgs, // an unknown word is an error, not a request for help
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(showNeighbors(), showRoutes(), showRepair())
+	cmd.AddCommand(showNeighbors(), showRoutes(), showBFD(), showRepair())
 	cmd.PersistentFlags().String("socket", hostagent.DefaultConfig().Socket, "unix socket of the daemon")
 	cmd.PersistentFlags().StringP("output", "o", "text", "text or json")
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -38,6 +38,17 @@ func showNeighbors() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show[hostagent.Neighbors](cmd, "neighbors")
+		},
+	}
+}
+
+func showBFD() *cobra.Command {
+	return &cobra.Command{
+		Use:   "bfd",
+		Short: "The BFD session with the leaf on each uplink",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return show[hostagent.BFD](cmd, "bfd")
 		},
 	}
 }

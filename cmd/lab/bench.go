@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,7 @@ import (
 
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR and BIRD where they do the same job"}
-	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), etherfixCommand())
+	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), failoverCommand(), bfdCommand(), etherfixCommand())
 	return cmd
 }
 
@@ -117,6 +118,82 @@ func tableCommand() *cobra.Command {
 	cmd.Flags().IntVar(&cfg.PerPath, "per-path", 500, "how many prefixes share their attributes")
 	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
 	nameFlag(cmd, &cfg.Name, "lmtable")
+	return cmd
+}
+
+func failoverCommand() *cobra.Command {
+	var path, sizeTimers string
+	var timers []string
+	var cfg lab.FailoverConfig
+	cmd := &cobra.Command{
+		Use:   "failover",
+		Short: "Time from the death of an uplink until no route leads over it: hostagent, FRR and BIRD",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			base, err := config(cmd, lab.Topology{})
+			if err != nil {
+				return err
+			}
+			cfg.Binaries, cfg.Out = base.Binaries, base.Out
+			if cfg.SizeTimers, err = lab.ParseBFDTimers(sizeTimers); err != nil {
+				return err
+			}
+			for _, text := range timers {
+				t, err := lab.ParseBFDTimers(text)
+				if err != nil {
+					return err
+				}
+				cfg.Timers = append(cfg.Timers, t)
+			}
+			report, err := lab.Failover(cmd.Context(), cfg)
+			if len(report.Results) > 0 {
+				err = errors.Join(err, publish(cmd, report, path))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringSliceVar(&timers, "bfd", []string{"300x3", "50x3", "10x3"}, "BFD timers with which packets are lost silently, in ms x multiplier")
+	cmd.Flags().IntVar(&cfg.Few, "routes", 10, "routes with them, and when the carrier is lost")
+	cmd.Flags().IntVar(&cfg.Runs, "runs", 20, "how often the uplink of each daemon dies in each way")
+	cmd.Flags().IntSliceVar(&cfg.Sizes, "sizes", []int{10_000, 100_000}, "larger tables, with both ways")
+	cmd.Flags().StringVar(&sizeTimers, "size-bfd", "50x3", "BFD timers with larger tables, and when the carrier is lost")
+	cmd.Flags().IntVar(&cfg.SizeRuns, "size-runs", 5, "how often the uplink dies with larger tables")
+	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr and bird; all if empty")
+	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+	nameFlag(cmd, &cfg.Name, "lmfailover")
+	return cmd
+}
+
+func bfdCommand() *cobra.Command {
+	var path, timers string
+	var cfg lab.DropsConfig
+	cmd := &cobra.Command{
+		Use:   "bfd",
+		Short: "Count BFD sessions that fall for no reason but a busy machine: hostagent, FRR and BIRD",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			base, err := config(cmd, lab.Topology{})
+			if err != nil {
+				return err
+			}
+			cfg.Binaries, cfg.Out = base.Binaries, base.Out
+			if cfg.Timers, err = lab.ParseBFDTimers(timers); err != nil {
+				return err
+			}
+			report, err := lab.FalseDrops(cmd.Context(), cfg)
+			if len(report.Results) > 0 {
+				err = errors.Join(err, publish(cmd, report, path))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&timers, "bfd", "10x3", "BFD timers, in ms x multiplier")
+	cmd.Flags().IntVar(&cfg.Sessions, "sessions", 6, "sessions of each daemon")
+	cmd.Flags().DurationVar(&cfg.For, "for", time.Minute, "how long the sessions are watched under each stress")
+	cmd.Flags().StringSliceVar(&cfg.Stress, "stress", nil, "what the machine does meanwhile, of idle, \"cpu 4\", \"cpu 16\", mix and churn; all if empty")
+	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr and bird; all if empty")
+	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+	nameFlag(cmd, &cfg.Name, "lmbfd")
 	return cmd
 }
 

@@ -35,6 +35,7 @@ func TestReferenceConfiguration(t *testing.T) {
 	want.Target, want.User, want.Group = "leaf1.example.net:830", "switchagent", "servers"
 	want.Key, want.KnownHosts = "/etc/switchagent/id_ed25519", "/etc/switchagent/known_hosts"
 	want.Interfaces, want.Syslog.Allow = []string{"ge-0/0/*.0"}, cfg.Syslog.Allow[:0]
+	want.Inventory = "/etc/switchagent/inventory.csv"
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -60,7 +61,7 @@ func files(t *testing.T, key []byte, mode os.FileMode) (config string) {
 	err := errors.Join(
 		os.WriteFile(filepath.Join(dir, "id"), key, mode), os.Chmod(filepath.Join(dir, "id"), mode),
 		os.WriteFile(filepath.Join(dir, "hosts"), []byte("[leaf1.invalid]:830 ssh-ed25519 "+base64.StdEncoding.EncodeToString(blob)+"\n"), 0o600),
-		os.WriteFile(config, fmt.Appendf(nil, "target: leaf1.invalid\nuser: u\nkey: %s/id\nknown_hosts: %s/hosts\ngroup: g\ninterfaces: [ge-0/0/1.0]\nlisten: ''\n", dir, dir), 0o600))
+		os.WriteFile(config, fmt.Appendf(nil, "target: leaf1.invalid\nuser: u\nkey: %s/id\nknown_hosts: %s/hosts\ngroup: g\ninterfaces: [ge-0/0/1.0]\nunknown: accept\nlisten: ''\n", dir, dir), 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,8 +145,8 @@ func TestKeyForAllToRead(t *testing.T) {
 func TestCheckCommand(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"unknown key", "targets: leaf1\n", "targets"},
-		{"value", "target: leaf1\nuser: u\nkey: k\nknown_hosts: h\ngroup: g\ninterfaces: [\"ge-[\"]\n", "switchagent.yaml:6:"},
-		{"files", "target: leaf1\nuser: u\nkey: /nonexistent/id\nknown_hosts: h\ngroup: g\ninterfaces: [ge-0/0/1.0]\n", "/nonexistent/id: no such file"},
+		{"value", "target: leaf1\nuser: u\nkey: k\nknown_hosts: h\ngroup: g\ninterfaces: [\"ge-[\"]\nunknown: accept\n", "switchagent.yaml:6:"},
+		{"files", "target: leaf1\nuser: u\nkey: /nonexistent/id\nknown_hosts: h\ngroup: g\ninterfaces: [ge-0/0/1.0]\nunknown: accept\n", "/nonexistent/id: no such file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -129,6 +130,9 @@ func writePreview(w io.Writer, v switchagent.Preview) {
 	for _, peer := range v.Refused {
 		fmt.Fprintf(w, "# %s on %s: %s\n", peer.Address, peer.Link, peer.Reason)
 	}
+	for _, crowd := range v.Crowds {
+		fmt.Fprintf(w, "# %d more on %s: port_full\n", crowd.More, crowd.Link)
+	}
 	for _, peer := range v.Absent {
 		fmt.Fprintf(w, "# %s on %s is gone; its stanza goes after hold_down\n", peer.Address, peer.Link)
 	}
@@ -234,7 +238,8 @@ func answers(ctx context.Context, listen string) bool {
 }
 
 func showCommand(config *string) *cobra.Command {
-	show := &cobra.Command{Use: "show", Short: "Read the leaf: neighbors and stanzas"}
+	show := &cobra.Command{Use: "show", Short: "Read the leaf: neighbors, stanzas and inventory"}
+	show.AddCommand(showInventoryCommand(&operator{config: config}))
 	for _, what := range []struct {
 		name, short, head string
 		with              func(switchagent.Row) bool
@@ -281,6 +286,36 @@ func showCommand(config *string) *cobra.Command {
 	}
 	return show
 }
+
+func showInventoryCommand(o *operator) *cobra.Command {
+	c := o.command("inventory", "Ports that the inventory lists, what each may announce, and who is there")
+	return o.running(c, func(ctx context.Context, cmd *cobra.Command) error {
+		op, _, err := o.operate(cmd)
+		if err != nil {
+			return err
+		}
+		listed, err := op.Inventory(ctx)
+		if err != nil {
+			return err
+		}
+		return o.print(cmd, listed, func(w io.Writer) {
+			table := [][]string{strings.Split("LINK SERVER AS PREFIXES SHARED MAC KEY ADDRESS SESSION REFUSED", " ")}
+			for _, l := range listed {
+				port := []string{l.Link, l.Server, words(l.AS), words(l.Prefixes), words(l.Shared), words(l.MACs), l.Key}
+				if len(l.Rows) == 0 {
+					table = append(table, append(port, "", "", ""))
+				}
+				for _, r := range l.Rows {
+					table = append(table, append(slices.Clone(port), r.Address, r.Session, r.Refused))
+				}
+			}
+			writeTable(w, table)
+		})
+	})
+}
+
+// words is a list with blanks between, as in the inventory.
+func words[T any](list []T) string { return strings.Trim(fmt.Sprint(list), "[]") }
 
 func yesNo(b bool) string {
 	if b {

@@ -57,7 +57,7 @@ func newLeaf(t *testing.T) *leaf {
 	known := knownhosts.Line([]string{l.netconf}, host.PublicKey()) + "\n" + knownhosts.Line([]string{l.shell}, host.PublicKey()) + "\n"
 	l.must(os.WriteFile(filepath.Join(l.dir, "known_hosts"), []byte(known), 0o600))
 	l.config = filepath.Join(l.dir, "switchagent.yaml")
-	l.write("listen: ''\n")
+	l.write("listen: ''\nunknown: accept\n")
 	return l
 }
 
@@ -67,6 +67,17 @@ func (l *leaf) write(more string) {
 	l.must(os.WriteFile(l.config, fmt.Appendf(nil,
 		"target: %s\nuser: switchagent\nkey: %s/id_ed25519\nknown_hosts: %s/known_hosts\ngroup: servers\ninterfaces: [ge-0/0/*.0]\n%s",
 		l.netconf, l.dir, l.dir, more), 0o600))
+}
+
+// inventory writes one of two servers, the first with a key, and makes it the configuration's.
+func (l *leaf) inventory() {
+	l.t.Helper()
+	key := filepath.Join(l.dir, "bms1.key")
+	l.must(os.WriteFile(key, []byte("Hush-4711\n"), 0o600))
+	l.must(os.WriteFile(filepath.Join(l.dir, "inventory.csv"), []byte("port,server,as,prefixes,shared,mac,key_file\n"+
+		"ge-0/0/1.0,bms1,4200000101,10.0.0.101/32 2001:db8::101/128,10.9.9.53/32,52:54:00:00:01:01,"+key+"\n"+
+		"ge-0/0/2.0,bms2,4200000102,10.0.0.102/32,10.9.9.53/32,,\n"), 0o600))
+	l.write("listen: ''\ninventory: " + l.dir + "/inventory.csv\n")
 }
 
 func (l *leaf) must(err error) {
@@ -115,6 +126,9 @@ func (l *leaf) run(status int, args ...string) (out string) {
 		fmt.Fprintln(&stdout, "switchagent:", err)
 	}
 	out = stdout.String()
+	if strings.Contains(out+stderr.String(), "Hush") {
+		l.t.Errorf("%q: the key is shown", args)
+	}
 	for from, to := range map[string]string{l.netconf: "leaf1.example.net:830", l.shell: "leaf1.example.net:22", l.dir: "/etc/switchagent"} {
 		out = strings.ReplaceAll(out, from, to)
 	}
@@ -151,7 +165,8 @@ func TestADayOfCommands(t *testing.T) {
 	}
 	doc := string(text)
 	l := newLeaf(t)
-	login := []string{"--peer-as", "64512", "--login", "admin", "--login-key", filepath.Join(l.dir, "admin"), "--cli", l.shell}
+	l.inventory()
+	login := []string{"--login", "admin", "--login-key", filepath.Join(l.dir, "admin"), "--cli", l.shell}
 	l.documented(doc, 2, append([]string{"bootstrap"}, login...)...)
 	out := l.run(0, append([]string{"bootstrap", "--apply"}, login...)...)
 	if !strings.Contains(out, "# committed") || !strings.Contains(out, "(cli)") {
@@ -170,6 +185,7 @@ func TestADayOfCommands(t *testing.T) {
 	l.documented(doc, 0, "plan")
 	l.documented(doc, 0, "show", "neighbors")
 	l.documented(doc, 0, "show", "stanzas")
+	l.documented(doc, 0, "show", "inventory")
 	l.documented(doc, 0, "rollback")
 	l.documented(doc, 2, "rollback", "--end-sessions")
 
@@ -204,6 +220,17 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%q: %s\nwant %s in it", tt.args, text, tt.want)
 		}
 	}
+	l.inventory()
+	l.must(l.world.Plug("ge-0/0/1.0", "fe80::1", "52:54:00:00:01:01"))
+	for want, args := range map[string][]string{"authentication-key ***": {"plan", "-o", "json"}, `"server": "bms1"`: {"show", "inventory", "-o", "json"}} {
+		status := 0
+		if args[0] == "plan" {
+			status = 2
+		}
+		if out := l.run(status, args...); !json.Valid([]byte(out)) || !strings.Contains(out, want) {
+			t.Errorf("%q: %s\nwant %s in it", args, out, want)
+		}
+	}
 	l.run(1, "plan", "-o", "yaml")
 }
 
@@ -215,7 +242,7 @@ func TestApplyConfirm(t *testing.T) {
 			t.Errorf("%q: %s", args, out)
 		}
 	}
-	l.write("listen: ''\ndatabase: shared\n")
+	l.write("listen: ''\nunknown: accept\ndatabase: shared\n")
 	if out := l.run(1, "apply", "--confirm", "30s"); !strings.Contains(out, "confirm:") {
 		t.Errorf("half a minute: %s", out)
 	}
@@ -233,7 +260,7 @@ func TestRollbackBesideADaemon(t *testing.T) {
 	l := newLeaf(t)
 	daemon := httptest.NewServer(http.NotFoundHandler())
 	defer daemon.Close()
-	l.write("listen: " + strings.TrimPrefix(daemon.URL, "http://") + "\n")
+	l.write("listen: " + strings.TrimPrefix(daemon.URL, "http://") + "\nunknown: accept\n")
 	if out := l.run(1, "rollback", "--yes"); !strings.Contains(out, "stop it first") {
 		t.Errorf("%s", out)
 	}

@@ -59,7 +59,7 @@ func bootstrapCommand(o *operator) *cobra.Command {
 	f.StringVar(&b.Credentials.Agent, "login-agent", "", "their agent's socket, or SSH_AUTH_SOCK")
 	f.StringVar(&b.CLI, "cli", "", "host:port of the command line, if NETCONF is not enabled (default: the target's, port 22)")
 	f.StringSliceVar(&b.Ports, "port", nil, "logical interfaces of servers (default: all that the configuration means)")
-	f.Uint32Var(&b.PeerAS, "peer-as", 0, "AS of the servers")
+	f.Uint32Var(&b.PeerAS, "peer-as", 0, "AS of the servers; the inventory has one for each, so it is needed without an inventory or for ports that are not listed")
 	f.IntVar(&b.Prefixes, "prefix-limit", 16, "prefixes of each family that a server may announce")
 	f.StringVar(&publicKey, "public-key", "", "file with the public key of switchagent (default: that of its key)")
 	return o.running(c, func(ctx context.Context, cmd *cobra.Command) error {

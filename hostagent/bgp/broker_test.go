@@ -99,7 +99,7 @@ func TestLeafThatAcceptsLater(t *testing.T) {
 	for range 3 {
 		leaf.accept(l).Close()
 	}
-	s.awaitReason("connection closed by the peer")
+	s.awaitReason("connection closed by the peer before its OPEN: it may not have us as a neighbor")
 	w := leaf.accept(l)
 	if _, err := w.expect(packet.BGP_MSG_OPEN); err != nil {
 		t.Fatal(err)

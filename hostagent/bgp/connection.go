@@ -99,7 +99,7 @@ func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open,
 	if isTimeout(err) {
 		return open{}, &notification{code: errHoldTimer, why: c.options.speechless()}
 	} else if err != nil {
-		return open{}, err
+		return open{}, fmt.Errorf("%w: %w", errNoOpen, err)
 	}
 	c.got(m)
 	switch m.kind() {
@@ -141,7 +141,9 @@ func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t 
 	down := make(chan struct{})
 	go func() {
 		defer close(down)
-		fail(c.fromGoBGP(machine))
+		if err := c.fromGoBGP(machine); !closed(err) {
+			fail(err)
+		} // else fromLeaf is to hear what the peer has said before it went
 	}()
 	if err := c.fromLeaf(ctx, t, emit); err != nil {
 		fail(err)
@@ -193,7 +195,8 @@ func (c *connection) fromLeaf(ctx context.Context, t *tap, emit emitter) error {
 	}
 }
 
-// fromGoBGP hands the leaf what GoBGP sends.
+// fromGoBGP hands the leaf what GoBGP sends. It returns an error that is closed
+// if the leaf takes no more.
 func (c *connection) fromGoBGP(machine *machine) error {
 	local := c.tcp.LocalAddr().(*net.TCPAddr).AddrPort().Addr()
 	for {

@@ -96,12 +96,23 @@ func weSaid(err error, code, subcode uint8) bool {
 	return errors.As(err, &n) && n.code == code && n.subcode == subcode
 }
 
+// errNoOpen is the end of a connection before the peer's OPEN.
+var errNoOpen = errors.New("before its OPEN")
+
 // reason says in words why a connection ended with err.
 func reason(err error) string {
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+	switch {
+	case closed(err) && errors.Is(err, errNoOpen):
+		return "connection closed by the peer before its OPEN: it may not have us as a neighbor"
+	case closed(err):
 		return "connection closed by the peer"
 	}
 	return err.Error()
+}
+
+// closed says if it was the peer's machine that closed the connection.
+func closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // unexpected is the answer to a message that has no place in the state (RFC

@@ -3,8 +3,6 @@ package bgp
 import (
 	"encoding/binary"
 	"errors"
-	"io"
-	"syscall"
 	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
@@ -103,8 +101,7 @@ func (o open) keeps() bool {
 // connection, with no word of why: then the speaker is gone, and the machine is
 // there. A peer that has fallen silent is not taken for one that restarts.
 func (c *connection) stale(err error) time.Duration {
-	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-	if c.state != Established || !c.options.GracefulRestart || !gone || !c.open.keeps() {
+	if c.state != Established || !c.options.GracefulRestart || !closed(err) || !c.open.keeps() {
 		return 0
 	}
 	return min(time.Duration(c.open.restart.seconds)*time.Second, mostStale)

@@ -1,6 +1,8 @@
 package bgp_test
 
 import (
+	"bytes"
+	"fmt"
 	"net"
 	"os/exec"
 	"slices"
@@ -69,6 +71,37 @@ func TestLeafThatRestarts(t *testing.T) {
 		heard := slices.ContainsFunc(s.log[from:s.since[leaf0]], func(l line) bool { return l.Update != nil })
 		if test.want > 0 && !heard {
 			t.Errorf("%s: what is kept is without the last update", name)
+		}
+	}
+}
+
+// What a leaf has said before it goes is heard, though we may notice that it
+// has gone when we write to it.
+func TestLastUpdateIsHeard(t *testing.T) {
+	s, _, leaf := newPort(t)
+	var ours []string
+	for i := range 200 {
+		ours = append(ours, fmt.Sprintf("10.0.1.%d/32", i))
+	}
+	s.announce(ours...)
+	s.add(leaf0)
+	for round := range 20 {
+		w := leaf.call()
+		if err := w.establish(helloRestarting(120, true, true)); err != nil {
+			t.Fatal(err)
+		}
+		s.awaitState(leaf0, bgp.Established)
+		from := s.since[leaf0]
+		last := rawUpdate(origin+as65001+nextHop, victim)
+		say(t, w, append(bytes.Repeat(last, 200), rawUpdate(origin+as65001+nextHop, "\x18\xc6\x33\x64")...))
+		w.Conn.(*net.TCPConn).SetLinger(0)
+		w.Close()
+		s.awaitState(leaf0, bgp.Idle)
+		heard := slices.ContainsFunc(s.log[from:s.since[leaf0]], func(l line) bool {
+			return l.Update != nil && len(l.Update.Announced) > 0 && l.Update.Announced[0].Prefix.String() == "198.51.100.0/24"
+		})
+		if !heard {
+			t.Fatalf("round %d: the last update was not heard", round)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -18,16 +19,15 @@ type target struct {
 	err     error        // why there is no group
 }
 
-// apply does the work of Apply and returns what is not as ordered. The changes hold each prefix once.
-func (f *FIB) apply(changes []Route) map[netip.Prefix]error {
+// apply does the work of Apply and returns what is not as ordered.
+func (f *FIB) apply(changes iter.Seq[Route]) map[netip.Prefix]error {
 	w := newWriter(f)
-	targets := w.targets(changes)
 	if !f.plain && !f.holding {
-		f.moveGroups(changes, targets)
+		w.moveGroups(changes)
 	}
-	for i, change := range changes {
-		if targets[i] != nil {
-			w.bring(change.Prefix, targets[i])
+	for change := range changes {
+		if t := w.target(change); t != nil {
+			w.bring(change.Prefix, t)
 		}
 	}
 	w.flush()
@@ -37,15 +37,15 @@ func (f *FIB) apply(changes []Route) map[netip.Prefix]error {
 // moveGroups gives a group other next hops where all of its routes are to have the same ones. A set that has a group
 // already gets a second one only where moving the routes would take more than a batch. What fails here is then moved, and
 // reported, route by route.
-func (f *FIB) moveGroups(changes []Route, targets []*target) {
+func (w *writer) moveGroups(changes iter.Seq[Route]) {
 	type move struct {
 		to     *target
 		routes int
 		mixed  bool
 	}
-	moves := make(map[*group]*move)
-	for i, t := range targets {
-		g := f.routes[changes[i].Prefix]
+	f, moves := w.fib, make(map[*group]*move)
+	for change := range changes {
+		t, g := w.target(change), f.routes.at(change.Prefix)
 		if t == nil || g == nil || g == f.unknown || g.key == t.key {
 			continue
 		}
@@ -71,10 +71,12 @@ func (f *FIB) moveGroups(changes []Route, targets []*target) {
 
 // writer sends routes in batches and keeps f.routes in step with what the kernel took.
 type writer struct {
-	fib    *FIB
-	batch  batch
-	queued []queued
-	failed map[netip.Prefix]error
+	fib     *FIB
+	batch   batch
+	queued  []queued
+	failed  map[netip.Prefix]error
+	targets map[string]*target // by next hops
+	key     []byte             // of the set looked for last
 }
 
 // queued is a route in the batch, with what we believed before; to is nil for a removal.
@@ -84,31 +86,25 @@ type queued struct {
 }
 
 func newWriter(f *FIB) *writer {
-	return &writer{fib: f, failed: make(map[netip.Prefix]error)}
+	return &writer{fib: f, failed: make(map[netip.Prefix]error), targets: make(map[string]*target)}
 }
 
-// targets resolves the next hops of each change, once for each distinct set. A prefix that is no prefix has none.
-func (w *writer) targets(changes []Route) []*target {
-	targets := make([]*target, len(changes))
-	sets := make(map[string]*target)
-	var key []byte
-	for i, change := range changes {
-		if change.Prefix != change.Prefix.Masked() || !change.Prefix.IsValid() {
-			w.failed[change.Prefix] = fmt.Errorf("not a prefix without host bits: %w", unix.EINVAL)
-			continue
-		}
-		key = key[:0]
-		for _, a := range change.NextHops {
-			key = appendKey(key, a)
-		}
-		t := sets[string(key)]
-		if t == nil {
-			t = w.resolve(change.NextHops)
-			sets[string(key)] = t
-		}
-		targets[i] = t
+// target resolves the next hops of a change, once for each distinct set. A prefix that is no prefix has none.
+func (w *writer) target(change Route) *target {
+	if change.Prefix != change.Prefix.Masked() || !change.Prefix.IsValid() {
+		w.failed[change.Prefix] = fmt.Errorf("not a prefix without host bits: %w", unix.EINVAL)
+		return nil
 	}
-	return targets
+	w.key = w.key[:0]
+	for _, a := range change.NextHops {
+		w.key = appendKey(w.key, a)
+	}
+	t := w.targets[string(w.key)]
+	if t == nil {
+		t = w.resolve(change.NextHops)
+		w.targets[string(w.key)] = t
+	}
+	return t
 }
 
 // resolve makes sure of the next-hop objects of a set and leaves out those that cannot be made.
@@ -135,7 +131,7 @@ func (w *writer) bring(prefix netip.Prefix, t *target) {
 	if t.leftOut != nil {
 		w.failed[prefix] = t.leftOut
 	}
-	now := w.fib.routes[prefix]
+	now := w.fib.routes.at(prefix)
 	if w.fib.hold(prefix, t) {
 		return
 	}
@@ -179,7 +175,7 @@ func (w *writer) install(flags uint16, prefix netip.Prefix, to *group) {
 	if s := w.fib.source(prefix); s.addr.IsValid() {
 		w.batch.addr(unix.RTA_PREFSRC, s.addr)
 	}
-	w.queue(queued{prefix: prefix, from: w.fib.routes[prefix], to: to})
+	w.queue(queued{prefix: prefix, from: w.fib.routes.at(prefix), to: to})
 }
 
 func (w *writer) remove(prefix netip.Prefix, from *group) {
@@ -221,13 +217,13 @@ func (w *writer) flush() {
 
 // point notes the group that the route uses, nil for no route.
 func (f *FIB) point(prefix netip.Prefix, to *group) {
-	if from := f.routes[prefix]; from != nil {
+	if from := f.routes.at(prefix); from != nil {
 		from.routes--
 	}
 	if to == nil {
-		delete(f.routes, prefix)
+		f.routes.delete(prefix)
 		return
 	}
-	f.routes[prefix] = to
+	f.routes.set(prefix, to)
 	to.routes++
 }

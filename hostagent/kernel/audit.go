@@ -21,23 +21,23 @@ func (f *FIB) Audit() (changed bool, err error) {
 	err = retryDump(func() error {
 		matching = 0
 		return f.list(func(r listed) {
-			if f.matches(r, f.routes[r.prefix]) {
+			if f.matches(r, f.routes.at(r.prefix)) {
 				matching++
 			}
 		})
 	})
-	if err != nil || matching == len(f.routes) { // mostly so, and without a second table in memory
+	if err != nil || matching == f.routes.len() { // mostly so, and without a second table in memory
 		return changed, err
 	}
 	var there map[netip.Prefix]bool // as believed
 	err = retryDump(func() error {
 		there = make(map[netip.Prefix]bool)
-		return f.list(func(r listed) { there[r.prefix] = there[r.prefix] || f.matches(r, f.routes[r.prefix]) })
+		return f.list(func(r listed) { there[r.prefix] = there[r.prefix] || f.matches(r, f.routes.at(r.prefix)) })
 	})
 	if err != nil {
 		return changed, err
 	}
-	for prefix := range f.routes {
+	for prefix := range f.routes.all() {
 		switch same, ok := there[prefix]; {
 		case !ok:
 			f.point(prefix, nil)
@@ -75,7 +75,7 @@ func (f *FIB) clear() error {
 	}
 	clear(f.objects.hops)
 	clear(f.objects.groups)
-	clear(f.routes)
+	f.routes.clear()
 	var left []listed // those that did not go with their groups
 	err := retryDump(func() error {
 		left = nil

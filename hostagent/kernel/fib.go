@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -45,7 +46,7 @@ type FIB struct {
 	log     *slog.Logger
 	conn    *conn
 	objects *objects
-	routes  map[netip.Prefix]*group
+	routes  prefixMap[*group]
 	unknown *group // of routes that are there, but not as any order has them
 	v4, v6  source
 
@@ -89,7 +90,7 @@ func OpenFIB(log *slog.Logger, o Options) (*FIB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the kernel's link table: %w", err), c.close())
 	}
-	f := &FIB{log: log, conn: c, routes: make(map[netip.Prefix]*group), unknown: &group{key: "unknown"}}
+	f := &FIB{log: log, conn: c, routes: newPrefixMap[*group](), unknown: &group{key: "unknown"}}
 	f.objects = &objects{links: links, hops: make(map[netip.Addr]hop), groups: make(map[uint32]*group)}
 	err = f.probe(o)
 	if err == nil {
@@ -152,17 +153,16 @@ func (f *FIB) probeVia() error {
 // Objects tells whether routes use next-hop objects. Without, each names its next hops itself.
 func (f *FIB) Objects() bool { return !f.plain }
 
-// Apply brings the named prefixes to the given next hops and leaves all others alone. A prefix that is named twice gets
-// the last. What is already so sends nothing. Each prefix that is not as ordered afterwards has one [RouteError] in the
+// Apply brings the named prefixes, each named once, to the given next hops and leaves all others alone. The changes are gone
+// through more than once, and not kept: there may be a whole table of them. What is already so sends nothing. Each prefix that is not as ordered afterwards has one [RouteError] in the
 // joined error; a next hop that cannot be used (link down) is left out and the rest installed. When all routes of a group
 // move to the same new set, the group changes in one message, so the loss of a leaf does not cost one message a route.
-func (f *FIB) Apply(changes []Route) error {
+func (f *FIB) Apply(changes iter.Seq[Route]) error {
 	if !f.v4.ordered {
 		if err := f.SetSource(netip.Addr{}, netip.Addr{}); err != nil {
 			f.log.Debug("inherited routes keep their source", "err", err) // Audit will tell
 		}
 	}
-	changes = normalize(changes)
 	failed := f.apply(changes)
 	if len(failed) > 0 && f.resync() {
 		// The kernel had removed objects that we still built on: failures may do now, and groups may be too small.
@@ -173,22 +173,6 @@ func (f *FIB) Apply(changes []Route) error {
 		errs = append(errs, f.objects.sweep())
 	}
 	return errors.Join(errs...)
-}
-
-// normalize returns the changes with each prefix once, the last one, in order. rib's changes are so already.
-func normalize(changes []Route) []Route {
-	byPrefix := func(a, b Route) int { return a.Prefix.Compare(b.Prefix) }
-	unique := true
-	for i := 1; i < len(changes) && unique; i++ {
-		unique = byPrefix(changes[i-1], changes[i]) < 0
-	}
-	if unique {
-		return changes
-	}
-	changes = slices.Clone(changes)
-	slices.Reverse(changes)
-	slices.SortStableFunc(changes, byPrefix)
-	return slices.CompactFunc(changes, func(a, b Route) bool { return a.Prefix == b.Prefix })
 }
 
 func (f *FIB) sortedErrors(failed map[netip.Prefix]error) []error {
@@ -203,9 +187,9 @@ func (f *FIB) sortedErrors(failed map[netip.Prefix]error) []error {
 // it, shrunk the groups and removed routes without next hops; LinkLost learns what is left, so that Apply makes the rest anew.
 // Where there are no objects it does all that itself.
 func (f *FIB) LinkLost(name string) {
-	before := len(f.routes)
+	before := f.routes.len()
 	if f.resync() {
-		f.log.Info("next hops lost with the link", "link", name, "routes_lost", before-len(f.routes))
+		f.log.Info("next hops lost with the link", "link", name, "routes_lost", before-f.routes.len())
 	}
 }
 
@@ -240,7 +224,11 @@ func (f *FIB) resync() bool {
 		f.rewrite(shrunk, gone)
 	}
 	if len(gone) > 0 {
-		maps.DeleteFunc(f.routes, func(_ netip.Prefix, g *group) bool { return slices.Contains(gone, g) })
+		for prefix, g := range f.routes.all() {
+			if slices.Contains(gone, g) {
+				f.routes.delete(prefix)
+			}
+		}
 	}
 	return changed
 }
@@ -252,7 +240,7 @@ func (f *FIB) rewrite(shrunk, gone []*group) {
 		return
 	}
 	w := newWriter(f)
-	for prefix, g := range f.routes {
+	for prefix, g := range f.routes.all() {
 		switch {
 		case slices.Contains(shrunk, g):
 			w.replace(prefix, g)
@@ -286,7 +274,7 @@ func (f *FIB) setSource(s *source, to netip.Addr) error {
 	}
 	s.addr = to
 	w := newWriter(f)
-	for prefix, g := range f.routes {
+	for prefix, g := range f.routes.all() {
 		if f.source(prefix) == s && g != f.unknown {
 			w.replace(prefix, g)
 		}
@@ -306,8 +294,8 @@ func (f *FIB) source(prefix netip.Prefix) *source {
 
 // Routes returns what is installed, sorted by prefix.
 func (f *FIB) Routes() []Route {
-	routes := make([]Route, 0, len(f.routes))
-	for prefix, g := range f.routes {
+	routes := make([]Route, 0, f.routes.len())
+	for prefix, g := range f.routes.all() {
 		if g != f.unknown {
 			routes = append(routes, Route{Prefix: prefix, NextHops: slices.Clone(g.hops)})
 		}
@@ -317,7 +305,7 @@ func (f *FIB) Routes() []Route {
 }
 
 // Len returns how many prefixes are installed.
-func (f *FIB) Len() int { return len(f.routes) }
+func (f *FIB) Len() int { return f.routes.len() }
 
 // Close removes all that is ours from the kernel. The FIB cannot be used afterwards.
 func (f *FIB) Close() error {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -206,7 +207,7 @@ func testApplyToLinkThatIsDown(t *testing.T, b *bench) {
 	fib := b.open()
 	b.apply(fib, via("10.0.3.3/32", leaf1))
 	b.carrier(0, "down")
-	err := fib.Apply([]kernel.Route{via("10.0.2.2/32", leaf0, leaf1), via("10.0.3.3/32", leaf0)})
+	err := fib.Apply(slices.Values([]kernel.Route{via("10.0.2.2/32", leaf0, leaf1), via("10.0.3.3/32", leaf0)}))
 	if got := failed(err); len(got) != 2 || !errors.Is(err, unix.ENETDOWN) {
 		t.Errorf("failed: %v", err)
 	}
@@ -232,13 +233,13 @@ func testErrorsStayWithTheirPrefix(t *testing.T, b *bench) {
 	}
 	b.ip("route add 20.0.0.50/32 dev up0 metric 20")
 	b.ip("route add 20.0.0.130/32 dev up0 metric 20")
-	err := fib.Apply(append(hostRoutes(200, leaf0, leaf1),
+	err := fib.Apply(slices.Values(append(hostRoutes(200, leaf0, leaf1),
 		via("10.0.5.0/24", netip.MustParseAddr("fe80::1")),
 		via("10.0.6.0/24", netip.MustParseAddr("fe80::1%none")),
 		via("10.0.7.0/24", netip.MustParseAddr("192.0.2.1")),
 		kernel.Route{Prefix: netip.MustParsePrefix("10.0.8.1/24"), NextHops: []netip.Addr{leaf0}},
 		kernel.Route{NextHops: []netip.Addr{leaf0}},
-	))
+	)))
 	got := make(map[string]string)
 	for prefix, err := range failed(err) {
 		got[prefix] = err.Error()
@@ -289,7 +290,7 @@ func testForeignRoutesStay(t *testing.T, b *bench) {
 	orders := []kernel.Route{
 		via("10.0.2.2/32", leaf0), via("c0d1::2/128", leaf0), via("10.0.3.3/32", leaf0), via("10.0.4.4/32", leaf1),
 	}
-	err := fib.Apply(orders)
+	err := fib.Apply(slices.Values(orders))
 	got := failed(err)
 	if len(got) != 2 || got["10.0.2.2/32"] == nil || got["c0d1::2/128"] == nil || !errors.Is(err, unix.EEXIST) {
 		t.Errorf("failed: %v", err)

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -10,7 +11,7 @@ import (
 // inheritance is what an earlier run left in the kernel and no order of this run has confirmed.
 type inheritance struct {
 	holding     bool // until Sweep
-	unconfirmed map[netip.Prefix]struct{}
+	unconfirmed prefixMap[struct{}]
 	odd         []listed // routes with other metrics
 	useless     []uint32 // numbers of next-hop objects, groups first
 
@@ -29,17 +30,17 @@ func (f *FIB) inherit() (err error) {
 		return err
 	}
 	err = retryDump(func() error {
-		clear(f.routes)
+		f.routes.clear()
 		for _, g := range f.objects.groups {
 			g.routes = 0
 		}
-		f.unconfirmed, f.odd = make(map[netip.Prefix]struct{}), nil
+		f.unconfirmed, f.odd = newPrefixMap[struct{}](), nil
 		f.v4, f.v6 = source{}, source{}
 		f.usable = make(map[hop]netip.Addr)
 		return f.list(f.inheritRoute)
 	})
 	f.usable = nil
-	f.holding = len(f.unconfirmed)+len(f.odd)+len(f.useless)+len(f.objects.groups)+len(f.objects.hops) > 0
+	f.holding = f.unconfirmed.len()+len(f.odd)+len(f.useless)+len(f.objects.groups)+len(f.objects.hops) > 0
 	return err
 }
 
@@ -58,7 +59,7 @@ func (f *FIB) inheritRoute(r listed) {
 		g = f.unknown
 	}
 	f.point(r.prefix, g)
-	f.unconfirmed[r.prefix] = struct{}{}
+	f.unconfirmed.set(r.prefix, struct{}{})
 }
 
 // groupOf returns the group that the route uses, nil if it is none that we could have made.
@@ -94,15 +95,15 @@ func (f *FIB) groupOf(r listed) *group {
 // hold tells whether the prefix keeps the next hops that it has from an earlier run: before Sweep an order for some of them
 // waits for the others. All else confirms the prefix.
 func (f *FIB) hold(prefix netip.Prefix, t *target) bool {
-	if _, ok := f.unconfirmed[prefix]; !ok {
+	if _, ok := f.unconfirmed.get(prefix); !ok {
 		return false
 	}
-	now := f.routes[prefix]
+	now := f.routes.at(prefix)
 	lost := func(a netip.Addr) bool { return !slices.Contains(now.hops, a) }
 	if f.holding && now != nil && now != f.unknown && len(t.hops) < len(now.hops) && !slices.ContainsFunc(t.hops, lost) {
 		return true
 	}
-	delete(f.unconfirmed, prefix)
+	f.unconfirmed.delete(prefix)
 	return false
 }
 
@@ -120,12 +121,12 @@ func (f *FIB) Inherited() []netip.Addr {
 //
 // From [OpenFIB] to Sweep, an order that is what an inherited route has already sends nothing. An order for only some of its
 // next hops changes nothing yet, since the leaves come back one by one: [FIB.LeafLost] takes out one that does not.
-func (f *FIB) Sweep(routes []Route) (removed int, err error) {
+func (f *FIB) Sweep(routes iter.Seq[Route]) (removed int, err error) {
 	f.holding = false
 	err = f.Apply(routes)
-	before := len(f.routes)
+	before := f.routes.len()
 	err = errors.Join(err, f.removeInherited())
-	return before - len(f.routes), err
+	return before - f.routes.len(), err
 }
 
 // removeInherited removes what has not been confirmed by the time of Sweep.
@@ -133,21 +134,21 @@ func (f *FIB) removeInherited() error {
 	if f.holding {
 		return nil
 	}
-	if len(f.unconfirmed)+len(f.odd)+len(f.useless) == 0 {
-		f.unconfirmed = nil // an empty map keeps its memory
+	if f.unconfirmed.len()+len(f.odd)+len(f.useless) == 0 {
+		f.unconfirmed = newPrefixMap[struct{}]() // an empty map keeps its memory
 		return nil
 	}
-	var stale []Route
-	for prefix := range f.unconfirmed {
-		stale = append(stale, Route{Prefix: prefix})
-	}
-	failed := f.apply(normalize(stale))
-	f.unconfirmed = nil
-	for prefix := range failed {
-		if f.unconfirmed == nil {
-			f.unconfirmed = make(map[netip.Prefix]struct{})
+	stale := f.unconfirmed
+	f.unconfirmed = newPrefixMap[struct{}]()
+	failed := f.apply(func(yield func(Route) bool) {
+		for prefix := range stale.all() {
+			if !yield(Route{Prefix: prefix}) {
+				return
+			}
 		}
-		f.unconfirmed[prefix] = struct{}{}
+	})
+	for prefix := range failed {
+		f.unconfirmed.set(prefix, struct{}{})
 	}
 	errs := append(f.sortedErrors(failed), f.removeListed(f.odd), f.objects.sweep())
 	for _, id := range f.useless {

@@ -40,7 +40,7 @@ func (b *bench) openSourced() *kernel.FIB {
 // sweep ends the restart, and returns how many routes were removed.
 func (b *bench) sweep(fib *kernel.FIB, routes ...kernel.Route) int {
 	b.t.Helper()
-	removed, err := fib.Sweep(routes)
+	removed, err := fib.Sweep(slices.Values(routes))
 	if err != nil {
 		b.t.Fatal(err)
 	}

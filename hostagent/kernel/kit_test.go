@@ -120,7 +120,7 @@ func (b *bench) tryOpen() (fib *kernel.FIB, err error) {
 
 func (b *bench) apply(fib *kernel.FIB, routes ...kernel.Route) {
 	b.t.Helper()
-	if err := fib.Apply(routes); err != nil {
+	if err := fib.Apply(slices.Values(routes)); err != nil {
 		b.t.Fatal(err)
 	}
 }

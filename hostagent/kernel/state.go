@@ -40,6 +40,10 @@ type State struct {
 
 	// Tampered grows whenever another program removed a route or next hop of ours, or changed such a next hop.
 	Tampered uint64
+
+	// Unreachable holds the link-local addresses, with their links as zones, that the kernel has asked for and had no
+	// answer (NUD_FAILED); sorted.
+	Unreachable []netip.Addr
 }
 
 // Link is a network device.
@@ -63,7 +67,7 @@ func (l Link) equal(other Link) bool {
 
 func (s State) equal(other State) bool {
 	return maps.EqualFunc(s.Links, other.Links, Link.equal) && slices.Equal(s.Loopback, other.Loopback) && s.Removals == other.Removals &&
-		s.Tampered == other.Tampered
+		s.Tampered == other.Tampered && slices.Equal(s.Unreachable, other.Unreachable)
 }
 
 // view is what rtnetlink has told so far.
@@ -75,6 +79,7 @@ type view struct {
 	losses     uint64 // where a new link starts to count
 	removals   uint64 // of addresses on the loopback device
 	tampered   uint64
+	failed     map[neighbour]bool // the kernel has given up to resolve
 }
 
 // device is a link as rtnetlink tells it.
@@ -101,7 +106,7 @@ type address struct {
 }
 
 func newView() *view {
-	return &view{links: make(map[int]*device), addresses: make(map[addressKey]address)}
+	return &view{links: make(map[int]*device), addresses: make(map[addressKey]address), failed: make(map[neighbour]bool)}
 }
 
 // apply takes a message in; those about other things are ignored.
@@ -111,6 +116,8 @@ func (v *view) apply(m syscall.NetlinkMessage) error {
 		return v.applyLink(m)
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		return v.applyAddress(m)
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		return v.applyNeighbour(m)
 	case unix.RTM_DELROUTE, unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP: // see tamperFilter
 		v.tampered++
 	}
@@ -183,6 +190,7 @@ func (v *view) removeLink(index int) {
 		v.losses = max(v.losses, d.losses+1)
 	}
 	delete(v.links, index)
+	maps.DeleteFunc(v.failed, func(n neighbour, _ bool) bool { return n.index == index })
 	maps.DeleteFunc(v.addresses, func(k addressKey, _ address) bool { return k.index == index })
 }
 
@@ -252,7 +260,7 @@ func (v *view) sweep() {
 
 // state is the view in the agent's words.
 func (v *view) state() State {
-	s := State{Links: make(map[string]Link, len(v.links)), Removals: v.removals, Tampered: v.tampered}
+	s := State{Links: make(map[string]Link, len(v.links)), Removals: v.removals, Tampered: v.tampered, Unreachable: v.unreachable()}
 	for index, d := range v.links {
 		s.Links[d.name] = Link{Name: d.name, Index: index, Up: d.up, MAC: d.mac, Losses: d.losses}
 	}

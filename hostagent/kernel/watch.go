@@ -54,7 +54,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 // What comes before the filter is there is about routes that an earlier run left, and does no harm.
 func subscribe() (*conn, error) {
 	c, err := dial(0, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
-		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_NEXTHOP)
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_NEXTHOP, unix.RTNLGRP_NEIGH)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +79,7 @@ func (w *Watcher) follow(ctx context.Context) error {
 			_ = c.close()
 		}
 	}()
+	clear(w.view.failed)
 	w.view.generation++ // what the listing does not mention has gone
 	listing := new(listing)
 	if err := listing.request(c); err != nil {

@@ -11,6 +11,7 @@ type Reason string
 // The steps of the decision, in the order they are taken. A path that is not used has the one that took it out.
 const (
 	Originated Reason = "Local Route" // we announce the prefix ourselves
+	Returning  Reason = "Returning"   // the peer is held, see [Table.SetHold]
 	LocalPref  Reason = "Local Pref"  // another path has a higher local preference
 	ASPath     Reason = "AS Path"     // another path is shorter
 	Origin     Reason = "Origin"      // another path has a lower origin
@@ -87,6 +88,7 @@ func neighbour(path reader, peer uint64) uint64 {
 func (t *Table) judge(paths []candidate) []Reason {
 	t.reasons = append(t.reasons[:0], make([]Reason, len(paths))...)
 	reasons := t.reasons
+	holdBack(paths, reasons)
 	rank(paths, reasons, LocalPref, func(c *candidate) uint64 { return ^c.localPref })
 	rank(paths, reasons, ASPath, func(c *candidate) uint64 { return c.length })
 	rank(paths, reasons, Origin, func(c *candidate) uint64 { return c.origin })

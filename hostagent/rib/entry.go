@@ -90,7 +90,7 @@ func selection(reasons []Reason) Reason {
 	if used > 1 || slices.Contains(reasons, MaxPaths) {
 		return NeighborIP
 	}
-	for _, step := range [...]Reason{MED, Origin, ASPath, LocalPref} {
+	for _, step := range [...]Reason{MED, Origin, ASPath, LocalPref, Returning} {
 		if slices.Contains(reasons, step) {
 			return step
 		}

@@ -53,7 +53,7 @@ func (t *Table) Leaks() error {
 	if len(t.sets) != len(prefixes) || len(t.hops) != len(users) {
 		return fmt.Errorf("%d sets, %d needed; %d next hops, %d needed", len(t.sets), len(prefixes), len(t.hops), len(users))
 	}
-	if n := len(t.said) + len(t.paths) + len(t.changes) + len(t.v4.claims) + len(t.v6.claims); n > 0 {
+	if n := len(t.said) + len(t.paths) + len(t.v4.changed) + len(t.v6.changed) + len(t.v4.claims) + len(t.v6.claims); n > 0 {
 		return fmt.Errorf("%d left of the last call", n)
 	}
 	return nil
@@ -77,8 +77,8 @@ func SortRandom(random *rand.Rand, size int) error {
 		var addr [16]byte
 		copy(addr[:], []byte{0x20, byte(random.IntN(3)), 15: byte(random.Uint32())})
 		copy(addr[random.IntN(13):], []byte{byte(random.IntN(2)), byte(random.Uint32()), byte(random.Uint32())})
-		items4[i] = item[key4, int]{key4Of(netip.PrefixFrom(netip.AddrFrom4([4]byte(addr[12:])), random.IntN(33)).Masked()), i}
-		items6[i] = item[key6, int]{key6Of(netip.PrefixFrom(netip.AddrFrom16(addr), random.IntN(129)).Masked()), i}
+		items4[i] = item[key4, int]{i, key4Of(netip.PrefixFrom(netip.AddrFrom4([4]byte(addr[12:])), random.IntN(33)).Masked())}
+		items6[i] = item[key6, int]{i, key6Of(netip.PrefixFrom(netip.AddrFrom16(addr), random.IntN(129)).Masked())}
 	}
 	return cmp.Or(compareSorts(items4), compareSorts(items6))
 }
@@ -88,7 +88,7 @@ func compareSorts[K key[K]](items []item[K, int]) error {
 	slices.SortFunc(want, func(a, b item[K, int]) int {
 		return cmp.Or(a.key.prefix().Compare(b.key.prefix()), cmp.Compare(a.value, b.value))
 	})
-	got := sorted(items, make([]item[K, int], len(items)))
+	got := sorted(items, nil)
 	for i := range want {
 		if want[i] != got[i] {
 			return fmt.Errorf("at %d of %d is %v (%d), want %v (%d)", i, len(want), got[i].key.prefix(), got[i].value, want[i].key.prefix(), want[i].value)

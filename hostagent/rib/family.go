@@ -12,10 +12,8 @@ type family[K key[K]] struct {
 	originated map[K]bool     // what we announce ourselves
 	claims     []item[K, int] // what the peer says in the present update, by its place in Table.said
 	room       []item[K, int] // for sorting them
+	changed    []mark[K]      // what the present call returns
 }
-
-// change is a prefix whose next hops were others before.
-type change[K key[K]] = item[K, *nextHops]
 
 // statement is what a peer says of the prefixes of one path in an update: the path, encoded, or nothing for a withdrawal.
 type statement struct {
@@ -61,7 +59,7 @@ func (f *family[K]) carry(t *Table, k K, m move) {
 		f.entries[k] = m.to
 	}
 	if m.from.nextHops() != m.to.nextHops() && !f.originated[k] {
-		t.changes = append(t.changes, Change{Prefix: k.prefix(), NextHops: m.to.nextHops().addresses()})
+		f.note(k)
 	}
 	if m.from == nil {
 		return
@@ -71,20 +69,19 @@ func (f *family[K]) carry(t *Table, k K, m move) {
 	}
 }
 
-// routes appends the prefixes that have next hops, in no order.
-func (f *family[K]) routes(all []Change) []Change {
-	for k, s := range f.entries {
-		if hops := s.nextHops().addresses(); len(hops) > 0 && !f.originated[k] {
-			all = append(all, Change{Prefix: k.prefix(), NextHops: hops})
+// routes notes the prefixes that have next hops.
+func (f *family[K]) routes() {
+	for k := range f.entries {
+		if len(f.nextHops(k).addresses()) > 0 {
+			f.note(k)
 		}
 	}
-	return all
 }
 
 // inherit gives the prefixes of all sets that no prefix is counted for any more, of which there are at most so many, to the
 // heirs of these sets.
-func (f *family[K]) inherit(t *Table, most int) {
-	changed := make([]change[K], 0, min(most, len(f.entries)))
+func (f *family[K]) inherit(most int) {
+	f.changed = make([]mark[K], 0, min(most, len(f.entries)))
 	for k, s := range f.entries {
 		if s.prefixes > 0 {
 			continue
@@ -95,37 +92,25 @@ func (f *family[K]) inherit(t *Table, most int) {
 			f.entries[k] = s.heir
 		}
 		if s.heir.nextHops() != s.use && !f.originated[k] {
-			changed = append(changed, change[K]{k, s.heir.nextHops()})
+			f.note(k)
 		}
 	}
-	f.note(t, changed)
 	f.entries = fit(f.entries, &f.peak)
 }
 
 // originate makes these the prefixes that we announce ourselves.
-func (f *family[K]) originate(t *Table, now map[K]bool) {
-	var changed []change[K]
+func (f *family[K]) originate(now map[K]bool) {
 	for k := range now {
-		if s := f.entries[k]; s != nil && !f.originated[k] {
-			changed = append(changed, change[K]{k, nil})
+		if f.entries[k] != nil && !f.originated[k] {
+			f.note(k)
 		}
 	}
 	for k := range f.originated {
-		if s := f.entries[k]; s != nil && !now[k] {
-			changed = append(changed, change[K]{k, s.use})
+		if f.entries[k] != nil && !now[k] {
+			f.note(k)
 		}
 	}
 	f.originated = now
-	f.note(t, changed)
-}
-
-// note adds to the table's changes, in order.
-func (f *family[K]) note(t *Table, changed []change[K]) {
-	changed = sorted(changed, make([]change[K], len(changed)))
-	t.changes = slices.Grow(t.changes, len(changed))
-	for _, c := range changed {
-		t.changes = append(t.changes, Change{Prefix: c.key.prefix(), NextHops: c.value.addresses()})
-	}
 }
 
 // plan says what becomes of a prefix with this set of paths when the peer's path is the given one, or none if it is empty.

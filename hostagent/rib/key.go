@@ -60,17 +60,17 @@ func (k key6) prefix() netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte(k[:16])), int(k[16]))
 }
 
-// item is a value with the prefix it belongs to.
+// item is a value with the prefix it belongs to. The value comes first: one without a size is padded at the end of a struct.
 type item[K key[K], V any] struct {
-	key   K
 	value V
+	key   K
 }
 
 // fewItems is up to how many items comparing them is faster than counting bytes.
 const fewItems = 64
 
 // sorted returns the items in the order of their keys; those with the same key keep their order. The items go by way of
-// room, which must be as long: what is returned is one of the two.
+// room, which must be as long, or nil to be made if need be: what is returned is one of the two.
 //
 // It is a radix sort: most digits are the same in all prefixes of a fabric and cost one look, so that half a million of
 // them take a fifth of the time of comparing.
@@ -82,6 +82,9 @@ func sorted[K key[K], V any](items, room []item[K, V]) []item[K, V] {
 	if len(items) <= fewItems {
 		slices.SortStableFunc(items, byKey)
 		return items
+	}
+	if room == nil {
+		room = make([]item[K, V], len(items))
 	}
 	for d := range items[0].key.digits() {
 		var next [256]int

@@ -149,11 +149,12 @@ func play(t *testing.T, history []byte) {
 	m.paths, m.installed = make(map[netip.Prefix]map[netip.Addr]rib.Path), make(map[netip.Prefix][]netip.Addr)
 	m.stale = make(map[netip.Prefix]map[netip.Addr]bool)
 	table := rib.New(m.config)
+	late := idler{installed: make(map[netip.Prefix][]netip.Addr)}
 	for len(history) > 0 {
 		var s step
 		s, history = decodeStep(history)
 		m.do(s)
-		var changes []rib.Change
+		var changes rib.Changes
 		switch {
 		case s.originate:
 			changes = table.Originate(s.withdrawn)
@@ -166,8 +167,36 @@ func play(t *testing.T, history []byte) {
 		default:
 			changes = table.Update(s.peer, s.announced, s.withdrawn)
 		}
-		m.follow(t, changes)
+		m.follow(t, slices.Collect(changes.All()))
 		m.compare(t, table)
+		late.todo = append(late.todo, changes)
+		late.work(1 + len(history)%3)
+	}
+	for len(late.todo) > 0 {
+		late.work(1)
+	}
+	if !maps.EqualFunc(late.installed, m.installed, slices.Equal) {
+		t.Fatalf("installed part by part (-want +got):\n%s", cmp.Diff(m.installed, late.installed, compare))
+	}
+}
+
+// idler deals with changes part by part, while more come.
+type idler struct {
+	todo      []rib.Changes
+	installed map[netip.Prefix][]netip.Addr
+}
+
+func (l *idler) work(most int) {
+	var part rib.Changes
+	part, l.todo[0] = l.todo[0].Cut(most)
+	for c := range part.All() {
+		l.installed[c.Prefix] = c.NextHops
+		if len(c.NextHops) == 0 {
+			delete(l.installed, c.Prefix)
+		}
+	}
+	if l.todo[0].Len() == 0 {
+		l.todo = l.todo[1:]
 	}
 }
 
@@ -219,7 +248,7 @@ func (m *model) compare(t *testing.T, table *rib.Table) {
 		t.Fatalf("shown in use (-want +got):\n%s", cmp.Diff(want, shown, compare))
 	}
 	whole := make(map[netip.Prefix][]netip.Addr)
-	for _, r := range table.Routes() {
+	for r := range table.Routes().All() {
 		whole[r.Prefix] = r.NextHops
 	}
 	if !maps.EqualFunc(want, whole, slices.Equal) {

@@ -90,8 +90,8 @@ func TestAlwaysCompareMED(t *testing.T) {
 		table := rib.New(rib.Config{AS: 64512, AlwaysCompareMED: always})
 		table.Update(leaf2, announce(prefix, high), nil)
 		changes := table.Update(leaf1, announce(prefix, low), nil)
-		if !slices.Equal(changes[0].NextHops, want) {
-			t.Errorf("always %v: %v, want %v", always, changes, want)
+		if got := slices.Collect(changes.All()); !slices.Equal(got[0].NextHops, want) {
+			t.Errorf("always %v: %v, want %v", always, got, want)
 		}
 	}
 }

@@ -32,13 +32,6 @@ type Route struct {
 	Path   *Path
 }
 
-// Change is a prefix whose next hops changed. It is not a type of its own, so that a whole table of them is an order to the
-// kernel as it is.
-type Change = struct {
-	Prefix   netip.Prefix
-	NextHops []netip.Addr // the peers to use, sorted; empty: no route any more. Shared and never changed, nor to be changed
-}
-
 // Peer is what came from one peer.
 type Peer struct {
 	Addr     netip.Addr
@@ -53,7 +46,8 @@ type peer struct {
 	number uint64 // in sets; no other peer has it
 	hop    uint64 // in next hops: the same before a restart and after it
 	rules  []Rule // of the import policy, for this peer's link
-	stale  *peer  // has the number of the paths from before a restart; nil if there are none
+	hold   Hold
+	stale  *peer // has the number of the paths from before a restart; nil if there are none
 }
 
 // Table holds the paths of all peers.
@@ -70,7 +64,6 @@ type Table struct {
 
 	said    []statement // in the present update; the first is the withdrawal
 	paths   []byte      // of what is said
-	changes []Change    // what the present call returns
 	room    []byte      // for making sets
 	judged  []candidate
 	reasons []Reason
@@ -92,12 +85,12 @@ func New(config Config) *Table {
 	}
 }
 
-// Update takes in what the peer announced and withdrew, and returns the prefixes whose next hops changed, sorted. A prefix
+// Update takes in what the peer announced and withdrew, and returns the prefixes whose next hops changed. A prefix
 // in both is announced (RFC 4271 section 4.3); a path that is rejected, because it loops back to us or by the import policy,
 // counts as withdrawn. Prefixes that are not valid are passed over.
 //
-// Nothing of the arguments is kept. The changes are valid until the next call of a method.
-func (t *Table) Update(addr netip.Addr, announced []Route, withdrawn []netip.Prefix) []Change {
+// Nothing of the arguments is kept.
+func (t *Table) Update(addr netip.Addr, announced []Route, withdrawn []netip.Prefix) Changes {
 	p := t.peer(addr)
 	t.said = append(t.said, statement{})
 	for _, prefix := range withdrawn {
@@ -149,31 +142,25 @@ func (t *Table) stage(prefix netip.Prefix, said int) {
 	switch prefix = prefix.Masked(); {
 	case !prefix.IsValid():
 	case prefix.Addr().Is4():
-		t.v4.claims = append(t.v4.claims, item[key4, int]{key4Of(prefix), said})
+		t.v4.claims = append(t.v4.claims, item[key4, int]{said, key4Of(prefix)})
 	default:
-		t.v6.claims = append(t.v6.claims, item[key6, int]{key6Of(prefix), said})
+		t.v6.claims = append(t.v6.claims, item[key6, int]{said, key6Of(prefix)})
 	}
 }
 
 // finish returns the changes, and gives back the memory that the table does not need any more.
-func (t *Table) finish() []Change {
+func (t *Table) finish() Changes {
 	t.sets = fit(t.sets, &t.peak)
 	clear(t.said) // they hold sets
 	t.said, t.paths = reuse(t.said)[:0], reuse(t.paths)[:0]
-	changes := t.changes
-	t.changes = reuse(changes)[:0]
-	if len(changes) == 0 {
-		return nil
-	}
-	return changes
+	return Changes{t, t.v4.ordered(), t.v6.ordered()}
 }
 
-// Drop forgets the peer and all it announced, and returns the prefixes whose next hops changed, sorted. The changes are
-// valid until the next call of a method.
-func (t *Table) Drop(addr netip.Addr) []Change {
+// Drop forgets the peer and all it announced, and returns the prefixes whose next hops changed.
+func (t *Table) Drop(addr netip.Addr) Changes {
 	p := t.peers[addr]
 	if p == nil {
-		return nil
+		return Changes{}
 	}
 	numbers := []uint64{p.number}
 	if p.stale != nil {
@@ -185,10 +172,9 @@ func (t *Table) Drop(addr netip.Addr) []Change {
 }
 
 // Originate names the prefixes that we announce ourselves, in place of those named before, and returns the prefixes whose
-// next hops changed, sorted. The address stands on this server: what a leaf says of it, be it an echo of our own
-// announcement or another server with the same anycast address, is not used. The changes are valid until the next call of
-// a method.
-func (t *Table) Originate(prefixes []netip.Prefix) []Change {
+// next hops changed. The address stands on this server: what a leaf says of it, be it an echo of our own announcement or
+// another server with the same anycast address, is not used.
+func (t *Table) Originate(prefixes []netip.Prefix) Changes {
 	v4, v6 := make(map[key4]bool), make(map[key6]bool)
 	for _, prefix := range prefixes {
 		switch prefix = prefix.Masked(); {
@@ -199,16 +185,16 @@ func (t *Table) Originate(prefixes []netip.Prefix) []Change {
 			v6[key6Of(prefix)] = true
 		}
 	}
-	t.v4.originate(t, v4)
-	t.v6.originate(t, v6)
+	t.v4.originate(v4)
+	t.v6.originate(v6)
 	return t.finish()
 }
 
-// Routes returns the prefixes with the next hops they have, sorted: what all changes so far have come to.
-func (t *Table) Routes() []Change {
-	routes := t.v6.routes(t.v4.routes(nil))
-	slices.SortFunc(routes, func(a, b Change) int { return a.Prefix.Compare(b.Prefix) })
-	return routes
+// Routes returns the prefixes that have next hops: what all changes so far have come to.
+func (t *Table) Routes() Changes {
+	t.v4.routes()
+	t.v6.routes()
+	return t.finish()
 }
 
 // Peers returns the peers that have said something since their session came up, sorted by address.

@@ -2,6 +2,7 @@ package rib_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,8 +35,9 @@ func to(prefix netip.Prefix, nextHops ...netip.Addr) []rib.Change {
 	return []rib.Change{{Prefix: prefix, NextHops: nextHops}}
 }
 
-func check(t *testing.T, what string, want, got []rib.Change) {
+func check(t *testing.T, what string, want []rib.Change, changes rib.Changes) {
 	t.Helper()
+	got := slices.Collect(changes.All())
 	for i := range got {
 		if len(got[i].NextHops) == 0 {
 			got[i].NextHops = nil

@@ -7,13 +7,13 @@ import (
 
 // Stale keeps all paths of a peer whose session has ended for a restart (RFC 4724 section 4.2), until Sweep, or until the
 // peer says something else of their prefix. Paths that were stale already are swept: their peer has failed to say them again.
-// It returns the prefixes whose next hops changed, sorted. The changes are valid until the next call of a method.
+// It returns the prefixes whose next hops changed.
 //
 // No path is touched: the peer goes on under another number, and the stale paths are those under its old one.
-func (t *Table) Stale(addr netip.Addr) []Change {
+func (t *Table) Stale(addr netip.Addr) Changes {
 	p := t.peers[addr]
 	if p == nil {
-		return nil
+		return Changes{}
 	}
 	changes := t.Sweep(addr)
 	old := *p
@@ -24,12 +24,11 @@ func (t *Table) Stale(addr netip.Addr) []Change {
 	return changes
 }
 
-// Sweep forgets the paths of a peer that are still stale, and returns the prefixes whose next hops changed, sorted. The
-// changes are valid until the next call of a method.
-func (t *Table) Sweep(addr netip.Addr) []Change {
+// Sweep forgets the paths of a peer that are still stale, and returns the prefixes whose next hops changed.
+func (t *Table) Sweep(addr netip.Addr) Changes {
 	p := t.peers[addr]
 	if p == nil || p.stale == nil {
-		return nil
+		return Changes{}
 	}
 	p.Prefixes -= t.vacate(p.stale.number)
 	p.stale = nil
@@ -62,8 +61,8 @@ func (t *Table) vacate(numbers ...uint64) (prefixes int) {
 		}
 		s.prefixes = 0
 	}
-	t.v4.inherit(t, prefixes)
-	t.v6.inherit(t, prefixes)
+	t.v4.inherit(prefixes)
+	t.v6.inherit(prefixes)
 	for _, s := range orphans {
 		t.forget(s)
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	RouterID netip.Addr
 	HoldTime time.Duration // whole seconds, and no more than the peer's: KEEPALIVEs are sent three times as often
 	Table    Table
+	Eager    bool // send the table as soon as a session is up, every time
 }
 
 // A Leaf is a running one.
@@ -96,6 +97,39 @@ func (l *Leaf) Send() error {
 		return fmt.Errorf("%s: sending the table: %w", l.cfg.NS.Name, err)
 	}
 	return nil
+}
+
+// Flap withdraws the table and sends it again, over and over, with pauses, until
+// ctx ends. It returns how often it did both. While there is no session it waits
+// for one.
+func (l *Leaf) Flap(ctx context.Context, pause time.Duration) (rounds int) {
+	withdrawals := l.cfg.Table.withdrawals()
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		conn := l.session
+		l.mu.Unlock()
+		if conn != nil {
+			// What cannot be written ends the session; Eager sends the next one
+			// a whole table.
+			_, err := conn.Write(withdrawals)
+			wait(ctx, pause)
+			if err == nil {
+				_, err = conn.Write(l.messages)
+			}
+			if err == nil {
+				rounds++
+			}
+		}
+		wait(ctx, pause)
+	}
+	return rounds
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // Up says if the session stands.
@@ -168,6 +202,9 @@ func (l *Leaf) serve(conn net.Conn) {
 	}
 	done := make(chan struct{})
 	l.running.Go(func() { l.keepAlive(conn, done) })
+	if l.cfg.Eager {
+		l.running.Go(func() { _, _ = conn.Write(l.messages) }) // one that fails ends the session
+	}
 	defer close(done)
 	for {
 		if kind, err := skipMessage(in); err != nil || kind == typeNotification {

@@ -69,8 +69,11 @@ func openMessage(cfg Config) []byte {
 	return message(typeOpen, append(body, options...))
 }
 
-// encode returns the UPDATEs of the table and the End-of-RIB marker (RFC 4724
-// section 2).
+// endOfRIB are the markers of both families (RFC 4724 section 2): without that of
+// IPv6 the leaf's routes are never all there.
+var endOfRIB = append(message(typeUpdate, []byte{0, 0, 0, 0}), message(typeUpdate, []byte{0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1})...)
+
+// encode returns the UPDATEs of the table and the End-of-RIB markers.
 func (t Table) encode(as uint32, nextHop netip.Addr) []byte {
 	const perPrefix = 5
 	wire := make([]byte, 0, t.Prefixes*(perPrefix+1)+1<<12)
@@ -82,7 +85,7 @@ func (t Table) encode(as uint32, nextHop netip.Addr) []byte {
 			wire = append(wire, t.update(i, min(end, i+room), shared, nextHop)...)
 		}
 	}
-	return append(wire, message(typeUpdate, []byte{0, 0, 0, 0})...)
+	return append(wire, endOfRIB...)
 }
 
 // update announces the prefixes [from, to) in MP_REACH_NLRI, with the next hop
@@ -99,6 +102,25 @@ func (t Table) update(from, to int, shared []byte, nextHop netip.Addr) []byte {
 	attrs = append(append(attrs, reach...), shared...)
 	body := binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(len(attrs)))
 	return message(typeUpdate, append(body, attrs...))
+}
+
+// withdrawals returns the UPDATEs that withdraw the table, in MP_UNREACH_NLRI
+// (RFC 4760 section 4).
+func (t Table) withdrawals() []byte {
+	const room = (maxSize - headerSize - 4 - 4 - 3) / 5
+	var wire []byte
+	for i := 0; i < t.Prefixes; i += room {
+		gone := []byte{0, 1, 1}
+		for j := i; j < min(t.Prefixes, i+room); j++ {
+			a := t.Prefix(j).Addr().As4()
+			gone = append(append(gone, 32), a[:]...)
+		}
+		attrs := append([]byte{0x90, 15}, binary.BigEndian.AppendUint16(nil, uint16(len(gone)))...)
+		attrs = append(attrs, gone...)
+		body := binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(len(attrs)))
+		wire = append(wire, message(typeUpdate, append(body, attrs...))...)
+	}
+	return wire
 }
 
 // attributes are those of the n-th path: ORIGIN IGP, an AS_PATH of three, of

@@ -1,6 +1,7 @@
 package blast
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"testing"
@@ -12,7 +13,10 @@ import (
 func TestEncode(t *testing.T) {
 	hop := netip.MustParseAddr("fe80::1")
 	for _, table := range []Table{{1, 500}, {500, 500}, {2001, 500}, {1000, 1}, {5000, 5000}} {
-		wire := table.encode(4200000000, hop)
+		wire, ended := bytes.CutSuffix(table.encode(4200000000, hop), endOfRIB)
+		if !ended {
+			t.Fatalf("%v: no End-of-RIB", table)
+		}
 		seen := 0
 		for len(wire) > 0 {
 			size := int(binary.BigEndian.Uint16(wire[16:]))
@@ -21,12 +25,6 @@ func TestEncode(t *testing.T) {
 			}
 			body := wire[headerSize:size]
 			wire = wire[size:]
-			if attrs := int(binary.BigEndian.Uint16(body[2:])); attrs == 0 {
-				if len(wire) > 0 || size != headerSize+4 {
-					t.Errorf("%v: an End-of-RIB with %d bytes behind it", table, len(wire))
-				}
-				continue
-			}
 			reach := body[8 : 8+binary.BigEndian.Uint16(body[6:])]
 			if got, _ := netip.AddrFromSlice(reach[4:20]); body[5] != 14 || got != hop {
 				t.Fatalf("%v: attribute %d, next hop %s", table, body[5], got)
@@ -52,5 +50,29 @@ func TestOpenMessage(t *testing.T) {
 	}
 	if as := binary.BigEndian.Uint16(m[20:]); as != asTrans {
 		t.Errorf("AS %d where %d stands for one of four octets", as, asTrans)
+	}
+}
+
+func TestWithdrawals(t *testing.T) {
+	for _, table := range []Table{{Prefixes: 1}, {Prefixes: 813}, {Prefixes: 814}, {Prefixes: 5000}} {
+		wire := table.withdrawals()
+		seen := 0
+		for len(wire) > 0 {
+			size := int(binary.BigEndian.Uint16(wire[16:]))
+			body := wire[headerSize:size]
+			wire = wire[size:]
+			if size > maxSize || body[5] != 15 || int(binary.BigEndian.Uint16(body[2:])) != len(body)-4 {
+				t.Fatalf("%v: a message of %d bytes, attribute %d", table, size, body[5])
+			}
+			for nlri := body[11:]; len(nlri) > 0; nlri = nlri[5:] {
+				if p := netip.PrefixFrom(netip.AddrFrom4([4]byte(nlri[1:])), int(nlri[0])); p != table.Prefix(seen) {
+					t.Fatalf("%v: %s where %s is to be", table, p, table.Prefix(seen))
+				}
+				seen++
+			}
+		}
+		if seen != table.Prefixes {
+			t.Errorf("%v: %d prefixes", table, seen)
+		}
 	}
 }

@@ -28,7 +28,8 @@ type Config struct {
 	Dir string // holds configuration, sockets and logs; made if missing, given to the user frr
 	// Zebra and BGP are the configuration texts of the two daemons.
 	Zebra, BGP string
-	BFD        bool // run bfdd too
+	BFD        bool   // run bfdd too
+	Profiles   string // bfdd's configuration text
 }
 
 // A Router is one set of running daemons.
@@ -75,7 +76,7 @@ func (s *starter) all(ctx context.Context) error {
 	}
 	if s.cfg.BFD {
 		control := filepath.Join(s.cfg.Dir, "bfdctl.sock")
-		if err := s.start(ctx, "bfdd", "", "--bfdctl", control); err != nil {
+		if err := s.start(ctx, "bfdd", s.cfg.Profiles, "--bfdctl", control); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,7 @@ type frrNeighbor struct {
 	Families map[string]struct {
 		Accepted int `json:"acceptedPrefixCounter"`
 		Sent     int `json:"sentPrefixCounter"`
+		Rejected int `json:"-"` // by import policies, as far as countReceived has looked
 	} `json:"addressFamilyInfo"`
 	BFD *struct {
 		Status string `json:"status"`
@@ -97,8 +98,38 @@ func (s *session) bgpPeers(ctx context.Context) ([]configuredPeer, *node, error)
 			}
 		}
 		joined[i] = configuredPeer{p, n}
+		if err := s.countReceived(ctx, joined[i]); err != nil {
+			return nil, nil, err
+		}
 	}
 	return joined, tree, nil
+}
+
+// countReceived looks how many prefixes a peer with import policies has sent: FRR's list of neighbours
+// knows those that they have accepted.
+func (s *session) countReceived(ctx context.Context, p configuredPeer) error {
+	if len(p.policies("import")) == 0 || !p.frr.established() {
+		return nil
+	}
+	for name, family := range p.frr.Families {
+		afi := map[string]string{"ipv4Unicast": "ipv4", "ipv6Unicast": "ipv6"}[name]
+		if afi == "" {
+			continue
+		}
+		out, err := s.device.cfg.Router.Show(ctx, "show bgp "+afi+" unicast neighbors "+p.address.String()+" prefix-counts json")
+		if err != nil {
+			return fmt.Errorf("asking the router: %w", err)
+		}
+		var counts struct {
+			Walked map[string]int `json:"ribTableWalkCounters"`
+		}
+		if err := json.Unmarshal(out, &counts); err != nil {
+			continue // the session has ended meanwhile
+		}
+		family.Rejected = max(counts.Walked["Adj-in"]-family.Accepted, 0)
+		p.frr.Families[name] = family
+	}
+	return nil
 }
 
 func (s *session) bgpSummary(ctx context.Context, _ *element, w *writer) error {
@@ -183,7 +214,7 @@ func (p configuredPeer) writeRibs(w *writer, style string) {
 		w.open("bgp-rib", "junos:style", style)
 		w.leaf("name", rib.junos)
 		w.number("active-prefix-count", family.Accepted)
-		w.number("received-prefix-count", family.Accepted)
+		w.number("received-prefix-count", family.Accepted+family.Rejected)
 		w.number("accepted-prefix-count", family.Accepted)
 		w.number("suppressed-prefix-count", 0)
 		if style == "detail" {

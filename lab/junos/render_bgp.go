@@ -286,11 +286,16 @@ func (n *neighborRenderer) family(junos, frr string) {
 	}
 	for _, limit := range []string{"prefix-limit", "accepted-prefix-limit"} {
 		if l := p.find("family", junos, "unicast", limit); l != nil && l.leaf("maximum") != "" {
-			n.addTo(path, "maximum-prefix", prefixLimit(l)...)
+			words := prefixLimit(l)
+			if limit == "prefix-limit" {
+				words = append(words, "force") // what the policies reject counts too
+			}
+			n.addTo(path, "maximum-prefix", words...)
 			break
 		}
 	}
 	if imports := p.policies("import"); len(imports) > 0 {
+		n.addTo(path, "soft-reconfiguration", "inbound") // Junos keeps what it has rejected
 		n.addTo(path, "route-map", n.policyMap(chain{policies: imports, family: junos, way: importing}), "in")
 	}
 	out := chain{policies: exports, family: junos, way: exporting}

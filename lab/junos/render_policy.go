@@ -3,6 +3,7 @@ package junos
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,8 +196,11 @@ func (c *chainRenderer) term(t *node) {
 	action, sets := c.actions(t.at("then"))
 	for _, protocol := range c.protocols(from) {
 		for _, community := range c.communities(from) {
-			matches := slices.Concat(protocol, prefixes, community)
-			c.entry(action, matches, sets)
+			for _, path := range c.asPaths(from) {
+				for _, hop := range nextHops(from) {
+					c.entry(action, slices.Concat(protocol, prefixes, community, path, hop), sets)
+				}
+			}
 		}
 	}
 }
@@ -231,6 +235,63 @@ func (c *chainRenderer) communities(from *node) (alternatives [][]string) {
 		}
 	}
 	return alternatives
+}
+
+// asPaths is the same for the AS paths that from names.
+func (c *chainRenderer) asPaths(from *node) (alternatives [][]string) {
+	if !from.has("as-path") {
+		return [][]string{nil}
+	}
+	for _, name := range from.leaves("as-path") {
+		object := c.tree.at("policy-options").entry("as-path", name)
+		expression, err := pathExpression(object.leaf("path"))
+		if object == nil || err != nil {
+			c.complain("as-path %s is not defined, or not understood: %v", name, err)
+			continue
+		}
+		alternatives = append(alternatives, []string{"match as-path " + c.pathList(name, expression)})
+	}
+	return alternatives
+}
+
+// nextHops is the same for next hops. FRR matches those of either family so if they are IPv6.
+func nextHops(from *node) (alternatives [][]string) {
+	if !from.has("next-hop") {
+		return [][]string{nil}
+	}
+	for _, hop := range from.leaves("next-hop") {
+		alternatives = append(alternatives, []string{"match ipv6 next-hop address " + hop})
+	}
+	return alternatives
+}
+
+var pathTokens = regexp.MustCompile(`^(?:[0-9]+|[.()|*+?^$]|\{[0-9]+(?:,[0-9]*)?\}|\s+)`)
+
+// pathExpression turns Junos' regular expression for an AS path, whose letters are whole AS numbers and which
+// must match the whole path ("Understanding AS Path Regular Expressions"), into FRR's, which is
+// one for its text.
+func pathExpression(junos string) (string, error) {
+	var out strings.Builder
+	for rest := junos; rest != ""; {
+		token := pathTokens.FindString(rest)
+		if token == "" {
+			return "", fmt.Errorf("AS path expression %q: %q", junos, rest)
+		}
+		rest = rest[len(token):]
+		switch {
+		case token[0] >= '0' && token[0] <= '9':
+			out.WriteString("(_" + token + ")") // and no blank: vtysh takes "| " for a pipe
+		case token == ".":
+			out.WriteString("(_[0-9]+)")
+		case token == "^", token == "$", strings.TrimSpace(token) == "":
+		default:
+			out.WriteString(token)
+		}
+	}
+	if out.Len() == 0 {
+		return "", fmt.Errorf("AS path expression %q is empty", junos)
+	}
+	return "^(" + out.String() + ")$", nil
 }
 
 // prefixes renders the prefixes that from names. A term that names some of the

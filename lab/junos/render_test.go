@@ -91,7 +91,7 @@ func TestRenderChanges(t *testing.T) {
 		},
 		"a limit": {
 			"set protocols bgp group servers family inet unicast prefix-limit maximum 10\nset protocols bgp group servers family inet unicast prefix-limit teardown 80 idle-timeout 5",
-			bgp + family + "neighbor fe80::1 maximum-prefix 10 80 restart 5\n" + out + out,
+			bgp + family + "neighbor fe80::1 maximum-prefix 10 80 restart 5 force\n" + out + out,
 		},
 		"loops":     {"set routing-options autonomous-system loops 2", bgp + family + "neighbor fe80::1 allowas-in 2\n" + out + out},
 		"multipath": {"set protocols bgp group servers multipath multiple-as", bgp + family + "no maximum-paths 1\n" + out + out + bgp + "address-family ipv6 unicast\nno maximum-paths 1\n" + out + out + bgp + "bgp bestpath as-path multipath-relax\n" + out},

@@ -17,6 +17,7 @@ type Options struct {
 	Instance  string // ephemeral instance; empty: none
 	Ports     []string
 	PeerAS    uint32 // of the servers; 0: not configured, which is an error if the group has none
+	OwnAS     bool   // every neighbour will have a peer-as of its own, so the group needs none
 	Prefixes  int    // limit of each family
 }
 
@@ -71,7 +72,7 @@ func Compare(o Options, lines []string) (Difference, error) {
 		}
 	}
 	bgp := "protocols bgp group " + o.Group + " peer-as"
-	if o.PeerAS == 0 && !have.below(bgp) && !have.below("protocols bgp peer-as") {
+	if o.PeerAS == 0 && !o.OwnAS && !have.below(bgp) && !have.below("protocols bgp peer-as") {
 		return d, fmt.Errorf("group %s has no peer-as: say which AS the servers are in", o.Group)
 	}
 	return d, nil

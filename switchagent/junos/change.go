@@ -10,6 +10,27 @@ import (
 // Edit is another content for a stanza that is there.
 type Edit struct{ From, To Stanza }
 
+// Gentle is the part of the edit that a session lives through: the description, and what is
+// accepted.
+func (e Edit) Gentle() Edit {
+	to := e.From
+	to.Description, to.Import = e.To.Description, e.To.Import
+	to.odd = strings.TrimSuffix(to.odd, oddImport)
+	return Edit{From: e.From, To: to}
+}
+
+// known is the stanza as it is to be, without what stays as it was read and is not written.
+func (e Edit) known() Stanza {
+	to := e.To
+	if to.odd != "" && strings.HasPrefix(e.From.odd, to.odd) {
+		to.odd = ""
+	}
+	if to.Secret == e.From.Secret && to.Secret.hidden {
+		to.Secret = Secret{}
+	}
+	return to
+}
+
 // Change is what one commit does. Every part of it names single neighbours: there is no change of
 // a group.
 type Change struct {
@@ -33,13 +54,13 @@ func (change Change) Stanzas() []Stanza {
 
 // Validate checks each stanza and that no place is changed twice.
 func (change Change) Validate() error {
-	seen := map[Place]bool{}
+	seen, policies := map[Place]bool{}, map[string]bool{}
 	for _, s := range change.Stanzas() {
-		if place := s.Place(); seen[place] {
+		place, policy := s.Place(), s.PolicyName()
+		if seen[place] || policies[policy] {
 			return fmt.Errorf("stanza %s: group %s is to be changed twice for it", s.name(), s.Group)
-		} else {
-			seen[place] = true
 		}
+		seen[place], policies[policy] = true, true
 	}
 	for _, s := range change.Add {
 		if err := s.Validate(); err != nil {
@@ -47,7 +68,7 @@ func (change Change) Validate() error {
 		}
 	}
 	for _, e := range change.Edit {
-		if err := e.To.Validate(); err != nil {
+		if err := e.known().Validate(); err != nil {
 			return err
 		}
 		if e.From.Place() != e.To.Place() {
@@ -57,34 +78,24 @@ func (change Change) Validate() error {
 	return nil
 }
 
-// Command is one set or delete command of Junos about one neighbour.
+// Command is one set or delete command of Junos about one neighbour, or about its policy.
 type Command struct {
 	Stanza Stanza // whose
 	Delete bool
-	path   string // below the neighbor; empty for all of it
-	value  string
+	words  string // what is set or deleted
+	keeps  bool
 }
 
-// String is the command as it would be typed.
+// String is the command as it would be typed, but for keys.
 func (c Command) String() string {
-	verb := "set"
 	if c.Delete {
-		verb = "delete"
+		return "delete " + c.words
 	}
-	words := []string{verb, "protocols bgp group", c.Stanza.Group, "neighbor", c.Stanza.name()}
-	if c.path != "" {
-		words = append(words, c.path)
-	}
-	if c.value != "" {
-		words = append(words, quote(c.value))
-	}
-	return strings.Join(words, " ")
+	return "set " + c.words
 }
 
 // KeepsSession says whether a session with the neighbour lives through the command.
-func (c Command) KeepsSession() bool {
-	return c.path != "" && statement{path: c.path}.keepsSession()
-}
+func (c Command) KeepsSession() bool { return c.keeps }
 
 // quote puts what is more than a word between quotation marks.
 func quote(value string) string {
@@ -97,35 +108,89 @@ func quote(value string) string {
 // Commands is the change as Junos commands, in the order in which they are typed.
 func (change Change) Commands() (all []Command) {
 	for _, s := range change.Remove {
-		all = append(all, Command{Stanza: s, Delete: true})
+		all = append(all, Command{Stanza: s, Delete: true, words: s.typed()})
+		all = append(all, s.dropPolicy()...)
 	}
 	for _, e := range change.Edit {
-		old, wanted := e.From.statements(), e.To.statements()
-		for _, st := range without(old, wanted) {
-			all = append(all, Command{Stanza: e.To, Delete: true, path: st.path})
+		gone, put := e.diff()
+		if e.From.Import != e.To.Import {
+			all = append(all, e.From.dropPolicy()...)
+			all = append(all, e.To.setPolicy()...)
 		}
-		for _, st := range wanted {
-			if !slices.Contains(old, st) {
-				all = append(all, Command{Stanza: e.To, path: st.path, value: st.value})
-			}
+		for _, st := range gone {
+			all = append(all, Command{Stanza: e.To, Delete: true, words: e.To.typed() + " " + st.typed(), keeps: st.keepsSession()})
+		}
+		for _, st := range put {
+			all = append(all, e.To.set(st))
 		}
 	}
 	for _, s := range change.Add {
+		all = append(all, s.setPolicy()...)
 		for _, st := range s.statements() {
-			all = append(all, Command{Stanza: s, path: st.path, value: st.value})
+			all = append(all, s.set(st))
 		}
 	}
 	return all
 }
 
-// without is the statements of old of whose path nothing is wanted any more.
-func without(old, wanted []statement) (gone []statement) {
+func (s Stanza) set(st statement) Command {
+	words := s.typed() + " " + st.typed()
+	if !st.flag {
+		words += " " + quote(st.shown())
+	}
+	return Command{Stanza: s, words: words, keeps: st.keepsSession()}
+}
+
+func (s Stanza) setPolicy() (all []Command) {
+	for _, n := range s.policy() {
+		for _, line := range n.typed("policy-options") {
+			all = append(all, Command{Stanza: s, words: line, keeps: true})
+		}
+	}
+	return all
+}
+
+func (s Stanza) dropPolicy() (all []Command) {
+	for _, n := range s.policy() {
+		all = append(all, Command{Stanza: s, Delete: true, words: "policy-options " + n.name + " " + n.key, keeps: true})
+	}
+	return all
+}
+
+// diff is the statements of the neighbor that go, whose values are of no interest, and those that come.
+func (e Edit) diff() (gone, put []statement) {
+	from := e.From
+	if from.Secret.same(e.To.Secret) {
+		from.Secret = e.To.Secret
+	}
+	old, wanted := from.statements(), e.To.statements()
+	of := func(all []statement, top string) (part []statement) {
+		for _, st := range all {
+			if st.top() == top {
+				part = append(part, st)
+			}
+		}
+		return part
+	}
+	anew := map[string]bool{} // lists and containers that are not edited but made anew
+	for _, top := range []string{"import", "family"} {
+		odd := strings.Contains(from.odd, top) && !strings.Contains(e.To.odd, top) && (top == "family" || from.Import.own || e.To.Import.own)
+		if anew[top] = odd || !slices.Equal(of(old, top), of(wanted, top)); anew[top] && (odd || len(of(old, top)) > 0) {
+			gone = append(gone, statement{path: top})
+		}
+	}
 	for _, st := range old {
-		if !slices.ContainsFunc(wanted, func(w statement) bool { return w.path == st.path }) {
+		same := func(w statement) bool { return w.path == st.path }
+		if !anew[st.top()] && !slices.ContainsFunc(wanted, same) {
 			gone = append(gone, st)
 		}
 	}
-	return gone
+	for _, st := range wanted {
+		if anew[st.top()] || !slices.Contains(old, st) {
+			put = append(put, st)
+		}
+	}
+	return gone, put
 }
 
 // Load is how a change is written for the switch.
@@ -139,52 +204,15 @@ const (
 	LoadUpdate  Load = "update"  // 21.1R1: all that the database is to hold; only for one that is the agent's own
 )
 
-// element is a piece of configuration in XML.
-type element struct {
-	XMLName  xml.Name
-	Attrs    []xml.Attr `xml:",any,attr"`
-	Text     string     `xml:",chardata"`
-	Children []*element `xml:",any"`
-}
-
-// add appends a child.
-func (e *element) add(name, value string) *element {
-	child := &element{XMLName: xml.Name{Local: name}, Text: value}
-	e.Children = append(e.Children, child)
-	return child
-}
-
-// at finds the element below, or makes it.
-func (e *element) at(names ...string) *element {
-	for _, name := range names {
-		i := slices.IndexFunc(e.Children, func(c *element) bool { return c.XMLName.Local == name })
-		if i < 0 {
-			e = e.add(name, "")
-		} else {
-			e = e.Children[i]
-		}
-	}
-	return e
-}
-
-func (e *element) attr(name, value string) {
-	e.Attrs = append(e.Attrs, xml.Attr{Name: xml.Name{Local: name}, Value: value})
-}
-
-// put adds a statement; containers are shared, and leaves of a list are not.
-func (e *element) put(st statement) {
-	path := strings.Fields(st.path)
-	last := len(path) - 1
-	e.at(path[:last]...).add(path[last], st.value)
-}
-
 // load is the change as <load-configuration>.
 func (change Change) load(how Load) (string, error) {
 	if err := change.Validate(); err != nil {
 		return "", err
 	}
 	if how == LoadUpdate {
-		if whole := change.result(); len(whole) > 0 { // else there is nothing to send but deletes
+		whole := change.result()
+		// Without stanzas there is nothing to send but deletes, and what may not be seen cannot be sent.
+		if len(whole) > 0 && !slices.ContainsFunc(whole, func(s Stanza) bool { return s.Secret.hidden }) {
 			return Change{Add: whole}.render(LoadUpdate)
 		}
 		how = LoadReplace
@@ -196,43 +224,99 @@ func (change Change) render(how Load) (string, error) {
 	load := &element{XMLName: xml.Name{Local: "load-configuration"}}
 	load.attr("action", string(how))
 	load.attr("format", "xml")
-	bgp := load.at("configuration", "protocols", "bgp")
-	groups := map[string]*element{}
-	neighbor := func(s Stanza) *element {
-		if groups[s.Group] == nil {
-			groups[s.Group] = bgp.add("group", "")
-			groups[s.Group].add("name", s.Group)
-		}
-		n := groups[s.Group].add("neighbor", "")
-		n.add("name", s.name())
-		return n
+	r := renderer{how: how, config: load.add("configuration", ""), groups: map[string]*element{}}
+	for _, s := range change.policies() {
+		r.policy(s)
 	}
 	for _, s := range change.Remove {
-		neighbor(s).attr("delete", "delete")
+		r.neighbor(s).attr("delete", "delete")
 	}
 	for _, e := range change.Edit {
-		n := neighbor(e.To)
-		if how == LoadReplace {
-			n.attr("replace", "replace")
-		} else {
-			for _, st := range without(e.From.statements(), e.To.statements()) {
-				path := strings.Fields(st.path)
-				last := len(path) - 1
-				n.at(path[:last]...).add(path[last], "").attr("delete", "delete")
-			}
-		}
-		for _, st := range e.To.statements() {
-			n.put(st)
-		}
+		r.edit(e)
 	}
 	for _, s := range change.Add {
-		n := neighbor(s)
+		n := r.neighbor(s)
 		for _, st := range s.statements() {
 			n.put(st)
 		}
 	}
+	for _, s := range change.Remove {
+		r.dropPolicy(s)
+	}
+	for _, e := range change.Edit {
+		if !e.To.Import.own {
+			r.dropPolicy(e.From)
+		}
+	}
 	body, err := xml.Marshal(load)
 	return string(body), err
+}
+
+// policies is the stanzas whose policies are written.
+func (change Change) policies() []Stanza {
+	all := slices.Clone(change.Add)
+	for _, e := range change.Edit {
+		if e.From.Import != e.To.Import {
+			all = append(all, e.To)
+		}
+	}
+	return all
+}
+
+// renderer writes a change. Policies come before the neighbours that use them, and go after.
+type renderer struct {
+	how    Load
+	config *element
+	groups map[string]*element
+}
+
+func (r renderer) neighbor(s Stanza) *element {
+	if r.groups[s.Group] == nil {
+		r.groups[s.Group] = r.config.at("protocols", "bgp").add("group", "")
+		r.groups[s.Group].add("name", s.Group)
+	}
+	n := r.groups[s.Group].add("neighbor", "")
+	n.add("name", s.name())
+	return n
+}
+
+// edit writes an edit. A neighbor whose key may not be seen is not replaced: the key would be gone.
+func (r renderer) edit(e Edit) {
+	n := r.neighbor(e.To)
+	gone, _ := e.diff()
+	if r.how == LoadReplace && !e.To.Secret.hidden {
+		n.attr("replace", "replace")
+		gone = nil
+	}
+	for _, st := range gone {
+		path := strings.Fields(st.path)
+		last := len(path) - 1
+		n.at(path[:last]...).add(path[last], "").attr("delete", "delete")
+	}
+	for _, st := range e.To.statements() {
+		if !st.secret.hidden {
+			n.put(st)
+		}
+	}
+}
+
+// policy writes a stanza's own policy in the place of whatever has its name.
+func (r renderer) policy(s Stanza) {
+	for _, n := range s.policy() {
+		if r.how == LoadMerge {
+			n.bare(r.config.at("policy-options")).attr("delete", "delete")
+		}
+		e := n.into(r.config.at("policy-options"))
+		if r.how == LoadReplace {
+			e.attr("replace", "replace")
+		}
+	}
+}
+
+func (r renderer) dropPolicy(s Stanza) {
+	for _, n := range s.policy() {
+		n.bare(r.config.at("policy-options")).attr("delete", "delete")
+	}
 }
 
 // result is what the database holds after the change.

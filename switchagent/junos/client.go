@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,6 +97,15 @@ func (t *text) UnmarshalText(b []byte) error {
 func (t text) logical() string {
 	name, _, _ := strings.Cut(string(t), " ")
 	return name
+}
+
+// number is 0 for what is none: nothing is concluded from it.
+func (t text) number() int {
+	n, err := strconv.Atoi(string(t))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 // addr reads the forms fe80::1, FE80::1, fe80::1%ge-0/0/1.0 and fe80::1%ge-0/0/1.0+50172; the

@@ -102,7 +102,7 @@ func check(t *testing.T, want, got any, err error) {
 	if err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, Stanza{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -151,8 +151,9 @@ func TestRouterAdvertisements(t *testing.T) {
 func TestSessions(t *testing.T) {
 	got, err := one(t, map[string]string{"get-bgp-summary-information": "bgp-summary.xml"}).Sessions(t.Context())
 	check(t, []Session{
-		{addr("fe80::5054:ff:fe00:101"), "Established", 1}, {addr("fe80::e20:51ff:fed2:1%ge-0/0/2.0"), "Active", 0},
-		{addr("10.2.1.254"), "Established", 0}, {addr("fc00:1::1"), "Idle", 0},
+		{Peer: addr("fe80::5054:ff:fe00:101"), State: "Established", Flaps: 1, Received: 3, Accepted: 2},
+		{Peer: addr("fe80::e20:51ff:fed2:1%ge-0/0/2.0"), State: "Active"},
+		{Peer: addr("10.2.1.254"), State: "Established"}, {Peer: addr("fc00:1::1"), State: "Idle"},
 	}, got, err)
 	got, err = one(t, map[string]string{"get-bgp-summary-information": "<output>BGP is not running</output>"}).Sessions(t.Context())
 	check(t, []Session(nil), got, err)
@@ -311,7 +312,7 @@ func FuzzTables(f *testing.F) {
 			}
 		}
 		static, _ := c.Static(t.Context())
-		static.CheckGroup("servers")
+		static.CheckGroup("servers", true)
 		c.Sessions(t.Context())
 		c.Interfaces(t.Context())
 		c.Facts(t.Context())

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lastmile/switchagent/netconf"
@@ -36,6 +37,10 @@ func (c *Client) readBGP(ctx context.Context, body string) (read bgpRead, err er
 }
 
 type bgpConfiguration struct {
+	Options struct {
+		mark
+		All []element `xml:",any"`
+	} `xml:"policy-options"`
 	Protocols struct {
 		mark
 		BGP struct {
@@ -63,6 +68,10 @@ type bgpNeighbor struct {
 	Name        text      `xml:"name"`
 	Interface   text      `xml:"local-interface"`
 	Description text      `xml:"description"`
+	PeerAS      leaf      `xml:"peer-as"`
+	Secret      leaf      `xml:"authentication-key"`
+	Import      []leaf    `xml:"import"`
+	Family      []element `xml:"family"`
 	Others      []element `xml:",any"`
 }
 
@@ -73,6 +82,15 @@ func (c bgpConfiguration) read(into *bgpRead) {
 		}
 	}
 	others(c.Others)
+	policies := map[string][]*element{} // the agent's, by name
+	for i := range c.Options.All {
+		e := &c.Options.All[i]
+		if !strings.HasPrefix(e.key(), policyPrefix) {
+			into.others = append(into.others, "policy-options "+e.XMLName.Local+" "+e.key())
+		} else if c.Options.active() {
+			policies[e.key()] = append(policies[e.key()], e)
+		}
+	}
 	others(c.Protocols.Others)
 	others(c.Protocols.BGP.Others)
 	above := c.Protocols.active() && c.Protocols.BGP.active()
@@ -83,10 +101,13 @@ func (c bgpConfiguration) read(into *bgpRead) {
 		}
 		for _, n := range group.Neighbors {
 			others(n.Others)
-			s, ok := n.stanza(string(group.Name))
+			s, ok := n.stanza(string(group.Name), policies)
 			if !ok {
 				into.others = append(into.others, "neighbor "+string(n.Name))
 				continue
+			}
+			if len(n.Family) > 0 && s.Limit == 0 || len(n.Import) > 0 && !s.Import.own {
+				into.others = append(into.others, "statements of neighbor "+string(n.Name))
 			}
 			into.stanzas = append(into.stanzas, s)
 			if s.Marked() && above && group.active() && n.active() {
@@ -96,7 +117,7 @@ func (c bgpConfiguration) read(into *bgpRead) {
 	}
 }
 
-func (n bgpNeighbor) stanza(group string) (Stanza, bool) {
+func (n bgpNeighbor) stanza(group string, policies map[string][]*element) (Stanza, bool) {
 	peer, ok := n.Name.addr()
 	if !ok || !peer.Is6() || !peer.IsLinkLocalUnicast() {
 		return Stanza{}, false
@@ -104,7 +125,55 @@ func (n bgpNeighbor) stanza(group string) (Stanza, bool) {
 	if n.Interface != "" { // else the key may hold it, from 20.4R1 on
 		peer = peer.WithZone(n.Interface.logical())
 	}
-	return Stanza{Group: group, Peer: peer, Description: string(n.Description), Key: string(n.Name)}, true
+	s := Stanza{Group: group, Peer: peer, Description: string(n.Description), Key: string(n.Name)}
+	if n.PeerAS.set() {
+		as, _ := strconv.ParseUint(string(n.PeerAS.Text), 10, 32) // one that is no number is another than is wanted
+		s.PeerAS = uint32(as)
+	}
+	if n.Secret.set() {
+		s.Secret = readSecret(string(n.Secret.Text))
+	}
+	n.limits(&s)
+	n.imports(&s, policies)
+	return s, true
+}
+
+// limits reads the family statements, if there is a limit in them.
+func (n bgpNeighbor) limits(s *Stanza) {
+	is := &element{}
+	for i := range n.Family {
+		is.Children = append(is.Children, &n.Family[i])
+		for _, family := range []string{"inet", "inet6"} {
+			most := n.Family[i].below(family, "unicast", "prefix-limit", "maximum").text()
+			limit, _ := strconv.ParseUint(most, 10, 32)
+			s.Limit = max(s.Limit, uint32(limit))
+		}
+	}
+	if s.Limit == 0 {
+		return // somebody's own families
+	}
+	should := &element{}
+	for _, st := range limits(s.Limit) {
+		should.put(st)
+	}
+	if !slices.Equal(is.lines(""), should.lines("")) {
+		s.odd += oddFamily
+	}
+}
+
+// imports reads the policies. An own one among others is not what it seems: those decide too.
+func (n bgpNeighbor) imports(s *Stanza, policies map[string][]*element) {
+	own := slices.ContainsFunc(n.Import, func(l leaf) bool { return l.set() && string(l.Text) == s.PolicyName() })
+	if !own {
+		if len(n.Import) > 0 {
+			s.odd += oddImport
+		}
+		return
+	}
+	s.Import = s.readImport(policies[s.PolicyName()])
+	if len(n.Import) > 1 {
+		s.odd += oddImport
+	}
 }
 
 // CheckInstance says whether the ephemeral instance is configured. On some releases opening an

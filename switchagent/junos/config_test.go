@@ -12,10 +12,10 @@ func TestStanzas(t *testing.T) {
 	d := &device{t: t, replies: map[string][]string{"get-configuration": {"ephemeral.xml"}}}
 	got, err := of(d.client(), Options{Kind: Ephemeral, Instance: "last-mile_1"}).Stanzas(t.Context())
 	check(t, []Stanza{
-		{"servers", addr("fe80::5054:ff:fe00:101%ge-0/0/1.0"), "lastmile: 52:54:00:00:01:01 on ge-0/0/1.0", "fe80::5054:ff:fe00:101"},
-		{"servers", addr("fe80::2%ge-0/0/2.0"), "", "fe80::2%ge-0/0/2.0"},
-		{"servers", addr("fe80::3"), "", "fe80::3"},
-		{"other", addr("fe80::4%ge-0/0/4.0"), "", "FE80::4"},
+		{Group: "servers", Peer: addr("fe80::5054:ff:fe00:101%ge-0/0/1.0"), Description: "lastmile: 52:54:00:00:01:01 on ge-0/0/1.0", Key: "fe80::5054:ff:fe00:101"},
+		{Group: "servers", Peer: addr("fe80::2%ge-0/0/2.0"), Description: "", Key: "fe80::2%ge-0/0/2.0"},
+		{Group: "servers", Peer: addr("fe80::3"), Description: "", Key: "fe80::3"},
+		{Group: "other", Peer: addr("fe80::4%ge-0/0/4.0"), Description: "", Key: "FE80::4"},
 	}, got, err)
 	if want := `<get-configuration database="ephemeral" ephemeral-instance="last-mile_1" format="xml"/>`; d.asked[0] != want {
 		t.Errorf("asked %s, want %s", d.asked[0], want)
@@ -59,7 +59,7 @@ func TestCheckGroup(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", reply, err)
 		}
-		err = static.CheckGroup("servers")
+		err = static.CheckGroup("servers", true)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q in it", reply, err, want)
 		}

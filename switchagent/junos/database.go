@@ -165,6 +165,6 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 // marked reads the neighbours of the static configuration that carry the agent's mark. One that an
 // operator has deactivated, or whose description is another by now, is not the agent's any more.
 func (d database) marked(ctx context.Context) ([]Stanza, error) {
-	config, err := d.readBGP(ctx, `<get-configuration database="committed" format="xml"><configuration><protocols><bgp/></protocols></configuration></get-configuration>`)
+	config, err := d.readBGP(ctx, `<get-configuration database="committed" format="xml"><configuration><policy-options/><protocols><bgp/></protocols></configuration></get-configuration>`)
 	return config.marked, err
 }

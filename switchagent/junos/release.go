@@ -38,6 +38,13 @@ var (
 	updateSince  = Release{21, 1, 1}
 )
 
+// scopedSince is the first release whose key of a neighbor may hold its interface (module
+// junos-conf-protocols, type ipaddr-scoped).
+var scopedSince = Release{20, 4, 1}
+
+// Scoped says whether one group can have the same link-local address on two interfaces.
+func (r Release) Scoped() bool { return r.Has(scopedSince) }
+
 // load is the way that is used: the one that was asked for, or without one the best of the release
 // that touches nothing but the stanzas that change.
 func (r Release) load(wanted Load) (Load, error) {

@@ -24,7 +24,23 @@ type Stanza struct {
 	// Key is the name of the statement in a stanza that was read: from 20.4R1 on it may hold
 	// the interface too. In a new stanza it is empty, which stands for the bare address.
 	Key string
+	// PeerAS is the AS of the peer; 0 for that of the group.
+	PeerAS uint32
+	// Limit is how many prefixes of each family the peer may send before its session ends for five
+	// minutes; 0 for the group's limit.
+	Limit uint32
+	// Import is what the peer may announce.
+	Import Import
+	// Secret is the key of TCP MD5; the zero Secret for the group's.
+	Secret Secret
+
+	odd string // of a stanza that was read: which parts of it no Stanza has, in this order
 }
+
+const (
+	oddFamily = " family"
+	oddImport = " import"
+)
 
 // Place is where a stanza stands. A database has one stanza in each.
 type Place struct{ Group, Key string }
@@ -45,7 +61,14 @@ func (s Stanza) Marked() bool { return strings.HasPrefix(s.Description, Mark) }
 
 // Same says whether two stanzas are the same statements in the same place.
 func (s Stanza) Same(other Stanza) bool {
-	return s.Place() == other.Place() && slices.Equal(s.statements(), other.statements())
+	if s.Secret.same(other.Secret) {
+		s.Secret = other.Secret
+	}
+	if !s.Import.own && !other.Import.own { // whatever somebody has there is none of the agent's
+		s.odd = strings.TrimSuffix(s.odd, oddImport)
+		other.odd = strings.TrimSuffix(other.odd, oddImport)
+	}
+	return s.Place() == other.Place() && s.Import == other.Import && s.odd == other.odd && slices.Equal(s.statements(), other.statements())
 }
 
 // maxDescription is the longest description of a neighbour that Junos takes.
@@ -55,6 +78,9 @@ var (
 	groupName     = regexp.MustCompile(`^[^\x00-\x20\x7f-\x{10FFFF}<>&"'{};\[\]()]{1,64}$`)
 	interfaceName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9/:_-]{0,58}\.[0-9]{1,10}$`)
 )
+
+// typed is the neighbor in a command.
+func (s Stanza) typed() string { return "protocols bgp group " + s.Group + " neighbor " + s.name() }
 
 // Validate checks what Junos does not: an ephemeral instance is committed without a check, and a
 // wrong value there can end a daemon.
@@ -77,24 +103,102 @@ func (s Stanza) Validate() error {
 	case strings.ContainsFunc(s.Description, func(r rune) bool { return r < ' ' || r > '~' }):
 		return fmt.Errorf("stanza %s: its description has other than printable ASCII characters", s.Peer)
 	}
+	if err := s.validateSession(); err != nil {
+		return fmt.Errorf("stanza %s: %w", s.Peer, err)
+	}
 	if addr, ok := text(s.Key).addr(); s.Key != "" && (!ok || addr.WithZone("") != s.Peer.WithZone("")) {
 		return fmt.Errorf("stanza %s: its key %q is another address", s.Peer, s.Key)
 	}
 	return nil
 }
 
-// statement is one statement below a neighbor: the words that lead to it, and its value. All that is
-// sent, shown and compared of a stanza comes from its statements.
-type statement struct{ path, value string }
+func (s Stanza) validateSession() error {
+	switch {
+	case s.PeerAS == asTrans, s.PeerAS == 65535, s.PeerAS == 4294967295: // RFC 6793, RFC 7300
+		return fmt.Errorf("AS %d is reserved", s.PeerAS)
+	case s.odd != "":
+		return fmt.Errorf("it was read, and its %s is not understood", s.odd)
+	case s.Secret.hidden:
+		return fmt.Errorf("its key was read, and not shown")
+	case s.Secret.Set():
+		if _, err := NewSecret(s.Secret.key); err != nil {
+			return err
+		}
+	}
+	if s.PeerAS != 0 && s.Import.path != "" && !strings.HasPrefix(s.Import.path, fmt.Sprintf("%d+", s.PeerAS)) {
+		return fmt.Errorf("AS path %q does not begin with the peer's AS %d", s.Import.path, s.PeerAS)
+	}
+	return s.Import.validate()
+}
+
+const asTrans = 23456 // stands for one that is too long for an old speaker
+
+// statement is one statement below a neighbor: the elements that lead to it, the words where those
+// are others, and its value. All that is sent, shown and compared of a neighbor comes from its
+// statements.
+type statement struct {
+	path, words string
+	value       string
+	flag        bool // it has no value
+	secret      Secret
+}
 
 func (s Stanza) statements() []statement {
 	all := []statement{
-		{"description", s.Description},
-		{"local-interface", s.Peer.Zone()},
+		{path: "description", value: s.Description},
+		{path: "local-interface", value: s.Peer.Zone()},
+		{path: "authentication-key", secret: s.Secret},
 	}
-	return slices.DeleteFunc(all, func(st statement) bool { return st.value == "" })
+	if s.PeerAS != 0 {
+		all = append(all, statement{path: "peer-as", value: fmt.Sprint(s.PeerAS)})
+	}
+	if s.Import.own {
+		all = append(all, statement{path: "import", value: s.PolicyName()})
+	}
+	if s.Limit > 0 {
+		all = append(all, limits(s.Limit)...)
+	}
+	return slices.DeleteFunc(all, func(st statement) bool { return st.value == "" && !st.flag && !st.secret.Set() })
 }
 
+// How full a limit is when the switch begins to complain, in percent, and how many minutes a
+// session that has gone over it stays down.
+const (
+	limitWarning = "80"
+	limitPause   = "5"
+)
+
+// limits are both families with their limits. A neighbor that names families has no others, and none of what its group
+// says about them. It is prefix-limit and not accepted-prefix-limit: what is accepted the
+// policy bounds; this bounds what is sent.
+func limits(most uint32) (all []statement) {
+	for _, family := range []string{"inet", "inet6"} {
+		unicast := "family " + family + " unicast "
+		if family == "inet" {
+			all = append(all, statement{path: unicast + "extended-nexthop", flag: true}) // RFC 8950
+		}
+		teardown := unicast + "prefix-limit teardown"
+		all = append(all,
+			statement{path: unicast + "prefix-limit maximum", value: fmt.Sprint(most)},
+			statement{path: teardown + " limit-threshold", words: teardown, value: limitWarning},
+			statement{path: teardown + " idle-timeout timeout", words: teardown + " idle-timeout", value: limitPause})
+	}
+	return all
+}
+
+// typed is the words that lead to the statement.
+func (st statement) typed() string { return cmp.Or(st.words, st.path) }
+
+func (st statement) top() string {
+	top, _, _ := strings.Cut(st.path, " ")
+	return top
+}
+
+// reveal is the value for the switch, shown that for everybody else.
+func (st statement) reveal() string { return cmp.Or(st.secret.key, st.value) }
+func (st statement) shown() string  { return cmp.Or(st.secret.String(), st.value) }
+
 // keepsSession says whether a session lives through a change of the statement. Junos opens a new
-// session for most; a description is nobody's business but the reader's.
-func (st statement) keepsSession() bool { return st.path == "description" }
+// session for most; a description is nobody's business but the reader's, and with another import
+// policy the routes that were received are looked at again.
+func (st statement) keepsSession() bool { return st.path == "description" || st.path == "import" }

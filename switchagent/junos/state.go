@@ -17,6 +17,9 @@ type Session struct {
 	Peer  netip.Addr // with the logical interface as zone where Junos says it: from 21.1R1, not always
 	State string     // Idle, Connect, Active, OpenSent, OpenConfirm or Established
 	Flaps int        // how often it has gone down
+	// Received and Accepted are how many prefixes of all families the peer has announced, and
+	// how many of them the import policies have accepted. The switch keeps the others hidden.
+	Received, Accepted int
 }
 
 // Established says that it is up. Down says less: a state in unknown words is neither.
@@ -39,12 +42,22 @@ func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
 				Address text `xml:"peer-address"`
 				State   text `xml:"peer-state"`
 				Flaps   text `xml:"flap-count"`
+				Tables  []struct {
+					Received text `xml:"received-prefix-count"`
+					Accepted text `xml:"accepted-prefix-count"`
+				} `xml:"bgp-rib"`
 			}
 			err := decode(&peer)
-			if addr, ok := peer.Address.addr(); ok {
-				flaps, _ := strconv.Atoi(string(peer.Flaps)) // of no number nothing is concluded
-				sessions = append(sessions, Session{Peer: addr, State: string(peer.State), Flaps: flaps})
+			addr, ok := peer.Address.addr()
+			if !ok {
+				return err
 			}
+			s := Session{Peer: addr, State: string(peer.State), Flaps: peer.Flaps.number()}
+			for _, table := range peer.Tables {
+				s.Received += table.Received.number()
+				s.Accepted += table.Accepted.number()
+			}
+			sessions = append(sessions, s)
 			return err
 		},
 	}})

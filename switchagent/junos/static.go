@@ -57,11 +57,11 @@ func (c bgpConfiguration) groups(into map[string]group) {
 	}
 }
 
-// CheckGroup says which statement a group lacks, with the command that mends it, if the sessions
+// CheckGroup says which statement a group lacks (a peer-as only if its neighbours have none of their own), with the command that mends it, if the sessions
 // with neighbours that are added to it can never come up. A group without a type is external
 // (Junos CLI reference, "type (Protocols BGP)"); link-local peers can be no others ("Configuring
 // EBGP Peering Using IPv6 Link-Local Address").
-func (s Static) CheckGroup(name string) error {
+func (s Static) CheckGroup(name string, needsAS bool) error {
 	g, found := s.groups[name]
 	switch {
 	case !found:
@@ -71,7 +71,7 @@ func (s Static) CheckGroup(name string) error {
 		return fmt.Errorf("bgp group %q is deactivated: activate protocols bgp group %s, and what is above it", name, name)
 	case g.internal:
 		return fmt.Errorf("bgp group %q has type internal: set protocols bgp group %s type external", name, name)
-	case !g.peerAS:
+	case !g.peerAS && needsAS:
 		return fmt.Errorf("bgp group %q has no peer-as: set protocols bgp group %s peer-as AS-OF-THE-SERVERS", name, name)
 	}
 	return nil

@@ -133,6 +133,7 @@ func TestServe(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", socket)
 
 	var unwell error
+	var notes []string
 	ctx, cancel := context.WithCancel(t.Context())
 	ready := make(chan struct{})
 	served := make(chan error, 1)
@@ -140,6 +141,7 @@ func TestServe(t *testing.T) {
 	s := Service{
 		Listen: listen, Registry: NewRegistry("sample"), Log: slog.New(slog.DiscardHandler),
 		Health: func() error { return unwell },
+		Notes:  func() []string { return notes },
 		Run: func(ctx context.Context, up func()) error {
 			up()
 			close(ready)
@@ -157,7 +159,15 @@ func TestServe(t *testing.T) {
 	if code, body := get(t, listen, "/metrics"); code != 200 || !strings.Contains(body, "sample_build_info{") {
 		t.Errorf("/metrics: %d %q", code, body)
 	}
+	notes = []string{"eth0: repair occupied"}
+	if code, body := get(t, listen, "/healthz"); code != 200 || body != "ok\neth0: repair occupied\n" {
+		t.Errorf("/healthz with a note: %d %q", code, body)
+	}
 	unwell = errors.New("no leaf is heard")
+	if code, body := get(t, listen, "/healthz"); code != 503 || body != "no leaf is heard\neth0: repair occupied\n" {
+		t.Errorf("/healthz of an unwell daemon with a note: %d %q", code, body)
+	}
+	notes = nil
 	if code, body := get(t, listen, "/healthz"); code != 503 || body != "no leaf is heard\n" {
 		t.Errorf("/healthz of an unwell daemon: %d %q", code, body)
 	}

@@ -99,6 +99,38 @@ func (b *bird) await(state string) {
 	})
 }
 
+// TestAdminDownToBIRD: BIRD 2.0.12 says nothing when its own BFD is disabled,
+// and takes what we say.
+func TestAdminDownToBIRD(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	b := startBIRD(t, c, "interval 100 ms; multiplier 10;")
+	a := startAgent(t, c.server, settings{})
+	w := worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)}
+	a.watch(w)
+	a.await(bfd.Up)
+	b.await("Up")
+	w.AdminDown = true
+	a.watch(w)
+	b.await("Down")
+	a.await(bfd.AdminDown)
+	w.AdminDown = false
+	a.watch(w)
+	b.await("Up")
+	if s := a.await(bfd.Up); s.Failures != 0 {
+		t.Errorf("%d failures, want none", s.Failures)
+	}
+	for _, word := range []string{"disable", "enable"} {
+		if out, err := b.ask(word, "bfd1"); err != nil {
+			t.Fatalf("%s (%v)", out, err)
+		}
+		a.await(map[string]bfd.State{"disable": bfd.Down, "enable": bfd.Up}[word])
+	}
+	if s := a.session(); s.Failures != 1 {
+		t.Errorf("%d failures, want the one of BIRD's silence", s.Failures)
+	}
+}
+
 func TestSessionWithBIRD(t *testing.T) {
 	t.Parallel()
 	for _, role := range []string{"active", "passive"} {

@@ -2,14 +2,17 @@ package worker_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"lastmile/hostagent/bfd"
 	"lastmile/hostagent/bfd/worker"
 	"lastmile/lab/frr"
+	"lastmile/lab/netns"
 )
 
 // bfdd is FRR's BFD on the leaf.
@@ -182,6 +185,41 @@ func TestAdminDown(t *testing.T) {
 	if p := d.show(); !strings.Contains(p.RemoteDiagnostic, "administrative") {
 		t.Errorf("FRR heard at the end: %q", p.RemoteDiagnostic)
 	}
+}
+
+// TestFRRRestarts ends bfdd in order and without a word, and starts it again. To
+// FRR 8.4.4 both are the same: it says nothing.
+func TestFRRRestarts(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
+	a := startAgent(t, c.server, settings{})
+	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)})
+	first := a.await(bfd.Up)
+	for i, end := range []func() error{d.router.Stop, func() error { return killIn(c.leaf) }} {
+		d.await("up")
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		if s := a.await(bfd.Down); !s.Change.PathFailed() || s.Change.Cause != bfd.Expired {
+			t.Errorf("end %d is taken for %+v", i, s.Change)
+		}
+		d = startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
+		a.await(bfd.Up)
+	}
+	d.await("up")
+	if s := a.session(); s.Discriminator != first.Discriminator || s.Failures != 2 || s.Ups != 3 {
+		t.Errorf("one session, two failures, up three times are wanted: %+v", s)
+	}
+}
+
+func killIn(ns *netns.NS) error {
+	pids, err := ns.Pids()
+	errs := []error{err}
+	for _, pid := range pids {
+		errs = append(errs, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	return errors.Join(errs...)
 }
 
 func TestSilenceIsAFailure(t *testing.T) {

@@ -1,0 +1,166 @@
+package hostagent
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"path/filepath"
+	"slices"
+
+	"lastmile/hostagent/bfd"
+	"lastmile/hostagent/bfd/worker"
+)
+
+// bfdWorker is what the agent asks of the process that runs BFD.
+type bfdWorker interface {
+	Watch(worker.Watch) error
+	Unwatch(netip.Addr)
+	Sessions(context.Context) ([]worker.Session, error)
+	Status() worker.ClientStatus
+}
+
+// liveness is what BFD says of the leaf on an uplink.
+type liveness struct {
+	session worker.Session // the last that was told; not Known before
+	refused error          // why there is no session with the timers that are configured
+	// spoke is the leaf with which BFD was up last, unless that has said
+	// AdminDown: when it comes back, BFD will.
+	spoke netip.Addr
+	told  uint64 // changes that we were told of
+}
+
+func (l *liveness) up() bool { return l.session.Known && l.session.State == bfd.Up }
+
+// awaited says that the leaf spoke BFD and does not now.
+func (u *uplink) awaitsBFD() bool {
+	return u.bfd.spoke.IsValid() && u.bfd.spoke == u.leaf && !u.bfd.up()
+}
+
+// startBFD starts the client of the worker, whose socket is beside ours.
+func (a *Agent) startBFD(ctx context.Context) <-chan worker.News {
+	a.logBFD()
+	client := worker.New(worker.Config{
+		Socket: filepath.Join(filepath.Dir(a.cfg.Socket), "bfd-worker.sock"),
+		Orphan: worker.DefaultOrphan,
+		Claim:  worker.DefaultClaim,
+		Log:    a.log,
+	})
+	a.bfd = client
+	a.running.Store(client)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- client.Run(ctx) }()
+	a.stopBFD = func() error { cancel(); return <-done }
+	return client.News()
+}
+
+// bfdClient returns the client for those outside the loop, nil before it runs.
+func (a *Agent) bfdClient() bfdWorker {
+	if client := a.running.Load(); client != nil {
+		return client
+	}
+	return nil
+}
+
+// endBFD ends BFD on an orderly stop: the leaves are told so. Otherwise the
+// worker is left alone: what we leave in the kernel forwards on, and the next
+// run takes both over.
+func (a *Agent) endBFD(asked bool) error {
+	if a.stopBFD == nil || !asked || a.cfg.KeepRoutesOnStop {
+		return nil
+	}
+	return a.stopBFD()
+}
+
+// logBFD says how long a dead leaf may go unnoticed.
+func (a *Agent) logBFD() {
+	rules := a.cfg.BFD
+	if n := len(rules); n == 0 || len(rules[n-1].Uplinks) > 0 {
+		rules = append(slices.Clone(rules), BFDRule{})
+	}
+	for _, r := range rules {
+		if t := r.timers(); r.enabled() {
+			a.log.Info("BFD", "uplinks", r.Uplinks, "profile", cmp.Or(r.Profile, anyLeaf), "transmit", t.Transmit, "receive", t.Receive,
+				"multiplier", t.Multiplier, "worst_detection", worst(t), "strict", r.Strict)
+		} else {
+			a.log.Info("no BFD", "uplinks", r.Uplinks)
+		}
+	}
+}
+
+// watch has BFD spoken with the leaf of the uplink, or not, as configured. A
+// leaf that does not speak it is a session that stays down, which nothing
+// follows from.
+func (a *Agent) watch(u *uplink) {
+	rule := a.cfg.bfd(u.link.Name)
+	if !rule.enabled() {
+		a.unwatch(u)
+		u.bfd.spoke = netip.Addr{}
+		return
+	}
+	err := a.bfd.Watch(worker.Watch{Peer: u.leaf, Timers: rule.timers()})
+	u.bfd.refused = err
+	a.complain("BFD on "+u.link.Name, err)
+}
+
+// unwatch ends the session with the leaf.
+func (a *Agent) unwatch(u *uplink) {
+	a.bfd.Unwatch(u.leaf)
+	u.bfd.session, u.bfd.refused = worker.Session{}, nil
+}
+
+// onBFD follows a session.
+func (a *Agent) onBFD(ctx context.Context, n worker.News) {
+	u := a.byLeaf(n.Peer)
+	switch {
+	case u == nil:
+		a.inheritedBFD(n)
+		return
+	case n.Err != nil:
+		u.bfd.refused = n.Err
+		return
+	}
+	before := u.bfd.session
+	u.bfd.session, u.bfd.refused = n.Session, nil
+	if !n.Known {
+		return // which is no evidence of anything
+	}
+	if n.Changed {
+		u.bfd.told++
+		a.log.Info("BFD session changes", "link", u.link.Name, "peer", u.leaf, "from", n.Change.From, "to", n.State,
+			"cause", n.Change.Cause, "diagnostic", n.Change.Diagnostic, "remote_diagnostic", n.Change.RemoteDiagnostic)
+		a.metrics.bfdTransitions.WithLabelValues(u.link.Name, n.State.String(), n.Change.Cause.String()).Inc()
+	}
+	switch {
+	case n.State == bfd.Up:
+		u.bfd.spoke = u.leaf
+	case n.Change.Cause == bfd.PeerAdminDown && n.Change.To == n.State:
+		// RFC 5882 section 3.2: nothing follows for the path, now or later.
+		u.bfd.spoke = netip.Addr{}
+	}
+	switch {
+	case n.PathFailed(), missed(before, n.Session):
+		a.bfdFailed(ctx, u, n)
+	case !before.Known && n.State != bfd.Up && n.Change.PathFailed():
+		// It was up, in the days of an earlier run.
+		u.bfd.spoke = u.leaf
+		a.inheritedBFD(n)
+	}
+}
+
+// missed says that a session has failed and come back faster than the news of
+// it.
+func missed(before, now worker.Session) bool {
+	return before.Known && before.Discriminator == now.Discriminator && now.Failures > before.Failures
+}
+
+// inheritedBFD takes a leaf that has died while no hostagent ran out of the
+// routes that an earlier one left.
+func (a *Agent) inheritedBFD(n worker.News) {
+	if a.restart.over || !n.Known || n.State == bfd.Up || !n.Change.PathFailed() || !slices.Contains(a.heritage.Inherited(), n.Peer) {
+		return
+	}
+	a.log.Warn("leaf of an earlier run is dead, says BFD", "link", n.Peer.Zone(), "peer", n.Peer, "since", n.Time())
+	a.fib.LeafLost(n.Peer)
+	a.metrics.faults.WithLabelValues(n.Peer.Zone(), byBFD).Inc()
+}

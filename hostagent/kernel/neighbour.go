@@ -1,0 +1,52 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// neighbour is a link-local address on a link.
+type neighbour struct {
+	index int
+	addr  netip.Addr
+}
+
+// applyNeighbour follows which addresses the kernel cannot resolve (RFC 4861 section 7.3: unreachable). An entry that it
+// removes is not known to be so any more. What was so before we listened, or was lost in an overrun, is told again with the
+// next packet to it.
+func (v *view) applyNeighbour(m syscall.NetlinkMessage) error {
+	if len(m.Data) < unix.SizeofNdMsg {
+		return fmt.Errorf("neighbour message of %d bytes: %w", len(m.Data), unix.EBADMSG)
+	}
+	addr, ok := netip.AddrFromSlice(attributes(m.Data[unix.SizeofNdMsg:])[unix.NDA_DST])
+	if !ok || !addr.Is6() || !addr.IsLinkLocalUnicast() {
+		return nil
+	}
+	n := neighbour{index: int(int32(binary.NativeEndian.Uint32(m.Data[4:]))), addr: addr}
+	state := binary.NativeEndian.Uint16(m.Data[8:])
+	switch {
+	case m.Header.Type == unix.RTM_DELNEIGH:
+		delete(v.failed, n)
+	case state == unix.NUD_FAILED:
+		v.failed[n] = true
+	case state&(unix.NUD_REACHABLE|unix.NUD_PERMANENT|unix.NUD_NOARP) != 0:
+		delete(v.failed, n)
+	}
+	return nil
+}
+
+// unreachable returns the addresses that cannot be resolved, sorted, with their links as zones.
+func (v *view) unreachable() (all []netip.Addr) {
+	for n := range v.failed {
+		if d := v.links[n.index]; d != nil {
+			all = append(all, n.addr.WithZone(d.name))
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return all
+}

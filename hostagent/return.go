@@ -1,0 +1,71 @@
+package hostagent
+
+import (
+	"time"
+
+	"lastmile/hostagent/rib"
+)
+
+// A leaf whose session comes up while another leaf carries traffic is used for
+// what the other does not have, and for the rest when all its routes are there:
+// then they join the others in one move, and flows are hashed once.
+
+// maxReturnDelay is the limit of Config.ReturnDelay.
+const maxReturnDelay = time.Hour
+
+// What a leaf that is held back waits for.
+const (
+	forRoutes    = "waiting for End-of-RIB"
+	forBFD       = "waiting for BFD to be up again"
+	forStrictBFD = "waiting for BFD (strict)"
+	forNeighbour = "no answer to neighbour discovery"
+)
+
+// hold says how far the paths of the uplink's leaf are used, and what it waits
+// for.
+func (a *Agent) hold(u *uplink) (rib.Hold, string) {
+	switch {
+	case !u.established():
+		return rib.Free, ""
+	case a.cfg.bfd(u.link.Name).Strict && !u.bfd.up():
+		return rib.Barred, forStrictBFD
+	case u.unreachable:
+		return rib.Spare, forNeighbour
+	case u.awaitsBFD():
+		return rib.Spare, forBFD
+	case u.returning && !u.endOfRIB && time.Since(u.session.Since) < a.cfg.ReturnDelay:
+		return rib.Spare, forRoutes
+	}
+	return rib.Free, ""
+}
+
+// returns notes whether the leaf, whose session has come up, joins others.
+func (a *Agent) returns(u *uplink, continued bool) {
+	u.returning = false
+	for _, other := range a.uplinks {
+		if other != u && other.established() && a.rib.Held(other.leaf) == rib.Free {
+			u.returning = !continued
+		}
+	}
+}
+
+// admit holds leaves back and lets them go.
+func (a *Agent) admit() {
+	for _, u := range a.uplinks {
+		if !u.established() || u.fault != "" && u.fault != byNeighbour {
+			continue
+		}
+		hold, why := a.hold(u)
+		switch {
+		case why == u.waitsFor:
+		case why != "" && why != forRoutes:
+			a.log.Info("leaf is held back", "link", u.link.Name, "peer", u.leaf, "held", why)
+		case why == "" && u.waitsFor != forRoutes:
+			a.log.Info("leaf is used again", "link", u.link.Name, "peer", u.leaf)
+		}
+		u.waitsFor = why
+		if hold != a.rib.Held(u.leaf) {
+			a.apply(a.rib.SetHold(u.leaf, hold))
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package junos
+
+import (
+	"encoding/xml"
+	"slices"
+	"strings"
+)
+
+// element is a piece of configuration in XML.
+type element struct {
+	XMLName  xml.Name
+	Attrs    []xml.Attr `xml:",any,attr"`
+	Text     string     `xml:",chardata"`
+	Children []*element `xml:",any"`
+}
+
+// add appends a child.
+func (e *element) add(name, value string) *element {
+	child := &element{XMLName: xml.Name{Local: name}, Text: value}
+	e.Children = append(e.Children, child)
+	return child
+}
+
+// at finds the element below, or makes it.
+func (e *element) at(names ...string) *element {
+	for _, name := range names {
+		i := slices.IndexFunc(e.Children, func(c *element) bool { return c.XMLName.Local == name })
+		if i < 0 {
+			e = e.add(name, "")
+		} else {
+			e = e.Children[i]
+		}
+	}
+	return e
+}
+
+func (e *element) attr(name, value string) {
+	e.Attrs = append(e.Attrs, xml.Attr{Name: xml.Name{Local: name}, Value: value})
+}
+
+// put adds a statement; containers are shared, and leaves of a list are not.
+func (e *element) put(st statement) {
+	path := strings.Fields(st.path)
+	last := len(path) - 1
+	e.at(path[:last]...).add(path[last], st.reveal())
+}
+
+// below is the first element at the path; nil if there is none, which has neither text nor children.
+func (e *element) below(names ...string) *element {
+	for _, name := range names {
+		all := e.children(name)
+		if len(all) == 0 {
+			return nil
+		}
+		e = all[0]
+	}
+	return e
+}
+
+func (e *element) children(name string) (all []*element) {
+	if e == nil {
+		return nil
+	}
+	for _, c := range e.Children {
+		if c.XMLName.Local == name {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func (e *element) text() string {
+	if e == nil {
+		return ""
+	}
+	return strings.TrimSpace(e.Text)
+}
+
+// key is the name of an entry in a list.
+func (e *element) key() string {
+	for _, name := range []string{"name", "address"} {
+		if child := e.below(name); child != nil {
+			return child.text()
+		}
+	}
+	return ""
+}
+
+// lines is all below the element, sorted, a line for each statement. What is deactivated is marked: it does
+// nothing on the switch.
+func (e *element) lines(above string) (all []string) {
+	for _, c := range e.Children {
+		name := strings.TrimSpace(above + " " + c.XMLName.Local)
+		if slices.ContainsFunc(c.Attrs, func(a xml.Attr) bool { return a.Name.Local == "inactive" }) {
+			name += "(inactive)"
+		}
+		if key := c.key(); key != "" {
+			name += " " + key
+		}
+		if len(c.Children) == 0 {
+			all = append(all, strings.TrimSpace(name+" "+c.text()))
+		}
+		all = append(all, c.lines(name)...)
+	}
+	slices.Sort(all)
+	return all
+}
