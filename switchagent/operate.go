@@ -259,6 +259,10 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	return o.rows(seen, g), nil
+}
+
+func (o *Operation) rows(seen tables, g guards) (all []Row) {
 	p := o.agent.policy.plan(time.Now(), seen, nil).guarded(g)
 	g.sessions = located(g.sessions, seen.stanzas)
 	rows := map[netip.Addr]*Row{}
@@ -287,7 +291,6 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 			r.Refused = string(portFull)
 		}
 	}
-	var all []Row
 	for peer, r := range rows {
 		for _, s := range g.sessions {
 			if same(s.Peer, peer) {
@@ -297,5 +300,5 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 		all = append(all, *r)
 	}
 	slices.SortFunc(all, func(a, b Row) int { return slices.Compare([]string{a.Link, a.Address}, []string{b.Link, b.Address}) })
-	return all, nil
+	return all
 }
