@@ -41,11 +41,17 @@ var arrows = map[string][]string{
 	"hostagent/nd":         {},
 	"hostagent/rib":        {},
 
-	"switchagent": {"switchagent/inventory", "switchagent/junos"},
+	"switchagent":       {"switchagent/bootstrap", "switchagent/cli", "switchagent/inventory", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
+	"switchagent/junos": {"switchagent/netconf"},
+	// NETCONF and the command line log in in the same way.
+	"switchagent/cli":     {"switchagent/login"},
+	"switchagent/netconf": {"switchagent/login"},
+	"switchagent/login":   {},
 	// Pure: a table that people write.
 	"switchagent/inventory": {},
-	"switchagent/junos":     {"switchagent/netconf"},
-	"switchagent/netconf":   {},
+	// What a leaf is to be configured with: set lines in and out.
+	"switchagent/bootstrap": {},
+	"switchagent/syslog":    {},
 
 	"lab/blast":           {"lab/netns"},
 	"bpf/etherfix":        {},
@@ -73,8 +79,8 @@ var fences = map[string][]string{
 	"github.com/vishvananda/netns":   {"lab/netns"},
 	"github.com/mdlayher/ndp":        {"hostagent/nd", "lab/junos"},
 	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},
-	"github.com/scrapli/scrapligo":   {},
-	"golang.org/x/crypto/ssh":        {"switchagent/netconf", "lab", "lab/junos"},
+	"github.com/scrapli/scrapligo":   {"switchagent/cli"},
+	"golang.org/x/crypto/ssh":        {"switchagent/cli", "switchagent/login", "switchagent/netconf", "lab", "lab/junos"},
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},

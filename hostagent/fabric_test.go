@@ -125,6 +125,12 @@ func addresses(t *testing.T, ns *netns.NS, all ...string) {
 func (s *server) start(t *testing.T, more ...string) {
 	t.Helper()
 	s.cmd = exec.Command(s.bin, "run", "--config", s.config(t, more...))
+	s.launch(t)
+}
+
+// launch starts s.cmd.
+func (s *server) launch(t *testing.T) {
+	t.Helper()
 	log := s.log.open(t)
 	defer log.Close()
 	s.cmd.Stderr = log

@@ -45,6 +45,17 @@ func (s *server) mistype(t *testing.T) {
 
 const leafOwn = "10.255.255.1"
 
+// keepWayBack gives the first leaf a route to the server that is there when BGP's is not: how long a leaf keeps that one is
+// another matter.
+func (s *server) keepWayBack(t *testing.T) {
+	t.Helper()
+	script := "ip route add 10.0.1.1 via inet6 $(ip netns exec " + s.ns.Name +
+		" ip -6 -o address show dev eth0 scope link | sed 's/.*inet6 //; s/\\/.*//') dev swp1 metric 4000"
+	if _, err := s.leaves[0].Run(t.Context(), "sh", "-c", script); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // headerErrors is the kernel's count of frames that nobody repaired.
 func (s *server) headerErrors(t *testing.T) string {
 	t.Helper()
@@ -176,6 +187,7 @@ func TestRestartLeavesNoFrameUnrepaired(t *testing.T) {
 			config := []string{`uplinks: ["eth*"]`, test.config}
 			s.start(t, config...)
 			s.awaitRepaired(t)
+			s.keepWayBack(t)
 			before, x := s.headerErrors(t), s.transfer(t)
 			x.awaitMore(t, 1<<20)
 			var repaired uint64
@@ -341,12 +353,7 @@ func TestUnitsCapabilities(t *testing.T) {
 	s := newServer(t)
 	s.mistype(t)
 	s.cmd = exec.Command("setpriv", "--inh-caps=-all", "--bounding-set=-all"+only, "--no-new-privs", s.bin, "run", "--config", s.config(t))
-	log := s.log.open(t)
-	defer log.Close()
-	s.cmd.Stderr = log
-	if err := s.ns.Start(s.cmd); err != nil {
-		t.Fatal(err)
-	}
+	s.launch(t)
 	s.awaitPaths(t, "10.9.9.9", 2)
 	s.awaitRepaired(t)
 	if u := s.repair(t).Uplinks["eth0"]; !u.Pinned || u.Problem != "" {
@@ -377,12 +384,7 @@ func TestRepairIsRefused(t *testing.T) {
 	t.Run("without CAP_BPF", func(t *testing.T) {
 		s := newServer(t)
 		s.cmd = exec.Command("setpriv", "--bounding-set", "-bpf,-sys_admin,-perfmon", s.bin, "run", "--config", s.config(t))
-		log := s.log.open(t)
-		defer log.Close()
-		s.cmd.Stderr = log
-		if err := s.ns.Start(s.cmd); err != nil {
-			t.Fatal(err)
-		}
+		s.launch(t)
 		s.awaitPaths(t, "10.9.9.9", 2)
 		if u := s.repair(t).Uplinks["eth0"]; u.Status != "failed" || !strings.Contains(u.Problem, "not permitted") {
 			t.Errorf("%+v", u)

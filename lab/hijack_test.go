@@ -60,6 +60,17 @@ const (
 
 func newRack(t *testing.T) *rack {
 	t.Helper()
+	return newRackWith(t, func(cfg *junos.Config) {
+		for _, port := range []string{"ge-0/0/11.0", "ge-0/0/12.0"} {
+			cfg.Static += "set protocols router-advertisement interface " + port + " max-advertisement-interval 4 default-lifetime 0\n"
+		}
+		cfg.Static = strings.ReplaceAll(cfg.Static, "set protocols bgp group servers peer-as 64512\n", "")
+	})
+}
+
+// newRackWith changes what the leaf is configured with at first.
+func newRackWith(t *testing.T, change func(*junos.Config)) *rack {
+	t.Helper()
 	k := &rack{inventory: filepath.Join(t.TempDir(), "inventory.csv")}
 	key := filepath.Join(t.TempDir(), "key")
 	table := "port,server,as,prefixes,shared,key_file\n" +
@@ -92,9 +103,8 @@ func newRack(t *testing.T) *rack {
 		cfg.Router = throughVtysh{k.leaf}
 		for _, m := range []*machine{k.honest, k.rogue} {
 			cfg.Interfaces[strings.TrimSuffix(m.port, ".0")] = "ge-0-0-1" + m.port[len("ge-0/0/1"):len("ge-0/0/1")+1]
-			cfg.Static += "set protocols router-advertisement interface " + m.port + " max-advertisement-interval 4 default-lifetime 0\n"
 		}
-		cfg.Static = strings.ReplaceAll(cfg.Static, "set protocols bgp group servers peer-as 64512\n", "")
+		change(cfg)
 	}, fmt.Sprintf("inventory: %s\nlisten: %s\n", k.inventory, k.metrics))
 	return k
 }

@@ -32,8 +32,11 @@ type Agent struct {
 	dial    func(context.Context) (leaf, error)
 	minute  time.Duration // the leaf's; another in tests
 	health  atomic.Pointer[health]
+	// syslogAt is where syslog is heard, nil if it is not.
+	syslogAt atomic.Pointer[string]
 
 	// All below belongs to Run's goroutine.
+	kicks      *kicks
 	absent     map[junos.Stanza]absence // consecutive good polls only
 	refused    map[netip.Addr]refusal   // of the last plan, to log changes once
 	verdicts   verdicts                 // of this session
@@ -64,6 +67,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		metrics:    newMetrics(reg),
 		minute:     time.Minute,
 		verdicts:   verdicts{},
+		kicks:      newKicks(),
 		drift:      newDrift(cfg.Drift, cfg.Restores),
 		quarantine: newQuarantine(),
 		pace:       newPace(cfg.CommitRate, cfg.CommitBurst),
@@ -79,8 +83,13 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 // Run watches the leaf until ctx ends, and dials it again whenever the session is lost. It calls
 // ready at once: a leaf that reboots is no reason to restart its agent.
 func (a *Agent) Run(ctx context.Context, ready func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := a.listen(ctx); err != nil {
+		return err
+	}
 	ready()
-	redial := backoff{first: time.Second, most: 15 * time.Second}
+	redial := newRedial()
 	logged := "" // a leaf that stays away is one line
 	for {
 		before := a.health.Load().polled
@@ -94,14 +103,12 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		}
 		a.forget()
 		a.setHealth(func(h *health) { h.poll = err })
-		pause := redial.pause()
+		pause, refused := redial.pause(err)
 		if err.Error() != logged {
 			logged = err.Error()
 			a.log.Warn("no session with the leaf", "err", err, "retry", pause.Round(time.Millisecond))
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !a.wait(ctx, pause, refused) {
 			return nil
 		}
 	}
@@ -121,12 +128,11 @@ func (a *Agent) forget() {
 // session dials and polls until the session is lost or ctx ends.
 func (a *Agent) session(ctx context.Context) error {
 	l, err := a.dial(ctx)
+	a.metrics.dialled(err)
 	if err != nil {
-		a.metrics.dials.WithLabelValues(resultError).Inc()
 		return err
 	}
 	defer l.Close()
-	a.metrics.dials.WithLabelValues(resultOK).Inc()
 	a.metrics.up.Set(1)
 	defer a.metrics.up.Set(0)
 
@@ -136,9 +142,7 @@ func (a *Agent) session(ctx context.Context) error {
 		if err := a.poll(ctx, l); errors.Is(err, junos.ErrLost) {
 			return err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if !a.kicks.next(ctx, tick.C) {
 			return ctx.Err()
 		}
 	}

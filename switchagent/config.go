@@ -1,11 +1,8 @@
 package switchagent
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -18,11 +15,17 @@ import (
 
 // Config is the daemon's configuration; docs/switchagent.yaml explains every key.
 type Config struct {
-	// Target is the leaf's NETCONF server: host, host:port or [v6]:port.
+	// Transport is netconf, or cli, which only reads.
+	Transport string `yaml:"transport"`
+	// Target is the leaf's server of it: host, host:port or [v6]:port.
 	Target string `yaml:"target"`
 	User   string `yaml:"user"`
-	// Key is the path of a private key without passphrase.
-	Key string `yaml:"key"`
+	// Key is the path of a private key, Passphrase of a file that holds its passphrase, Certificate
+	// of its certificate, and Agent of an agent's socket.
+	Key         string `yaml:"key"`
+	Passphrase  string `yaml:"passphrase"`
+	Certificate string `yaml:"certificate"`
+	Agent       string `yaml:"agent"`
 	// KnownHosts is the path of a file in OpenSSH's format that pins the leaf's host keys.
 	KnownHosts   string        `yaml:"known_hosts"`
 	PollInterval time.Duration `yaml:"poll_interval"`
@@ -72,6 +75,8 @@ type Config struct {
 	// Takeover is after how long an agent that stands by commits what another should have; 0
 	// if there is no other.
 	Takeover time.Duration `yaml:"takeover"`
+	// Syslog hears of ports that come up, to poll at once.
+	Syslog Syslog `yaml:"syslog"`
 	// Listen is the TCP address of /metrics and /healthz; empty for none.
 	Listen string `yaml:"listen"`
 }
@@ -79,6 +84,7 @@ type Config struct {
 // DefaultConfig is the configuration of an empty file. The keys without a default must be set.
 func DefaultConfig() Config {
 	return Config{
+		Transport:       transportNetconf,
 		PollInterval:    2 * time.Second,
 		Database:        junos.Ephemeral,
 		Instance:        "lastmile",
@@ -99,8 +105,6 @@ func DefaultConfig() Config {
 	}
 }
 
-const netconfPort = "830" // RFC 6242 section 7
-
 var (
 	// instanceName is what Junos takes: "Configuring the Ephemeral Configuration Database".
 	instanceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
@@ -117,12 +121,15 @@ func (c *Config) Validate(report func(key, problem string)) {
 			report(key, fmt.Sprintf("%q is not allowed: %s is wanted", value, wanted))
 		}
 	}
+	if c.Transport != transportNetconf && c.Transport != transportCLI {
+		refuse("transport", c.Transport, "netconf or cli")
+	}
 	if _, err := c.address(); err != nil {
 		refuse("target", c.Target, "host, host:port, [v6]:port or a bare address, such as leaf1.example.net:830,")
 	}
 	for _, needed := range []struct{ key, value, wanted string }{
 		{"user", c.User, "the login on the leaf"},
-		{"key", c.Key, "the path of a private key"},
+		{"key", c.Key + c.Agent, "the path of a private key, or agent,"},
 		{"known_hosts", c.KnownHosts, "the path of a known_hosts file that pins the leaf's host keys"},
 	} {
 		if needed.value == "" {
@@ -136,6 +143,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 		refuse("instance", c.Instance, "1 to 32 letters, digits, - and _ other than the word default")
 	}
 	c.validateInterfaces(refuse)
+	c.Syslog.validate(refuse)
 	checkDuration := func(key string, value, least, most time.Duration) {
 		if value < least || value > most {
 			refuse(key, value.String(), fmt.Sprintf("%s to %s", least, most))
@@ -214,22 +222,6 @@ func (c *Config) validateInterfaces(refuse func(key, value, wanted string)) {
 	}
 }
 
-// address is Target as host:port.
-func (c *Config) address() (string, error) {
-	host, port, err := net.SplitHostPort(c.Target)
-	if err != nil { // no port, or a bare IPv6 address
-		host = strings.TrimSuffix(strings.TrimPrefix(c.Target, "["), "]")
-	}
-	port = cmp.Or(port, netconfPort)
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", fmt.Errorf("port %q is not 1 to 65535", port)
-	}
-	if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
-		return "", errors.New("neither a host name nor an address")
-	}
-	return net.JoinHostPort(host, port), nil
-}
-
 // groupNamesAS says whether stanzas rely on the group's peer-as.
 func (c *Config) groupNamesAS() bool { return c.Inventory == "" || c.Unknown != unknownRefuse }
 
@@ -244,23 +236,6 @@ func (c *Config) policy() policy {
 	}
 }
 
-// target is the leaf as the session needs it.
-func (c *Config) target() (junos.Target, error) {
-	addr, err := c.address()
-	return junos.Target{Addr: addr, User: c.User, Key: c.Key, KnownHosts: c.KnownHosts}, err
-}
-
-// CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials, and the inventory with its keys. The
-// warning, if there is one, is about a key that can be used by too many.
-func (c *Config) CheckFiles() (warning string, err error) {
-	target, err := c.target()
-	if err != nil {
-		return "", fmt.Errorf("target %q: %w", c.Target, err)
-	}
-	_, err = c.readInventory()
-	return target.KeyWarning(), errors.Join(target.Check(), err)
-}
-
 // mayTouch says whether the logical interface is meant by Interfaces.
 func (c *Config) mayTouch(ifl string) bool {
 	for _, pattern := range c.Interfaces {
@@ -269,4 +244,17 @@ func (c *Config) mayTouch(ifl string) bool {
 		}
 	}
 	return false
+}
+
+// SetConfirm makes the leaf take a commit back after a time unless it is confirmed.
+func (c *Config) SetConfirm(window time.Duration) error {
+	if c.Database != junos.Shared {
+		return fmt.Errorf("confirm: Junos has no commit confirmed in database: %s, only in shared", c.Database)
+	}
+	c.Confirm, c.ConfirmAfter = window, min(c.ConfirmAfter, window/2)
+	var err error
+	c.validateCommits(func(key, value, wanted string) {
+		err = errors.Join(err, fmt.Errorf("%s: %q is not allowed: %s is wanted", key, value, wanted))
+	})
+	return err
 }

@@ -233,16 +233,30 @@ func TestAnotherCardInTheSameServer(t *testing.T) {
 	})
 }
 
-// TestSameAddressOnTwoPorts: the first keeps it, and nothing moves to and fro.
+// TestSameAddressOnTwoPorts: before 20.4R1 the first keeps it, and nothing moves to and fro.
 func TestSameAddressOnTwoPorts(t *testing.T) {
+	s := newSite(t, "18.4R1", nil)
+	s.plug(1)
+	a := s.start()
+	s.await("1")
+	s.plugAt("ge-0/0/2.0", "fe80::1")
+	s.eventually("it is counted", func() bool { return testutil.ToFloat64(a.metrics.refused.WithLabelValues(string(duplicate))) == 1 })
+	s.rest()
+	s.wantChanges(1)
+}
+
+// TestSameAddressOnBothPorts: from 20.4R1 on the leaf can tell them apart.
+func TestSameAddressOnBothPorts(t *testing.T) {
 	inEveryDatabase(t, func(t *testing.T, s *site) {
 		s.plug(1)
-		a := s.start()
+		s.start()
 		s.await("1")
 		s.plugAt("ge-0/0/2.0", "fe80::1")
-		s.eventually("it is counted", func() bool { return testutil.ToFloat64(a.metrics.refused.WithLabelValues(string(duplicate))) == 1 })
+		s.eventually("both have a stanza", func() bool {
+			return strings.Contains(s.device.Merged(), "local-interface ge-0/0/1.0") && strings.Contains(s.device.Merged(), "local-interface ge-0/0/2.0")
+		})
 		s.rest()
-		s.wantChanges(1)
+		s.wantChanges(2)
 	})
 }
 

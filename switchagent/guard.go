@@ -12,7 +12,8 @@ type guards struct {
 	sessions   []junos.Session
 	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
 	interfaces map[string]junos.Interface
-	group      error // why no neighbour of the configured group can have a session
+	native     junos.Base // whose neighbours Junos discovers by itself
+	group      error      // why no neighbour of the configured group can have a session
 }
 
 // guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
@@ -69,16 +70,21 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 	if !known {
 		return unknownInterface
 	}
-	for _, prefix := range ifl.Addrs {
-		if !prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().Is4() {
-			return addressed
-		}
+	if slices.ContainsFunc(ifl.Addrs, notLinkLocal) {
+		return addressed
+	}
+	if g.native.Discovers(peer.Zone()) {
+		return native
 	}
 	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
 		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
 		return foreign
 	}
 	return ""
+}
+
+func notLinkLocal(prefix netip.Prefix) bool {
+	return !prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().Is4()
 }
 
 // mayRemove is false while routes flow. A leaf that lists no session at all has just started its

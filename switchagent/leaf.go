@@ -50,7 +50,7 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", a.cfg.Target, err)
 	}
-	client, err := junos.Dial(ctx, target, a.traceRPC)
+	client, err := a.cfg.open(ctx, target, a.traceRPC)
 	if err != nil {
 		return nil, err
 	}
@@ -76,10 +76,7 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 // is not known can do what every release can.
 func (d *device) open(ctx context.Context, version string) (err error) {
 	release, versionErr := junos.ParseRelease(version)
-	d.db, err = d.Database(junos.Options{
-		Kind: d.cfg.Database, Instance: d.cfg.Instance, Window: d.cfg.Confirm,
-		Load: d.cfg.Load, Synchronize: d.cfg.Synchronize,
-	}, release)
+	d.db, err = d.Database(d.cfg.database(), release)
 	if err != nil {
 		return errors.Join(err, versionErr)
 	}
@@ -113,6 +110,12 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if d.cfg.Database != junos.Ephemeral {
 		g.static = static.Unmarked // the others are the agent's
 	}
+	if g.native, err = d.Base(ctx); err != nil {
+		return guards{}, err
+	}
+	if d.cfg.Transport == transportCLI {
+		g.group = errReadsOnly
+	}
 	if g.interfaces, err = d.Interfaces(ctx); err != nil {
 		return guards{}, err
 	}
@@ -134,4 +137,8 @@ func (d device) commit(ctx context.Context, change junos.Change) (junos.Outcome,
 
 func (d device) confirm(ctx context.Context, change junos.Change, good bool) (junos.Outcome, error) {
 	return d.db.Confirm(ctx, change, good)
+}
+
+func (c Config) database() junos.Options {
+	return junos.Options{Kind: c.Database, Instance: c.Instance, Window: c.Confirm, Load: c.Load, Synchronize: c.Synchronize}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lastmile/switchagent/junos"
+	"lastmile/switchagent/syslog"
 )
 
 // metrics are those of docs/switchagent.md.
@@ -21,6 +22,7 @@ type metrics struct {
 	commits     *prometheus.CounterVec
 	changes     *prometheus.CounterVec
 	dials       *prometheus.CounterVec
+	syslog      *prometheus.CounterVec
 	up          prometheus.Gauge
 	leaf        *prometheus.GaugeVec
 	lastSuccess prometheus.Gauge
@@ -93,7 +95,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		absent:         gauge("stanzas_absent", "Of these, the ones whose neighbour is gone.").WithLabelValues(),
 		commits:        counter("commits_total", "Commits, by result.", "result", commitResults),
 		changes:        counter("changes_total", "Stanzas changed by applied commits, by action.", "action", []string{"add", "remove", "edit"}),
-		dials:          counter("dials_total", "Attempts to open a session, by result.", "result", []string{resultOK, resultError}),
+		dials:          counter("dials_total", "Attempts to open a session, by result.", "result", dialResults()),
+		syslog:         counter("syslog_messages_total", "Syslog messages, by result.", "result", syslog.Results),
 		up:             gauge("session_up", "1 while a session with the leaf is open.").WithLabelValues(),
 		leaf:           gauge("leaf_info", "What the leaf says about itself; the value is 1.", "host", "model", "version"),
 		writer:         gauge("writer", "1 if this agent commits, 0 while it stands by for another.").WithLabelValues(),

@@ -37,6 +37,7 @@ const (
 	leafFull         = refusal("leaf_full")      // all ports together
 	unknownInterface = refusal("interface_unknown")
 	addressed        = refusal("interface_addressed") // has an address of its own: somebody else's interface
+	native           = refusal("native_discovery")    // Junos discovers its neighbour by itself
 	foreign          = refusal("foreign_session")     // somebody else has configured this peer
 	established      = refusal("session_established") // its stanza is to change, and its session would end
 	drifted          = refusal("drifted")             // somebody has taken its stanza away or changed it
@@ -46,7 +47,7 @@ const (
 )
 
 var allRefusals = []refusal{
-	unresolved, notRouter, unknownPort, wrongMAC, noKey, duplicate, portFull, leafFull, unknownInterface, addressed, foreign, established, drifted, quarantined, unproven, unusableGroup,
+	unresolved, notRouter, unknownPort, wrongMAC, noKey, duplicate, portFull, leafFull, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unproven, unusableGroup,
 }
 
 // leastAbsentPolls is how many polls must have missed a neighbour before its stanza goes, however

@@ -236,6 +236,13 @@ func (s *site) plugAt(port, address string) {
 	}
 }
 
+// inventory gives the site an inventory with these rows; who is not in it is refused.
+func (s *site) inventory(rows string) {
+	s.t.Helper()
+	s.cfg.Inventory, s.cfg.Unknown = filepath.Join(s.t.TempDir(), "inventory.csv"), unknownRefuse
+	s.must(os.WriteFile(s.cfg.Inventory, []byte("port,server,as,prefixes,mac,key_file\n"+rows), 0o600))
+}
+
 func (s *site) unplug(n int) {
 	s.world.Unplug(fmt.Sprintf("ge-0/0/%d.0", n), fmt.Sprintf("fe80::%d", n))
 }

@@ -16,8 +16,11 @@ const defaultConfig = "/etc/switchagent/switchagent.yaml"
 
 func main() {
 	if err := rootCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "switchagent:", err)
-		os.Exit(1)
+		status := exitStatus(err)
+		if status != exitTodo {
+			fmt.Fprintln(os.Stderr, "switchagent:", err)
+		}
+		os.Exit(status)
 	}
 }
 
@@ -47,6 +50,7 @@ func rootCommand() *cobra.Command {
 		return err
 	}
 	root.AddCommand(run, check)
+	root.AddCommand(operatorCommands(&path)...)
 	root.InitDefaultCompletionCmd()
 	refuseUnknown(root)
 	return root

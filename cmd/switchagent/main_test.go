@@ -34,7 +34,7 @@ func TestReferenceConfiguration(t *testing.T) {
 	want := switchagent.DefaultConfig()
 	want.Target, want.User, want.Group = "leaf1.example.net:830", "switchagent", "servers"
 	want.Key, want.KnownHosts = "/etc/switchagent/id_ed25519", "/etc/switchagent/known_hosts"
-	want.Interfaces = []string{"ge-0/0/*.0"}
+	want.Interfaces, want.Syslog.Allow = []string{"ge-0/0/*.0"}, cfg.Syslog.Allow[:0]
 	want.Inventory = "/etc/switchagent/inventory.csv"
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -93,7 +93,7 @@ func TestRunEndsWithoutUsableFiles(t *testing.T) {
 		want  string
 	}{
 		{"garbage", []byte("hello"), nil, "id: ssh: no key found"},
-		{"passphrase", encrypted, nil, "id has a passphrase"},
+		{"passphrase", encrypted, nil, "id: it has a passphrase"},
 		{"no key", goodKey(t), func(dir string) error { return os.Remove(filepath.Join(dir, "id")) }, "id: no such file"},
 		{"no known_hosts", goodKey(t), func(dir string) error { return os.Remove(filepath.Join(dir, "hosts")) }, "hosts: no such file"},
 		{"not pinned", goodKey(t), func(dir string) error { return os.Truncate(filepath.Join(dir, "hosts"), 0) }, "holds no key for [leaf1.invalid]:830"},

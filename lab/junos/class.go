@@ -201,9 +201,8 @@ func (c *class) permitsChange(words string) bool {
 }
 
 // forbidden is the statements that differ between before and after and that
-// the user may not change.
-func (d *Device) forbidden(u User, before, after *node) (errs []*loadError) {
-	c := d.class(u)
+// a class may not change.
+func (c *class) forbidden(before, after *node) (errs []*loadError) {
 	if c == nil {
 		return nil
 	}

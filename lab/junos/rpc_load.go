@@ -49,10 +49,11 @@ func (s *session) loadedWell() string {
 // editChecked runs a change on what is open, but for what the user may not
 // change and what faults refuse.
 func (s *session) editChecked(change func(*node) loaded) (result loaded, err error) {
+	rights := s.device.class(s.user) // not below: the databases are locked there
 	err = s.edit(func(tree *node) {
 		before := tree.clone()
 		result = change(tree)
-		if errs := s.device.forbidden(s.user, before, tree); len(errs) > 0 {
+		if errs := rights.forbidden(before, tree); len(errs) > 0 {
 			tree.children = before.children
 			result = loaded{errs: errs}
 			return

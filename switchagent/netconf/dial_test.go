@@ -2,17 +2,15 @@ package netconf
 
 import (
 	"context"
-	"crypto"
-	"encoding/pem"
 	"errors"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"lastmile/switchagent/login"
 )
 
 // dial opens a session that ends with the test.
@@ -60,7 +58,7 @@ func TestDialWrongHostKey(t *testing.T) {
 	host, pinned := newSigner(t, "ed25519"), newSigner(t, "ed25519").PublicKey()
 	target := newServer(t, host).start(answerAll(""), pinned)
 	_, err := Dial(t.Context(), target)
-	var refused *HostKeyError
+	var refused *login.HostKeyError
 	if !errors.As(err, &refused) {
 		t.Fatalf("got %v, want a HostKeyError", err)
 	}
@@ -94,85 +92,6 @@ func TestDialKeysAreReadAnew(t *testing.T) {
 	}
 	writeKey(t, target.Key, allowed)
 	dial(t, target)
-}
-
-func TestCheck(t *testing.T) {
-	host := newSigner(t, "ed25519")
-	good := newServer(t, host).start(answerAll(""), host.PublicKey())
-	file := func(name, content string) string {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	tests := []struct {
-		name   string
-		change func(*Target)
-		want   string
-	}{
-		{"good", func(*Target) {}, ""},
-		{"no key", func(c *Target) { c.Key = "/nonexistent/id" }, "/nonexistent/id: no such file"},
-		{"not a key", func(c *Target) { c.Key = file("id", "hello") }, "ssh: no key found"},
-		{"passphrase", func(c *Target) { c.Key = file("id", encryptedKey(t, newKey(t, "ed25519"))) }, "has a passphrase"},
-		{"no known_hosts", func(c *Target) { c.KnownHosts = "/nonexistent/kh" }, "/nonexistent/kh: no such file"},
-		{"broken known_hosts", func(c *Target) { c.KnownHosts = file("kh", "leaf1 nonsense\n") }, "kh:1"},
-		{"not pinned", func(c *Target) { c.Addr = "192.0.2.1:830" }, "no key for [192.0.2.1]:830: compare what `ssh-keyscan -p 830 192.0.2.1`"},
-		{"no port", func(c *Target) { c.Addr = "192.0.2.1" }, "missing port"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			target := good
-			tt.change(&target)
-			err := target.Check()
-			if tt.want == "" && err == nil {
-				return
-			}
-			if err == nil || tt.want == "" || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want %q in it", err, tt.want)
-			}
-		})
-	}
-}
-
-// TestKeyWarning: what OpenSSH refuses to use is not used without a word.
-func TestKeyWarning(t *testing.T) {
-	dir := t.TempDir()
-	key := filepath.Join(dir, "id")
-	for mode, want := range map[os.FileMode]string{
-		0o600: "", 0o400: "", 0o700: "",
-		0o644: "mode 0644", 0o640: "mode 0640", 0o602: "mode 0602", 0o401: "mode 0401",
-	} {
-		if err := errors.Join(os.WriteFile(key, nil, 0o600), os.Chmod(key, mode)); err != nil {
-			t.Fatal(err)
-		}
-		warning := Target{Key: key}.KeyWarning()
-		if (warning == "") != (want == "") || !strings.Contains(warning, want) || want != "" && !strings.Contains(warning, "chmod 600 "+key) {
-			t.Errorf("%04o: %q, want %q in it", mode, warning, want)
-		}
-		if err := os.Remove(key); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if warning := (Target{Key: "/nonexistent/id"}).KeyWarning(); warning != "" {
-		t.Errorf("a missing file: %q", warning)
-	}
-	if err := errors.Join(os.WriteFile(key, nil, 0o600), os.Chmod(key, 0o440)); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	if warning := (Target{Key: key}).KeyWarning(); warning != "" {
-		t.Errorf("a credential of systemd: %q", warning)
-	}
-}
-
-func encryptedKey(t *testing.T, key crypto.PrivateKey) string {
-	t.Helper()
-	block, err := ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte("secret"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(block))
 }
 
 // TestDialFaults: whatever the server does not do, Dial ends and leaves no connection behind.

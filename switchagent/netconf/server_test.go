@@ -22,6 +22,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"lastmile/switchagent/login"
 )
 
 // server is a NETCONF server that does what a script says, wrong things included.
@@ -114,8 +116,8 @@ func (s *server) start(script func(*peer), pinned ...ssh.PublicKey) Target {
 		s.wg.Wait()
 	})
 	target := Target{
-		Addr: s.listener.Addr().String(), User: "switchagent",
-		Key: filepath.Join(s.dir, "id"), KnownHosts: filepath.Join(s.dir, "known_hosts"),
+		Addr: s.listener.Addr().String(), User: "switchagent", KnownHosts: filepath.Join(s.dir, "known_hosts"),
+		Credentials: login.Credentials{Key: filepath.Join(s.dir, "id")},
 	}
 	writeKey(s.t, target.Key, newKey(s.t, "ed25519"))
 	s.pin(target, pinned...)

@@ -22,15 +22,14 @@ import (
 	"time"
 
 	gonetconf "github.com/Juniper/go-netconf/netconf"
-	"golang.org/x/crypto/ssh"
+
+	"lastmile/switchagent/login"
 )
 
 const (
-	callTimeout    = 30 * time.Second
-	stallTimeout   = 15 * time.Second
-	keepaliveEvery = 15 * time.Second
-	keepaliveWait  = 15 * time.Second
-	closeTimeout   = 2 * time.Second
+	callTimeout  = 30 * time.Second
+	stallTimeout = 15 * time.Second
+	closeTimeout = 2 * time.Second
 
 	// maxMessage holds a neighbour table of more than 100 000 entries of 470 bytes.
 	maxMessage = 64 << 20
@@ -39,14 +38,13 @@ const (
 // What ends a session although the connection stands.
 var (
 	errStalled = errors.New("server fell silent")
-	errSilent  = errors.New("server answers no keepalive")
 	errTimeout = errors.New("no complete reply in time")
 	errClosed  = errors.New("session was closed")
 )
 
 // Session is an open NETCONF session. Its methods may be called by several goroutines.
 type Session struct {
-	conn      *conn
+	conn      *login.Conn
 	framer    *framer
 	transport *transport
 	session   *gonetconf.Session
@@ -57,7 +55,7 @@ type Session struct {
 	keepalive sync.WaitGroup
 }
 
-func newSession(c *conn, f *framer) *Session {
+func newSession(c *login.Conn, f *framer) *Session {
 	return &Session{
 		conn: c, framer: f, transport: &transport{framer: f, conn: c}, stall: stallTimeout,
 		turn: make(chan struct{}, 1), closing: make(chan struct{}),
@@ -74,7 +72,7 @@ func (s *Session) hello() error {
 func (s *Session) ID() int { return s.session.SessionID }
 
 // Err says why the session is dead; it is nil while calls can be made.
-func (s *Session) Err() error { return s.conn.failure() }
+func (s *Session) Err() error { return s.conn.Failure() }
 
 // Call sends one operation and reads its reply. A *ReplyError leaves the session usable, and so
 // does a ctx that ends before anything is sent. Every other error is the end of the session, and
@@ -104,8 +102,8 @@ func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = fmt.Errorf("server closed the connection: %w", io.ErrUnexpectedEOF)
 		}
-		s.conn.fail(err)
-		err = s.conn.failure()
+		s.conn.Fail(err)
+		err = s.conn.Failure()
 	}
 	if err != nil {
 		err = fmt.Errorf("netconf %s: %w", c.Name(), err)
@@ -114,7 +112,7 @@ func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
 }
 
 func (s *Session) exchange(ctx context.Context, c Call) (Reply, error) {
-	stop := context.AfterFunc(ctx, func() { s.conn.fail(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { s.conn.Fail(context.Cause(ctx)) })
 	defer stop()
 	rpc := gonetconf.NewRPCMessage([]gonetconf.RPCMethod{gonetconf.RawMethod(c.Body)})
 	request, err := xml.Marshal(rpc)
@@ -126,7 +124,7 @@ func (s *Session) exchange(ctx context.Context, c Call) (Reply, error) {
 	}
 	msg := s.framer.message()
 	if !c.Slow {
-		watched := newStallReader(msg, s.stall, func() { s.conn.fail(errStalled) })
+		watched := newStallReader(msg, s.stall, func() { s.conn.Fail(errStalled) })
 		defer watched.stop()
 		msg = watched
 	}
@@ -149,33 +147,16 @@ func (s *Session) Close() error {
 		defer cancel()
 		s.Call(ctx, Call{Body: "<close-session/>"}) // the connection is closed whatever it answers
 	}
-	s.conn.fail(errClosed)
+	s.conn.Fail(errClosed)
 	s.closed.Do(func() { close(s.closing) })
 	s.keepalive.Wait()
 	return nil
 }
 
-// startKeepalive asks the server for a sign of life at intervals, during calls as well: it tells
-// a dead peer from a slow commit. Its answers do not count as progress of a reply.
-func (s *Session) startKeepalive(client *ssh.Client, every, wait time.Duration) {
-	s.keepalive.Go(func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-s.closing:
-				return
-			case <-tick.C:
-			}
-			silent := time.AfterFunc(wait, func() { s.conn.fail(errSilent) })
-			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
-			silent.Stop()
-			if err != nil {
-				s.conn.fail(fmt.Errorf("keepalive: %w", err))
-				return
-			}
-		}
-	})
+// startKeepalive looks after the server during calls as well. Its answers do not count as progress
+// of a reply.
+func (s *Session) startKeepalive(every, wait time.Duration) {
+	s.keepalive.Go(func() { s.conn.Keepalive(s.closing, every, wait) })
 }
 
 // stallReader calls onStall once no byte came for a while.

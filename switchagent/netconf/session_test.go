@@ -1,18 +1,16 @@
 package netconf
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
+	"lastmile/switchagent/login"
 )
 
 // TestCallFaults: whatever happens to a reply, the call ends with an error that says so, and the
@@ -215,7 +213,7 @@ func TestCallsTakeTurns(t *testing.T) {
 }
 
 func TestWaitingForATurnIsBounded(t *testing.T) {
-	s := &Session{turn: make(chan struct{}, 1), conn: &conn{}}
+	s := &Session{turn: make(chan struct{}, 1), conn: &login.Conn{}}
 	s.turn <- struct{}{}
 	if _, err := s.Call(t.Context(), Call{Body: "<x/>", Timeout: time.Millisecond}); !errors.Is(err, errTimeout) {
 		t.Errorf("got %v, want %v", err, errTimeout)
@@ -252,34 +250,12 @@ func TestKeepaliveEndsADeadSession(t *testing.T) {
 	for _, mute := range []bool{true, false} {
 		srv := newServer(t, host)
 		srv.mute = mute
-		target := srv.start(answerAll("<ok/>"), host.PublicKey())
-		config, err := target.clientConfig()
-		if err != nil {
-			t.Fatal(err)
-		}
-		tcp, err := net.Dial("tcp", target.Addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := &conn{Conn: tcp}
-		sshConn, channels, requests, err := ssh.NewClientConn(c, target.Addr, config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := ssh.NewClient(sshConn, channels, requests)
-		in, out, err := netconfChannel(client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := newSession(c, &framer{in: bufio.NewReader(in), out: out, max: maxMessage})
-		if err := s.hello(); err != nil {
-			t.Fatal(err)
-		}
-		s.startKeepalive(client, time.Millisecond, time.Second)
+		s := dial(t, srv.start(answerAll("<ok/>"), host.PublicKey()))
+		s.startKeepalive(time.Millisecond, time.Second)
 		if mute {
-			client.Wait() // only the keepalive can end it
-			if !errors.Is(s.Err(), errSilent) {
-				t.Errorf("got %v, want %v", s.Err(), errSilent)
+			s.conn.Client.Wait() // only the keepalive can end it
+			if s.Err() == nil || !strings.Contains(s.Err().Error(), "answers no keepalive") {
+				t.Errorf("got %v, want that of the keepalive", s.Err())
 			}
 		} else if _, err := s.Call(t.Context(), Call{Body: "<x/>"}); err != nil {
 			t.Error(err)

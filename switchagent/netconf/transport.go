@@ -8,12 +8,14 @@ import (
 	"strings"
 
 	gonetconf "github.com/Juniper/go-netconf/netconf"
+
+	"lastmile/switchagent/login"
 )
 
 // transport is what a gonetconf.Session stands on.
 type transport struct {
 	framer   *framer
-	conn     *conn
+	conn     *login.Conn
 	helloErr error // of either hello: the library drops it
 }
 
@@ -27,7 +29,7 @@ func (t *transport) Receive() ([]byte, error) { return io.ReadAll(t.framer.messa
 
 // Close ends the connection.
 func (t *transport) Close() error {
-	t.conn.fail(errClosed)
+	t.conn.Fail(errClosed)
 	return nil
 }
 
