@@ -39,7 +39,11 @@ type site struct {
 }
 
 // TestMain lets more tests run at once than there are processors: those with a site mostly wait.
+// It is also the program of the agents that are killed.
 func TestMain(m *testing.M) {
+	if path := os.Getenv(agentProcess); path != "" {
+		beAgent(path)
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
