@@ -98,6 +98,9 @@ func (c *chaos) end() {
 		}
 	}
 	if c.t.Failed() {
+		for _, h := range c.device.History()[c.settled:] {
+			c.t.Logf("%s %s committed in %s (%s), disturbing %v:\n%s", h.Time.UTC().Format("15:04:05.000"), h.User, h.Database, h.Log, h.Disturbed, h.Diff)
+		}
 		c.t.Logf("what happened:\n%s", strings.Join(c.events[max(0, len(c.events)-200):], "\n"))
 	}
 }
@@ -297,7 +300,8 @@ func (c *chaos) settle() {
 			want = append(want, fmt.Sprint(n))
 		}
 	}
-	c.eventually("converged", func() bool {
+	// A trial that a boot or somebody's commit check has ended is waited for to its end, in the world's minutes.
+	c.within(2*time.Minute, "converged", func() bool {
 		return c.stanzas() == strings.Join(want, " ") && !strings.Contains(c.device.Merged(), "ticket 7") && !c.onTrial() &&
 			c.device.LockedBy() == "" && c.device.OpenedBy("lastmile") == ""
 	})

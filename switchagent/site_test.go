@@ -260,9 +260,14 @@ func (s *site) inject(faults ...string) {
 
 func (s *site) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+	s.within(30*time.Second, what, holds)
+}
+
+func (s *site) within(limit time.Duration, what string, holds func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(limit); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("not in 30 s: %s\nstanzas: %v", what, s.stanzas())
+			s.t.Fatalf("not in %s: %s\nstanzas: %v", limit, what, s.stanzas())
 		}
 	}
 }
