@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,9 +30,15 @@ type sidecar struct {
 	ended  chan struct{}
 }
 
-// sidecarMetrics is the port on which sidecars listen, each at an address of its own:
-// 127.1.0.1 and on.
-const sidecarMetrics = 9473
+// sidecars is how many this process has started.
+var sidecars atomic.Int32
+
+// sidecarListen is where the next sidecar listens: at an address of this process, since another lab may run
+// beside it, and a port of its own below those that the kernel gives away.
+func sidecarListen() string {
+	pid := os.Getpid() // less than 2^22
+	return fmt.Sprintf("127.%d.%d.%d:%d", pid>>16, pid>>8&0xff, pid&0xff, 10_000+sidecars.Add(1)%20_000)
+}
 
 // startSidecar starts a leaf with so many ports and its switchagent, in a directory
 // below dir. Nobody is plugged in.
@@ -45,8 +52,8 @@ func startSidecar(dir, program string, number, ports int, more string) (*sidecar
 		return nil, err
 	}
 	s := &sidecar{
-		leaf: leaf, listen: fmt.Sprintf("127.1.%d.%d:%d", number>>8, number&0xff, sidecarMetrics),
-		log: filepath.Join(dir, "switchagent.log"), ended: make(chan struct{}),
+		leaf: leaf, listen: sidecarListen(), ended: make(chan struct{}),
+		log: filepath.Join(dir, "switchagent.log"),
 	}
 	if err := s.run(filepath.Join(dir, agentFile), program, more); err != nil {
 		return nil, errors.Join(err, leaf.close())
