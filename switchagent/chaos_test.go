@@ -312,6 +312,8 @@ func (c *chaos) settle() {
 	})
 	c.worst, c.polls = max(c.worst, time.Since(begin)), max(c.polls, (c.device.Stats().RPCs-rpcs)/6)
 	c.say("converged")
+	rpcs = c.device.Stats().RPCs
+	c.eventually("a poll of each", func() bool { return c.device.Stats().RPCs >= rpcs+2*3 }) // and the last commit is noted
 	before := len(c.changes())
 	rpcs = c.device.Stats().RPCs
 	c.eventually("ten polls of each", func() bool { return c.device.Stats().RPCs >= rpcs+2*10*3 })
