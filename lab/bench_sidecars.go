@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"lastmile/lab/junos"
 )
 
 // SidecarsConfig says what [Sidecars] measures.
@@ -87,12 +89,13 @@ func (cfg SidecarsConfig) measure(ctx context.Context, count int) (r SidecarsRes
 			return r, err
 		}
 		all = append(all, s)
+		s.leaf.world.SetNeighbors(junos.SyntheticNeighbors(cfg.Servers, cfg.Servers))
 	}
 	for _, s := range all {
 		if err := s.await(ctx, func() error { return s.polling(ctx) }); err != nil {
 			return r, err
 		}
-		if err := s.plugAll(ctx, cfg.Servers); err != nil {
+		if err := s.peering(ctx, cfg.Servers); err != nil {
 			return r, err
 		}
 	}

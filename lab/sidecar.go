@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"lastmile/lab/junos"
 )
 
 // A sidecar is a switchagent before a worldLeaf: a process in the namespace of the
@@ -147,9 +145,8 @@ func (s *sidecar) metrics(ctx context.Context) (map[string]float64, error) {
 	return all, lines.Err()
 }
 
-// plugAll plugs n servers in, one at each port, and waits until all have a session.
-func (s *sidecar) plugAll(ctx context.Context, n int) error {
-	s.leaf.world.SetNeighbors(junos.SyntheticNeighbors(n, n))
+// peering waits until n servers have a session.
+func (s *sidecar) peering(ctx context.Context, n int) error {
 	return s.await(ctx, func() error {
 		if up := s.leaf.world.EstablishedCount(); up < n {
 			return fmt.Errorf("%d sessions of %d", up, n)
