@@ -3,7 +3,7 @@
 GO ?= go
 TESTFLAGS ?=
 
-.PHONY: build demo test test-kernels check generate generated setup-generate bench setup clean
+.PHONY: build demo test test-kernels check generate generated setup-generate setup-bench bench setup clean
 
 build:
 	$(GO) build -o bin/ ./cmd/...
@@ -51,14 +51,22 @@ generated:
 setup-generate:
 	@lab/setup.sh $(CLANG):$(CLANG) llvm-strip-14:llvm-14
 
-# Side by side with FRR and BIRD on this machine; see docs/measurements.md.
-bench: setup build
+# Other NETCONF clients, for lab bench poll.
+PYTHON := /usr/lib/python3/dist-packages
+setup-bench:
+	@lab/setup.sh $(PYTHON)/ncclient:python3-ncclient $(PYTHON)/jnpr/junos:python3-junos-eznc
+
+# Side by side with FRR and BIRD, and PyEZ and ncclient, on this machine; see docs/measurements.md.
+bench: setup-bench build
 	bin/lab bench bringup
 	bin/lab bench scale
 	bin/lab bench table
 	bin/lab bench failover
 	bin/lab bench bfd
 	bin/lab bench etherfix
+	bin/lab bench poll
+	bin/lab bench sidecars
+	bin/lab bench ports
 
 clean:
 	rm -rf bin

@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"cmd/lab":             {"lab"},
 	"cmd/fibfloor":        {"hostagent/kernel"},                      // a process for lab's bench of tables, which has no code of ours in it
 	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
+	"cmd/pollfloor":       {"switchagent/junos"},                     // the same, for its bench of polls
 	"cmd/internal/daemon": {},
 
 	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.

@@ -19,6 +19,7 @@ type Binaries struct {
 	SwitchAgent string
 	FIBFloor    string // our writer to the kernel alone; only [Table] needs it
 	BFDPeer     string // a leaf's BFD; only [Failover] and [FalseDrops] need it
+	PollFloor   string // our NETCONF client alone; only [Poll] needs it
 }
 
 // BinariesIn returns the programs of the directory dir, as `make build` puts
@@ -30,6 +31,7 @@ func BinariesIn(dir string) Binaries {
 		SwitchAgent: filepath.Join(dir, "switchagent"),
 		FIBFloor:    filepath.Join(dir, "fibfloor"),
 		BFDPeer:     filepath.Join(dir, "bfdpeer"),
+		PollFloor:   filepath.Join(dir, "pollfloor"),
 	}
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that the lab and the tests need, and those given
-# as arguments (command:package), and says which.
+# as arguments (command:package, or /path:package), and says which.
 # Nothing is started: the lab runs FRR's daemons itself, in its own namespaces.
 set -eu
 
@@ -14,7 +14,10 @@ fail() { echo "setup: $*" >&2; exit 1; }
 PATH=$PATH:/usr/lib/frr:/usr/sbin:/sbin
 missing=
 for need in $needs; do
-	command -v "${need%%:*}" >/dev/null 2>&1 && continue
+	case $need in
+	/*) [ -e "${need%%:*}" ] && continue ;;
+	*) command -v "${need%%:*}" >/dev/null 2>&1 && continue ;;
+	esac
 	case " $missing " in *" ${need##*:} "*) ;; *) missing="$missing ${need##*:}" ;; esac
 done
 [ -n "$missing" ] || exit 0

@@ -39,7 +39,11 @@ type site struct {
 }
 
 // TestMain lets more tests run at once than there are processors: those with a site mostly wait.
+// It is also the program of the agents that are killed.
 func TestMain(m *testing.M) {
+	if path := os.Getenv(agentProcess); path != "" {
+		beAgent(path)
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
@@ -263,9 +267,14 @@ func (s *site) inject(faults ...string) {
 
 func (s *site) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+	s.within(30*time.Second, what, holds)
+}
+
+func (s *site) within(limit time.Duration, what string, holds func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(limit); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("not in 30 s: %s\nstanzas: %v", what, s.stanzas())
+			s.t.Fatalf("not in %s: %s\nstanzas: %v", limit, what, s.stanzas())
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure, side by side with FRR and BIRD where they do the same job"}
-	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), failoverCommand(), bfdCommand(), etherfixCommand())
+	cmd.AddCommand(bringupCommand(), scaleCommand(), tableCommand(), failoverCommand(), bfdCommand(), etherfixCommand(),
+		pollCommand(), sidecarsCommand(), portsCommand())
 	return cmd
 }
 

@@ -15,6 +15,8 @@ type Change struct {
 	Log      string   // the text of commit-configuration's log
 	Diff     string   // as `show | compare` prints it
 	Touched  []string // objects of FRR that were changed: "neighbor fe80::1", "route-map ..."
+	// Disturbed is what it did to sessions of a World that were up, as World.Disturbed has it.
+	Disturbed []string
 }
 
 // Stats counts what a device has done since New.
@@ -141,7 +143,7 @@ func (d *Device) activate(ctx context.Context, c Change) error {
 	}
 	d.advertisements.watch(advertisedInterfaces(tree))
 	if d.cfg.World != nil {
-		d.cfg.World.configure(tree, c.Database == "reboot")
+		c.Disturbed = d.cfg.World.configure(tree, c.Database == "reboot")
 	}
 	c.Time, c.Touched = d.now(), touched
 	d.mu.Lock()

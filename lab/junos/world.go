@@ -169,10 +169,12 @@ func (w *World) advertisements(logical string) []advertisement {
 }
 
 // configure puts the neighbor statements of a committed configuration in force.
-// At a boot there are no sessions that it could disturb.
-func (w *World) configure(tree *node, boot bool) {
+// At a boot there are no sessions that it could disturb. It returns those that it
+// did, as Disturbed has them.
+func (w *World) configure(tree *node, boot bool) (disturbed []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	before := len(w.disturbed)
 	if boot {
 		clear(w.peers)
 	}
@@ -201,6 +203,7 @@ func (w *World) configure(tree *node, boot bool) {
 		}
 	}
 	w.settle()
+	return slices.Clone(w.disturbed[before:])
 }
 
 func (w *World) note(up bool, what string, key peerKey) {

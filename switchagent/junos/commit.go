@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +34,8 @@ var (
 	ErrLocked = errors.New("configuration database is locked")
 	// ErrDirty: the shared candidate has edits that somebody has not committed.
 	ErrDirty = errors.New("somebody's edits are in the shared candidate")
-	// ErrChanged: the database does not hold what the change was planned on.
+	// ErrChanged: the database does not hold what the change was planned on, or a session that it
+	// would end is not down any more.
 	ErrChanged = errors.New("somebody else has changed the database meanwhile")
 	// ErrUnconfirmed: an earlier commit waits for its confirmation, and any other would confirm it.
 	ErrUnconfirmed = errors.New("an earlier commit is not confirmed yet")
@@ -45,20 +47,21 @@ const commitTimeout = 5 * time.Minute
 // A commitment is one attempt in a database that is open or locked.
 type commitment struct {
 	held   func(context.Context) ([]Stanza, error)
-	from   []Stanza
+	change Change
 	load   string
 	commit string
 }
 
 // attempt looks whether the database still holds what the change was planned on, loads and commits.
 // The lock makes that look the fence: whoever was stopped between plan and commit, or has a second
-// agent beside it, changes nothing that it has not seen.
+// agent beside it, changes nothing that it has not seen. Sessions know no lock: those that the
+// change would end are looked at last, as one may have come up since the plan was made.
 func (c *Client) attempt(ctx context.Context, one commitment) (Outcome, error) {
 	held, err := one.held(ctx)
 	if err != nil {
 		return Refused, fmt.Errorf("reading again: %w", err)
 	}
-	if !sameStanzas(held, one.from) {
+	if !sameStanzas(held, one.change.From) {
 		return Refused, ErrChanged
 	}
 	reply, err := c.call(ctx, netconf.Call{Body: one.load})
@@ -68,7 +71,44 @@ func (c *Client) attempt(ctx context.Context, one commitment) (Outcome, error) {
 	if !reply.OK && len(reply.Warnings) == 0 {
 		return Refused, errors.New("load-configuration: the switch confirmed nothing")
 	}
+	if err := c.stillDown(ctx, one.change.ends()); err != nil {
+		return Refused, err
+	}
 	return c.commitOpen(ctx, one.commit)
+}
+
+// ends is the peers whose sessions the change would end.
+func (change Change) ends() (peers []netip.Addr) {
+	for _, s := range change.Remove {
+		peers = append(peers, s.Peer)
+	}
+	for _, e := range change.Edit {
+		resets := func(c Command) bool { return !c.KeepsSession() }
+		if slices.ContainsFunc((Change{Edit: []Edit{e}}).Commands(), resets) {
+			peers = append(peers, e.To.Peer)
+		}
+	}
+	return peers
+}
+
+// stillDown is an error unless each of the peers' sessions is surely down, or not listed.
+func (c *Client) stillDown(ctx context.Context, peers []netip.Addr) error {
+	if len(peers) == 0 {
+		return nil
+	}
+	sessions, err := c.Sessions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the sessions again: %w", err)
+	}
+	for _, s := range sessions {
+		ended := func(p netip.Addr) bool {
+			return s.Peer.WithZone("") == p.WithZone("") && (s.Peer.Zone() == "" || s.Peer.Zone() == p.Zone())
+		}
+		if !s.Down() && slices.ContainsFunc(peers, ended) {
+			return fmt.Errorf("%w: the session with %s is %s by now", ErrChanged, s.Peer, s.State)
+		}
+	}
+	return nil
 }
 
 // commitOpen commits what is open.

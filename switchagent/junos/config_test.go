@@ -1,7 +1,9 @@
 package junos
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,6 +153,7 @@ configuration database locked by:
 			d := &device{t: t, replies: map[string][]string{
 				"get-configuration": {tt.instance}, "open-configuration": {tt.open}, "load-configuration": {tt.load},
 				"commit-configuration": {tt.commit}, "close-configuration": {"lost"}, // which changes nothing
+				"get-bgp-summary-information": {peerIs("fe80::3", "Active")},
 			}}
 			outcome, err := in(d.client()).Commit(t.Context(), change)
 			if outcome != tt.outcome || (err == nil) != (outcome == Applied) {
@@ -170,7 +173,7 @@ configuration database locked by:
 func TestCommitSends(t *testing.T) {
 	d := &device{t: t, replies: map[string][]string{
 		"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
-		"commit-configuration": {"<ok/>"}, "close-configuration": {""},
+		"commit-configuration": {"<ok/>"}, "close-configuration": {""}, "get-bgp-summary-information": {""},
 	}}
 	if _, err := in(d.client()).Commit(t.Context(), change); err != nil {
 		t.Fatal(err)
@@ -178,7 +181,7 @@ func TestCommitSends(t *testing.T) {
 	want := []string{
 		"<open-configuration><ephemeral-instance>lastmile</ephemeral-instance></open-configuration>",
 		`<get-configuration database="ephemeral" ephemeral-instance="lastmile" format="xml"/>`,
-		changeXML, "<commit-configuration/>", "<close-configuration/>",
+		changeXML, "<get-bgp-summary-information/>", "<commit-configuration/>", "<close-configuration/>",
 	}
 	if diff := cmp.Diff(want, d.asked[1:]); diff != "" {
 		t.Errorf("sent (-want +got):\n%s", diff)
@@ -188,12 +191,66 @@ func TestCommitSends(t *testing.T) {
 	}
 }
 
+func peerIs(peer, state string) string {
+	return "<bgp-information><bgp-peer><peer-address>" + peer + "</peer-address><peer-state>" + state + "</peer-state></bgp-peer></bgp-information>"
+}
+
+// TestSessionThatCameUpMeanwhile: between plan and commit an agent may have been stopped for any time. What
+// the change would end is looked at under the lock, and nothing is committed.
+func TestSessionThatCameUpMeanwhile(t *testing.T) {
+	rekeyed := Change{Edit: []Edit{{
+		From: Stanza{Group: "servers", Peer: addr("fe80::3%ge-0/0/3.0"), PeerAS: 64512},
+		To:   Stanza{Group: "servers", Peer: addr("fe80::3%ge-0/0/3.0"), PeerAS: 64513},
+	}}}
+	described := Change{Edit: []Edit{{
+		From: Stanza{Group: "servers", Peer: addr("fe80::3%ge-0/0/3.0"), Description: "a"},
+		To:   Stanza{Group: "servers", Peer: addr("fe80::3%ge-0/0/3.0"), Description: "b"},
+	}}}
+	for _, tt := range []struct {
+		name, sessions string
+		change         Change
+		want           Outcome
+	}{
+		{"up", peerIs("fe80::3", "Established"), change, Refused},
+		{"up, with its interface", peerIs("fe80::4%ge-0/0/4.0", "Established"), change, Refused},
+		{"nobody knows", peerIs("fe80::3", "Wandering"), change, Refused},
+		{"cannot be read", refusal, change, Refused},
+		{"another one's", peerIs("fe80::1", "Established"), change, Applied},
+		{"another port's", peerIs("fe80::3%ge-0/0/7.0", "Established"), change, Applied},
+		{"down", peerIs("fe80::3", "Idle"), change, Applied},
+		{"up, and would be reset", peerIs("fe80::3", "Established"), rekeyed, Refused},
+		{"up, and does not notice", peerIs("fe80::3", "Established"), described, Applied},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &device{t: t, replies: map[string][]string{
+				"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
+				"commit-configuration": {"<ok/>"}, "close-configuration": {""}, "get-bgp-summary-information": {tt.sessions},
+			}}
+			tt.change.From = nil
+			for _, e := range tt.change.Edit {
+				tt.change.From = append(tt.change.From, e.From)
+			}
+			one := commitment{func(context.Context) ([]Stanza, error) { return tt.change.From, nil }, tt.change, "<load-configuration/>", "<commit-configuration/>"}
+			outcome, err := d.client().attempt(t.Context(), one)
+			if outcome != tt.want || (err == nil) != (tt.want == Applied) {
+				t.Errorf("%s, %v", outcome, err)
+			}
+			if sent := slices.Contains(d.asked, "<commit-configuration/>"); sent != (tt.want == Applied) {
+				t.Errorf("committed: %v", sent)
+			}
+			if tt.want == Refused && tt.sessions != refusal && !errors.Is(err, ErrChanged) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
 // TestInstanceThatStaysOpen: what was loaded must not be in anybody's next commit.
 func TestInstanceThatStaysOpen(t *testing.T) {
 	for _, commit := range []string{"<ok/>", refusal} {
 		d := &device{t: t, replies: map[string][]string{
 			"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
-			"commit-configuration": {commit}, "close-configuration": {refusal},
+			"commit-configuration": {commit}, "close-configuration": {refusal}, "get-bgp-summary-information": {""},
 		}}
 		outcome, err := in(d.client()).Commit(t.Context(), change)
 		if want := map[string]Outcome{"<ok/>": Applied, refusal: Refused}[commit]; outcome != want || (err == nil) != (want == Applied) {

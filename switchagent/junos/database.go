@@ -128,7 +128,7 @@ func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: open}); err != nil {
 		return Refused, busy(err)
 	}
-	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change.From, load, d.commitBody("", "")})
+	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change, load, d.commitBody("", "")})
 	if !errors.Is(err, ErrLost) {
 		d.closeAfter(ctx, "<close-configuration/>")
 	}
@@ -155,7 +155,7 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: "<open-configuration><private/></open-configuration>"}); err != nil {
 		return Refused, busy(err)
 	}
-	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change.From, load, d.commitBody(change.summary(), "")})
+	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change, load, d.commitBody(change.summary(), "")})
 	if !errors.Is(err, ErrLost) {
 		d.closeAfter(ctx, "<close-configuration/>")
 	}

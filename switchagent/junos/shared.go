@@ -57,7 +57,7 @@ func (d *shared) Commit(ctx context.Context, change Change) (Outcome, error) {
 		return Refused, busy(err)
 	}
 	confirmed := fmt.Sprintf("<confirmed/><confirm-timeout>%d</confirm-timeout>", d.minutes())
-	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change.From, load, d.commitBody(d.trialLog(change), confirmed)})
+	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change, load, d.commitBody(d.trialLog(change), confirmed)})
 	switch {
 	case outcome == Applied:
 		d.locked = true
