@@ -25,9 +25,11 @@ const (
 // for.
 func (a *Agent) hold(u *uplink) (rib.Hold, string) {
 	switch {
-	case !u.established():
+	case !u.established() && u.waitsFor != "" && u.waitsFor != forNeighbour:
+		return a.rib.Held(u.leaf), u.waitsFor // it restarts, and waits on
+	case !u.established() && !u.unreachable:
 		return rib.Free, ""
-	case a.cfg.bfd(u.link.Name).Strict && !u.bfd.up():
+	case u.established() && a.cfg.bfd(u.link.Name).Strict && !u.bfd.up():
 		return rib.Barred, forStrictBFD
 	case u.unreachable:
 		return rib.Spare, forNeighbour
@@ -49,10 +51,11 @@ func (a *Agent) returns(u *uplink, continued bool) {
 	}
 }
 
-// admit holds leaves back and lets them go.
+// admit holds leaves back and lets them go: those with a session, and those that
+// restart, of whose routes the next change must not bring back a dead one.
 func (a *Agent) admit() {
 	for _, u := range a.uplinks {
-		if !u.established() || u.fault != "" && u.fault != byNeighbour {
+		if !u.established() && u.keptUntil.IsZero() || u.fault != "" && u.fault != byNeighbour {
 			continue
 		}
 		hold, why := a.hold(u)
