@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"lastmile/hostagent/bfd"
 	"lastmile/hostagent/bfd/worker"
@@ -27,11 +28,35 @@ type liveness struct {
 	// AdminDown: when it comes back, BFD will.
 	spoke netip.Addr
 	told  uint64 // changes that we were told of
+	// wasUp is what is last known of the path: a worker that dies changes nothing,
+	// nor does it that the next one has to bring the session up anew.
+	wasUp bool
+	upAs  uint32    // the discriminator of ours with which it was up
+	anew  time.Time // since when another worker tries; zero if none does
 }
 
-func (l *liveness) up() bool { return l.session.Known && l.session.State == bfd.Up }
+// reviveWithin is for how long a path that was up counts as up while the session
+// of another worker is not.
+const reviveWithin = 30 * time.Second
 
-// awaited says that the leaf spoke BFD and does not now.
+// up says whether the path is up, for all that is known.
+func (l *liveness) up() bool {
+	return l.wasUp && (l.anew.IsZero() || time.Since(l.anew) < reviveWithin)
+}
+
+// follow takes in what a worker knows of the session.
+func (l *liveness) follow(s worker.Session) {
+	switch {
+	case s.State == bfd.Up:
+		l.wasUp, l.upAs, l.anew = true, s.Discriminator, time.Time{}
+	case s.Discriminator == l.upAs || s.Failures > 0:
+		l.wasUp = false
+	case l.anew.IsZero():
+		l.anew = time.Now()
+	}
+}
+
+// awaitsBFD says that the leaf spoke BFD and does not now.
 func (u *uplink) awaitsBFD() bool {
 	return u.bfd.spoke.IsValid() && u.bfd.spoke == u.leaf && !u.bfd.up()
 }
@@ -106,7 +131,7 @@ func (a *Agent) watch(u *uplink) {
 // unwatch ends the session with the leaf.
 func (a *Agent) unwatch(u *uplink) {
 	a.bfd.Unwatch(u.leaf)
-	u.bfd.session, u.bfd.refused = worker.Session{}, nil
+	u.bfd = liveness{spoke: u.bfd.spoke, told: u.bfd.told}
 }
 
 // onBFD follows a session.
@@ -125,6 +150,7 @@ func (a *Agent) onBFD(ctx context.Context, n worker.News) {
 	if !n.Known {
 		return // which is no evidence of anything
 	}
+	u.bfd.follow(n.Session)
 	if n.Changed {
 		u.bfd.told++
 		a.log.Info("BFD session changes", "link", u.link.Name, "peer", u.leaf, "from", n.Change.From, "to", n.State,

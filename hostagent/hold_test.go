@@ -1,6 +1,7 @@
 package hostagent
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -75,5 +76,63 @@ func TestHeldBackWhileItRestarts(t *testing.T) {
 		w.unreachable(leaf1)
 		w.unreachable()
 		w.expect(t, "lost fe80::1%eth0")
+	})
+}
+
+// What BFD has said holds until it says something else: a worker that dies is no
+// evidence, and the next one is given time.
+func TestWorkerDies(t *testing.T) {
+	for name, test := range map[string]struct {
+		event func(w *world)
+		want  []string
+	}{
+		"and none follows": {func(w *world) { time.Sleep(time.Hour) }, nil},
+		"another one brings the sessions up": {func(w *world) {
+			w.bfdNew(leaf1, 8)
+			w.bfdNew(leaf2, 9)
+			time.Sleep(reviveWithin - time.Second)
+			w.bfdUp(leaf1)
+			w.bfdUp(leaf2)
+			time.Sleep(time.Hour)
+		}, nil},
+		"another one does not hear leaf1 any more": {func(w *world) {
+			w.bfdNew(leaf1, 8)
+			w.bfdUp(leaf2)
+			time.Sleep(reviveWithin)
+		}, []string{lostRoute}},
+		"it lives, and the session is down": {func(w *world) {
+			w.bfdNew(leaf1, 7) // of the same worker, to which the connection was lost
+			w.bfdUp(leaf2)
+		}, []string{lostRoute}},
+	} {
+		for _, strict := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, strict %v", name, strict), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := bothLeaves(t)
+					w.bfdUp(leaf1)
+					w.bfdUp(leaf2)
+					w.cfg.BFD = []BFDRule{{Strict: strict}}
+					w.workerDies(leaf1, leaf2)
+					test.event(w)
+					w.admit()
+					w.expect(t, test.want...)
+				})
+			})
+		}
+	}
+}
+
+// A session that was never known to be up is no reason to believe in it.
+func TestStrictWithoutAWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "eth0")
+		w.cfg.BFD = []BFDRule{{Strict: true}}
+		w.link("eth0", true, 0)
+		w.hear(leaf1)
+		w.workerDies(leaf1)
+		w.session(leaf1, bgp.Established)
+		w.announces(leaf1, 65001, "10.0.2.2/32")
+		w.endOfRIB(leaf1)
+		w.expectNothingInstalled(t)
 	})
 }
