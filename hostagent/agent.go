@@ -81,6 +81,8 @@ type Agent struct {
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
 	sysctls  sysctls
 
+	unreachable []netip.Addr // leaves, and others, that the kernel cannot resolve
+
 	group     *errgroup.Group // of router discovery, and all that Run starts
 	uplinks   map[string]*uplink
 	loopback  []netip.Prefix // the global addresses on lo
@@ -262,7 +264,7 @@ func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 	}
 	a.adoptLinks(state.Links)
 	a.attach()
-	a.neighbours(state)
+	a.neighbours(state.Unreachable)
 	for _, u := range a.uplinks {
 		a.up(ctx, u)
 	}

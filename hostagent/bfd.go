@@ -145,6 +145,7 @@ func (a *Agent) onBFD(ctx context.Context, n worker.News) {
 		u.bfd.refused = n.Err
 		return
 	}
+	defer func() { a.neighbours(a.unreachable) }() // they count where BFD is not up
 	before := u.bfd.session
 	u.bfd.session, u.bfd.refused = n.Session, nil
 	if !n.Known {

@@ -3,10 +3,13 @@ package hostagent
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"lastmile/hostagent/bfd"
+	"lastmile/hostagent/bfd/worker"
 	"lastmile/hostagent/bgp"
 )
 
@@ -134,5 +137,51 @@ func TestStrictWithoutAWorker(t *testing.T) {
 		w.announces(leaf1, 65001, "10.0.2.2/32")
 		w.endOfRIB(leaf1)
 		w.expectNothingInstalled(t)
+	})
+}
+
+// BFD has a say in a leaf that neighbour discovery holds back.
+func TestBFDOfAnUnreachableLeaf(t *testing.T) {
+	missed := func(w *world) {
+		n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}, Changed: true}
+		n.Discriminator, n.Status.State = 7, bfd.Down
+		n.Change, n.Failures = bfd.Change{From: bfd.Up, To: bfd.Down, Cause: bfd.Expired}, 1
+		w.onBFD(w.ctx, n)
+		w.admit()
+	}
+	for name, test := range map[string]struct {
+		events []func(w *world)
+		want   []string
+	}{
+		"it comes up": {[]func(*world){func(w *world) { w.bfdUp(leaf1) }}, joined},
+		"it was up and fails before we look": {[]func(*world){missed},
+			[]string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", "route 10.0.3.3/32 via"}},
+		"it is disabled again": {[]func(*world){func(w *world) { w.bfdUp(leaf1) }, func(w *world) { w.bfdDown(leaf1, bfd.PeerAdminDown) }},
+			append(slices.Clone(joined), "lost fe80::1%eth0", lostRoute)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := bothLeaves(t)
+				w.announces(leaf1, 65001, "10.0.3.3/32")
+				w.unreachable(leaf1)
+				synctest.Wait()
+				w.orders = nil
+				for _, event := range test.events {
+					event(w)
+				}
+				w.expect(t, test.want...)
+			})
+		})
+	}
+}
+
+// A carrier that is lost at last is no second fault.
+func TestCarrierOfAnUnreachableLeaf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.unreachable(leaf1)
+		w.link("eth0", false, 1)
+		w.expectDetector(t, byNeighbour)
+		w.expectCount(t, "faults_total", 1)
 	})
 }

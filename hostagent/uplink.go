@@ -165,7 +165,7 @@ func (a *Agent) down(ctx context.Context, u *uplink) {
 	}
 	at := time.Now()
 	a.fib.LinkLost(u.link.Name)
-	if u.inUse() {
+	if u.fault == "" && u.inUse() {
 		a.blame(u, byCarrier, at)
 	}
 	if u.leaf.IsValid() {
