@@ -44,7 +44,7 @@ type fib interface {
 
 // auditor tells what is in the kernel.
 type auditor interface {
-	Audit() (changed bool, err error)
+	AuditPart() (done, changed bool, err error)
 	Lookup(netip.Prefix) (kernel.Route, bool)
 	Len() int
 }
@@ -83,20 +83,23 @@ type Agent struct {
 
 	unreachable []netip.Addr // leaves, and others, that the kernel cannot resolve
 
-	group     *errgroup.Group // of router discovery, and all that Run starts
-	uplinks   map[string]*uplink
-	loopback  []netip.Prefix // the global addresses on lo
-	announced []netip.Prefix
-	source    [2]netip.Addr                 // of the routes: IPv4, IPv6
-	pending   map[netip.Prefix]kernel.Route // orders of batches that the kernel refused in part or whole
-	refused   map[netip.Prefix]error        // why, of those that it named
-	removals  uint64                        // of addresses on lo, that we know of
-	tampered  uint64                        // what others have done to our routes, that we know of
-	nextAudit time.Time
-	soonAudit time.Time // the first time at which there may be one that has a reason
-	restart   restart
-	repairs   repairs
-	faults    map[string]string // what has been complained of, by what was being done
+	group      *errgroup.Group // of router discovery, and all that Run starts
+	uplinks    map[string]*uplink
+	loopback   []netip.Prefix // the global addresses on lo
+	announced  []netip.Prefix
+	source     [2]netip.Addr                 // of the routes: IPv4, IPv6
+	pending    map[netip.Prefix]kernel.Route // orders of batches that the kernel refused in part or whole
+	refused    map[netip.Prefix]error        // why, of those that it named
+	removals   uint64                        // of addresses on lo, that we know of
+	tampered   uint64                        // what others have done to our routes, that we know of
+	auditing   bool                          // part by part
+	auditTook  time.Duration                 // so far
+	auditAgain bool                          // there was a reason since it began
+	nextAudit  time.Time
+	soonAudit  time.Time // the first time at which there may be one that has a reason
+	restart    restart
+	repairs    repairs
+	faults     map[string]string // what has been complained of, by what was being done
 
 	heard   chan nd.Heard
 	queries chan func(context.Context)

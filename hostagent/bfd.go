@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -17,6 +18,7 @@ type bfdWorker interface {
 	Watch(worker.Watch) error
 	Unwatch(netip.Addr)
 	Sessions(context.Context) ([]worker.Session, error)
+	SetWatchdog(sessions, events *os.File, err error)
 	Status() worker.ClientStatus
 }
 
@@ -72,6 +74,7 @@ func (a *Agent) startBFD(ctx context.Context) <-chan worker.News {
 	})
 	a.bfd = client
 	a.running.Store(client)
+	a.handWatchdog()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- client.Run(ctx) }()

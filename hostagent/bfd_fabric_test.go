@@ -161,6 +161,31 @@ func TestSilentLossAndReturn(t *testing.T) {
 	}
 }
 
+// Routes that name their next hops themselves are rewritten before BGP is told.
+func TestSilentLossWithoutNextHopObjects(t *testing.T) {
+	s := newSwitched(t)
+	s.start(t, `uplinks: ["eth*"]`, bfdConfig, `next_hop_objects: "off"`)
+	s.awaitLegs(t, "10.9.9.9", 2)
+	s.awaitLegs(t, "c0d1::9", 2)
+	s.awaitBFD(t, "eth0", "up")
+	s.awaitBFD(t, "eth1", "up")
+	s.silence(t, 0, true)
+	s.awaitFault(t, "bfd")
+	s.awaitLegs(t, "10.9.9.9", 1)
+	s.awaitLegs(t, "c0d1::9", 1)
+	if _, err := s.ns.Run(t.Context(), "ping", "-c1", "-W2", "10.9.9.9"); err != nil {
+		t.Error(err)
+	}
+	s.awaitLogged(t, "bgp session ended")
+	s.before(t, "leaf is dead", "bgp session ended")
+	s.silence(t, 0, false)
+	s.awaitLegs(t, "10.9.9.9", 2)
+	s.awaitLegs(t, "c0d1::9", 2)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // signal sends a signal to a daemon of a leaf.
 func (s *switched) signal(t *testing.T, leaf int, daemon string, sig syscall.Signal) {
 	t.Helper()
@@ -306,7 +331,7 @@ func TestShowBFDUsesFRRsKeys(t *testing.T) {
 	if err := json.Unmarshal(out, &answer); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	ours := strings.Fields(".profile .strict .detectTime .remoteDetectTime .polling .drops .lateTimers .lateMax .problem")
+	ours := strings.Fields(".profile .strict .detectTime .remoteDetectTime .polling .drops .lateTimers .lateMax .problem .watchdog .watchdogFirst .watchdogSecond .watchdogFalse")
 	for key := range keysOf(t, answer.Peers) {
 		if !strings.HasPrefix(key, ".drops.") && !known[key] && !slices.Contains(ours, key) {
 			t.Errorf("FRR has no %s", key)

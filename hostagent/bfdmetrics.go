@@ -36,6 +36,9 @@ var (
 	bfdWorkerRuns = bfdDesc("worker_running", "Whether a BFD worker runs.")
 	bfdScheduling = bfdDesc("worker_scheduling", "How the BFD worker is scheduled is 1: fifo, or without the privilege nice or normal.", "mode")
 	bfdLocked     = bfdDesc("worker_memory_locked", "Whether the BFD worker's memory is locked.")
+	bfdWatchdog   = bfdDesc("worker_watchdog", "Whether the BFD worker has the watchdog in the kernel, or why not.", "reason")
+	bfdWatched    = bfdDesc("session_watchdog", "What the watchdog in the kernel does for the session with the uplink's leaf is 1.", "link", "state")
+	bfdTold       = bfdDesc("watchdog_events_total", "Silences of the leaf that the watchdog told of, before the worker had found them, after that, and wrongly.", "link", "event")
 	bfdRestarts   = bfdDesc("worker_restarts_total", "BFD workers that died and were replaced.")
 )
 
@@ -43,7 +46,7 @@ var (
 func (c bfdCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		bfdState, bfdSent, bfdReceived, bfdDropped, bfdLost, bfdSendErrors, bfdLate, bfdLateMax, bfdFailures, bfdDetect,
-		bfdWorkerRuns, bfdScheduling, bfdLocked, bfdRestarts,
+		bfdWatched, bfdTold, bfdWorkerRuns, bfdScheduling, bfdLocked, bfdWatchdog, bfdRestarts,
 	} {
 		out <- d
 	}
@@ -68,6 +71,7 @@ func (c bfdCollector) Collect(out chan<- prometheus.Metric) {
 	if !s.Running {
 		return
 	}
+	gauge(bfdWatchdog, number(s.Watchdog), s.WatchdogReason)
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeWithin)
 	defer cancel()
 	sessions, err := client.Sessions(ctx)
@@ -98,6 +102,12 @@ func collectSession(out chan<- prometheus.Metric, s *worker.Session, links map[s
 	for _, state := range []bfd.State{bfd.AdminDown, bfd.Down, bfd.Init, bfd.Up} {
 		gauge(bfdState, number(s.State == state), state.String())
 	}
+	for _, state := range []worker.Watchdog{worker.Unguarded, worker.Refused, worker.Waiting, worker.Guarded} {
+		gauge(bfdWatched, number(s.Watchdog == state), state.String())
+	}
+	count(bfdTold, s.WatchdogFirst, "first")
+	count(bfdTold, s.WatchdogSecond, "second")
+	count(bfdTold, s.WatchdogFalse, "false")
 	for _, d := range bfd.Drops() {
 		count(bfdDropped, s.Drops[d]+s.Link.Drops[d], d.String())
 	}

@@ -2,7 +2,9 @@ package hostagent
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"lastmile/hostagent/bfd"
@@ -17,6 +19,11 @@ type fakeBFD struct {
 	watched  map[netip.Addr]worker.Watch
 	status   worker.ClientStatus
 	sessions []worker.Session
+	watchdog []string // what was said of it
+}
+
+func (f *fakeBFD) SetWatchdog(sessions, events *os.File, err error) {
+	f.watchdog = append(f.watchdog, fmt.Sprint(sessions != nil, events != nil, " ", err))
 }
 
 func (f *fakeBFD) Watch(w worker.Watch) error {
@@ -40,11 +47,15 @@ func (f *fakeBFD) Status() worker.ClientStatus { return f.status }
 
 // bfdNews is a change of a session, as the worker tells it.
 func (w *world) bfdNews(leaf string, c bfd.Change) {
+	w.onBFD(w.ctx, newsOf(leaf, c))
+	w.admit()
+}
+
+func newsOf(leaf string, c bfd.Change) worker.News {
 	n := worker.News{Changed: true, Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
 	n.Status.State, n.Change, n.Discriminator = c.To, c, 7
 	n.Since = time.Duration(time.Now().UnixNano())
-	w.onBFD(w.ctx, n)
-	w.admit()
+	return n
 }
 
 func (w *world) bfdUp(leaf string) {
@@ -52,7 +63,11 @@ func (w *world) bfdUp(leaf string) {
 }
 
 func (w *world) bfdDown(leaf string, cause bfd.Cause) {
-	w.bfdNews(leaf, bfd.Change{From: bfd.Up, To: bfd.Down, Cause: cause, At: time.Second, LastReceived: time.Second - 900*time.Millisecond})
+	w.bfdNews(leaf, failure(cause))
+}
+
+func failure(cause bfd.Cause) bfd.Change {
+	return bfd.Change{From: bfd.Up, To: bfd.Down, Cause: cause, At: time.Second, LastReceived: time.Second - 900*time.Millisecond}
 }
 
 // heardLeaf brings eth0 up and has a leaf heard there, outside of any bubble.

@@ -41,6 +41,9 @@ type Config struct {
 	// BFD says how BFD is spoken with the leaves: the first rule for an uplink
 	// counts; without one, by the defaults.
 	BFD []BFDRule `yaml:"bfd"`
+	// BFDWatchdog is "auto" for a watchdog in the kernel where the program is on
+	// the uplinks that repairs frames, "on" without the repair too, or "off".
+	BFDWatchdog string `yaml:"bfd_watchdog"`
 	// ReturnDelay is how long after its session came up the routes of a leaf that
 	// sends no End-of-RIB are taken for complete. Until they are, a leaf is used
 	// only for what no other leaf has.
@@ -74,6 +77,7 @@ func DefaultConfig() Config {
 		AllowASIn: 1,
 		HoldTime:  9 * time.Second,
 
+		BFDWatchdog: watchdogAuto,
 		ReturnDelay: 5 * time.Second,
 
 		RestartWait:    30 * time.Second,
@@ -123,6 +127,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 	for i, r := range c.BFD {
 		r.validate(fmt.Sprintf("bfd[%d]", i), report)
 	}
+	c.validateWatchdog(report)
 	if c.ReturnDelay < 0 || c.ReturnDelay > maxReturnDelay {
 		report("return_delay", fmt.Sprintf("%v is not allowed: 0s to %v", c.ReturnDelay, maxReturnDelay))
 	}

@@ -19,8 +19,8 @@ const (
 	retryAfter = time.Second
 
 	// auditEvery is how long what others do to our routes and kernel parameters
-	// may go unseen. A large table is looked at less often: what an audit takes
-	// delays the answer to the loss of a leaf.
+	// may go unseen. A large table is looked at less often: an audit delays all but
+	// the answer to the loss of a leaf.
 	auditEvery = 10 * time.Second
 	auditShare = 200 // one part of the time is for audits
 	hurryShare = 10  // one part, while others remove routes again and again
@@ -96,20 +96,38 @@ func (a *Agent) repair(ctx context.Context) {
 // auditSoon looks for what is missing at once, or as soon as the last look is
 // long enough ago.
 func (a *Agent) auditSoon() {
-	if time.Now().Before(a.soonAudit) {
+	switch {
+	case a.auditing:
+		a.auditAgain = true
+	case time.Now().Before(a.soonAudit):
 		a.nextAudit = a.soonAudit
-	} else if a.restart.over {
+	case a.restart.over:
 		a.audit()
 	}
 }
 
-// audit installs again what is missing in the kernel.
+// audit begins to look for what is missing in the kernel. What one that is under
+// way has seen already may be out of date: then there will be another.
 func (a *Agent) audit() {
+	a.auditAgain, a.auditing = a.auditing, true
+}
+
+// auditPart goes on with an audit, and in the end installs again what is missing
+// in the kernel. The loop heeds faults between the parts, and nothing else.
+func (a *Agent) auditPart() {
 	began := time.Now()
-	changed, err := a.auditor.Audit()
-	took := time.Since(began)
+	done, changed, err := a.auditor.AuditPart()
+	a.auditTook += time.Since(began)
+	if !done {
+		return
+	}
+	took := a.auditTook
+	a.auditing, a.auditTook = false, 0
 	a.nextAudit = time.Now().Add(max(auditEvery, auditShare*took))
 	a.soonAudit = time.Now().Add(max(retryAfter, hurryShare*took))
+	if a.auditAgain {
+		a.auditAgain, a.nextAudit = false, a.soonAudit
+	}
 	a.complain("auditing routes", err)
 	if changed {
 		a.log.Warn("routes or next hops are missing in the kernel, installing them again")

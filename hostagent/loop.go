@@ -22,7 +22,11 @@ func (a *Agent) loop(ctx context.Context, from sources) {
 	retry := time.NewTicker(retryAfter)
 	defer retry.Stop()
 	for ctx.Err() == nil {
-		if !a.heed(ctx, &from) {
+		switch {
+		case a.heed(ctx, &from):
+		case a.auditing:
+			a.auditPart()
+		default:
 			a.await(ctx, &from, retry.C)
 		}
 		a.admit()

@@ -15,7 +15,7 @@ import (
 
 // RepairConfig says where on the uplinks the program sits that repairs IPv4 packets in frames marked as IPv6.
 type RepairConfig struct {
-	// Mode is one of the modes of [bpf.Mode]; off is no program, and no BFD watchdog either.
+	// Mode is one of the modes of [bpf.Mode]; off is no repair.
 	Mode string `yaml:"mode"`
 }
 
@@ -31,6 +31,8 @@ type hooks interface {
 	Detach(name string) error
 	Names() ([]string, error)
 	Counters(name string) (etherfix.Counters, error)
+	Watchdog() (sessions, events *os.File, err error)
+	Close() error
 }
 
 // reattachAfter is how long after a failure to attach the program it is tried again. Whoever had the interface's place for
@@ -46,6 +48,7 @@ type repairs struct {
 	retry  time.Time // when what failed is tried again
 	states map[string]repaired
 	byHand map[string]bool // detached by `hostagent repair detach`
+	handed *string         // why the BFD worker was told that it has no watchdog, "" if it was given one; nil: nothing yet
 	shown  atomic.Pointer[shownRepairs]
 }
 
@@ -61,29 +64,28 @@ type shownRepairs struct {
 	states map[string]repaired
 }
 
-// programs are the parts of the program that are on. The handle is one for all: who wants another part switches it on here.
-func (c *Config) programs() bpf.Options { return bpf.Options{Repair: true} }
-
 // opener opens the programs on the uplinks, in the network namespace of the process.
 func (c *Config) opener() func() (hooks, error) {
 	return func() (hooks, error) {
-		if _, err := os.Stat(bpf.DefaultDir); bpf.Mode(c.Repair.Mode) == bpf.Off && errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(bpf.DefaultDir); c.place() == bpf.Off && errors.Is(err, os.ErrNotExist) {
 			return nil, nil
 		}
-		h, err := bpf.Open(c.programs())
-		if err != nil {
-			return nil, err
-		}
-		return h, nil
+		return c.openParts(func(o bpf.Options) (hooks, error) {
+			h, err := bpf.Open(o)
+			if err != nil {
+				return nil, err
+			}
+			return h, nil
+		})
 	}
 }
 
 // closeHooks lets go of the programs, which stay at work.
 func (a *Agent) closeHooks() error {
-	if h, ok := a.repairs.hooks.(interface{ Close() error }); ok {
-		return h.Close()
+	if a.repairs.hooks == nil {
+		return nil
 	}
-	return nil
+	return a.repairs.hooks.Close()
 }
 
 // attach puts the program on all uplinks that are there. It comes before BGP on a link: some drivers reset their queues for
@@ -131,6 +133,7 @@ func (a *Agent) openHooks() (due bool) {
 		r.hooks, r.opened = h, true
 		a.tidyHooks()
 	}
+	a.handWatchdog()
 	return true
 }
 
@@ -153,14 +156,14 @@ func (a *Agent) tidyHooks() {
 // unhooked is the state of an uplink as long as nothing can be attached anywhere.
 func (a *Agent) unhooked(u *uplink) repaired {
 	s := repaired{State: bpf.State{Interface: u.link.Name, Index: u.link.Index, Status: bpf.Failed}, err: a.repairs.fault}
-	if bpf.Mode(a.cfg.Repair.Mode) == bpf.Off {
+	if a.cfg.place() == bpf.Off {
 		s.Status = bpf.Disabled
 	}
 	return s
 }
 
 func (a *Agent) attachTo(u *uplink) repaired {
-	mode := bpf.Mode(a.cfg.Repair.Mode)
+	mode := a.cfg.place()
 	if a.repairs.byHand[u.link.Name] {
 		mode = bpf.Off
 	}
@@ -174,9 +177,13 @@ func (a *Agent) sayRepair(was, is repaired) {
 	switch {
 	case is.same(was):
 	case is.Status == bpf.Attached && is.err == nil:
-		a.log.Info("frames are repaired", "link", link, "mode", is.Mode, "program", is.Program)
+		says := "frames are repaired"
+		if !is.Repair {
+			says = "frames are not repaired, BFD is watched"
+		}
+		a.log.Info(says, "link", link, "mode", is.Mode, "program", is.Program)
 		if is.Unpinned != nil {
-			a.log.Warn("frames are repaired only as long as this process runs", "link", link, "err", is.Unpinned)
+			a.log.Warn("the program is on the link only as long as this process runs", "link", link, "err", is.Unpinned)
 		}
 	case is.Status == bpf.Attached:
 		a.log.Warn("the program of an earlier run repairs frames and cannot be replaced", "link", link, "err", is.err)
@@ -199,6 +206,8 @@ func (s repaired) why() string {
 		return s.err.Error()
 	case s.Status == bpf.Disabled:
 		return string(bpf.Off)
+	case s.Status == bpf.Attached && !s.Repair:
+		return "repair.mode is off; the program watches BFD"
 	case s.Unpinned != nil:
 		return "ends with this process: " + s.Unpinned.Error()
 	}
@@ -222,7 +231,7 @@ func (a *Agent) Notes() []string {
 
 // repairByHand takes the program off an uplink, or off all, and keeps it off; or attaches it again. It returns which.
 func (a *Agent) repairByHand(link string, detach bool) ([]string, error) {
-	if !detach && bpf.Mode(a.cfg.Repair.Mode) == bpf.Off {
+	if !detach && a.cfg.place() == bpf.Off {
 		return nil, errors.New("repair.mode is off in the configuration")
 	}
 	var links []string

@@ -393,6 +393,7 @@ func TestRepairIsRefused(t *testing.T) {
 			t.Error(err)
 		}
 		s.expectLogged(t, 1, `msg="frames are not repaired" link=eth0 repair=failed`)
-		s.expectLogged(t, 2, "level=WARN") // one for each uplink
+		s.expectLogged(t, 3, "level=WARN") // one for each uplink, and for BFD
+		s.expectLogged(t, 1, `msg="BFD has no watchdog in the kernel`)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,11 +24,13 @@ import (
 
 // programmed stands for the programs on the uplinks: what they are asked for, and what is on which.
 type programmed struct {
-	on     map[string]bpf.Mode
-	index  map[string]int
-	refuse map[string]error
-	asked  int
-	closed bool
+	on       map[string]bpf.Mode
+	index    map[string]int
+	refuse   map[string]error
+	only     bool // the watchdog
+	asked    int
+	noTimers bool
+	closed   bool
 }
 
 func newProgrammed(left ...string) *programmed {
@@ -54,10 +57,18 @@ func (p *programmed) Attach(name string, index int, mode bpf.Mode) (bpf.State, e
 	}
 	p.on[name], p.index[name] = mode, index
 	s.Status, s.Mode, s.Program = bpf.Attached, bpf.Generic, "uplink_frags"
+	s.Repair, s.Watchdog = !p.only, true
 	return s, nil
 }
 
 func (p *programmed) Detach(name string) error { delete(p.on, name); return nil }
+
+func (p *programmed) Watchdog() (sessions, events *os.File, err error) {
+	if p.noTimers {
+		return nil, nil, errors.New("this kernel has no BPF timers (before 5.15)")
+	}
+	return os.Stdin, os.Stdin, nil
+}
 
 func (p *programmed) Names() ([]string, error) { return slices.Sorted(maps.Keys(p.on)), nil }
 

@@ -49,7 +49,7 @@ func (a *Agent) repairState() (Repair, error) {
 		counters, err := shown.counters(name)
 		errs = append(errs, err)
 		r := UplinkRepair{
-			Status: s.Status, Mode: s.Mode, Program: s.Program, Watchdog: s.Watchdog,
+			Status: s.shown(), Mode: s.Mode, Program: s.Program, Watchdog: s.Watchdog,
 			Pinned: s.Status == bpf.Attached && s.Unpinned == nil, Problem: s.why(),
 			Seen: counters.Seen, Repaired: map[string]uint64{}, Doubtful: map[string]uint64{},
 		}
@@ -64,6 +64,14 @@ func (a *Agent) repairState() (Repair, error) {
 		out.Uplinks[name] = r
 	}
 	return out, errors.Join(errs...)
+}
+
+// shown is the status of the repair, which may be off in a program that watches BFD.
+func (s repaired) shown() bpf.Status {
+	if s.Status == bpf.Attached && !s.Repair {
+		return bpf.Disabled
+	}
+	return s.Status
 }
 
 func (s *shownRepairs) counters(name string) (etherfix.Counters, error) {

@@ -30,7 +30,9 @@ type BFDWorker struct {
 	Scheduling   string `json:"scheduling,omitempty"`
 	LockedMemory bool   `json:"lockedMemory,omitempty"`
 	Restarts     int    `json:"restarts"`
-	Problem      string `json:"problem,omitempty"` // why none runs, or not as well as it should
+	Watchdog     bool   `json:"watchdog"`             // it has the one in the kernel
+	Unwatched    string `json:"noWatchdog,omitempty"` // why not
+	Problem      string `json:"problem,omitempty"`    // why none runs, or not as well as it should
 }
 
 // A BFDPeer is the session with the leaf of an uplink. Keys that FRR's `show bfd
@@ -77,7 +79,11 @@ type BFDPeer struct {
 	Polling          bool              `json:"polling,omitempty"`
 	Drops            map[string]uint64 `json:"drops,omitempty"` // packets of the leaf that were not used, by reason
 	Late             uint64            `json:"lateTimers"`
-	LateMax          float64           `json:"lateMax"` // milliseconds
+	LateMax          float64           `json:"lateMax"`        // milliseconds
+	Watchdog         string            `json:"watchdog"`       // in the kernel, for this session: off, refused, waiting, on
+	WatchdogFirst    uint64            `json:"watchdogFirst"`  // silences it told of before the worker had found them
+	WatchdogSecond   uint64            `json:"watchdogSecond"` // and after that
+	WatchdogFalse    uint64            `json:"watchdogFalse"`  // while packets came
 	Problem          string            `json:"problem,omitempty"`
 }
 
@@ -129,6 +135,7 @@ func describeWorker(s worker.ClientStatus) BFDWorker {
 	w := BFDWorker{Running: s.Running, PID: s.PID, Adopted: s.Adopted, Restarts: s.Restarts}
 	if s.Running {
 		w.Scheduling, w.LockedMemory, w.Problem = s.Scheduling.String(), s.LockedMemory, s.Reason
+		w.Watchdog, w.Unwatched = s.Watchdog, s.WatchdogReason
 	} else if s.Err != nil {
 		w.Problem = s.Err.Error()
 	}
@@ -142,7 +149,7 @@ func (u *bfdUplink) describe(sessions []worker.Session) BFDPeer {
 		Peer: u.leaf.WithZone("").String(), Local: u.local.WithZone("").String(), VRF: "default", Interface: u.link, Status: "unknown",
 		Profile: u.rule.Profile, Strict: u.rule.Strict, DetectTime: milliseconds(worst(t)), RemoteDetectTime: milliseconds(worst(t)),
 		Transmit: milliseconds(t.Transmit), Receive: milliseconds(t.Receive), Multiplier: int(t.Multiplier), ZebraNotifications: u.told,
-		Diagnostic: bfd.NoDiagnostic.String(), RemoteDiagnostic: bfd.NoDiagnostic.String(),
+		Diagnostic: bfd.NoDiagnostic.String(), RemoteDiagnostic: bfd.NoDiagnostic.String(), Watchdog: worker.Unguarded.String(),
 	}
 	if p.Profile == "" {
 		p.Profile = anyLeaf
@@ -182,6 +189,8 @@ func (p *BFDPeer) addSession(s *worker.Session) {
 		p.RemoteDetectTime = milliseconds(bfd.DetectTime(s.Timers.Multiplier, s.Timers.Transmit, s.Remote.RequiredMinRx))
 	}
 	p.Late, p.LateMax = s.Late, milliseconds(s.LateMax)
+	p.Watchdog = s.Watchdog.String()
+	p.WatchdogFirst, p.WatchdogSecond, p.WatchdogFalse = s.WatchdogFirst, s.WatchdogSecond, s.WatchdogFalse
 	for _, d := range bfd.Drops() {
 		if n := s.Drops[d]; n > 0 {
 			if p.Drops == nil {
@@ -203,14 +212,14 @@ func (b BFD) WriteText(w io.Writer) error {
 	_, err := fmt.Fprintln(w, b.Worker.text()+"\n")
 	errs = append(errs, err)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "UPLINK\tPEER\tSTATUS\tFOR\tSEND/RECEIVE\tDEAD AFTER\tTO THE LEAF\tIN\tOUT\tFAILED\tDIAGNOSTIC")
+	fmt.Fprintln(t, "UPLINK\tPEER\tSTATUS\tFOR\tSEND/RECEIVE\tDEAD AFTER\tTO THE LEAF\tIN\tOUT\tFAILED\tWATCHDOG\tDIAGNOSTIC")
 	for _, p := range b.Peers {
 		state := p.Diagnostic + " / " + p.RemoteDiagnostic
 		if p.Problem != "" {
 			state += " (" + p.Problem + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%gms/%gms x %d\t%gms\t%gms\t%d\t%d\t%d\t%s\n", p.Interface, p.Peer, p.Status, p.lasts(),
-			p.Transmit, p.Receive, p.Multiplier, p.DetectTime, p.RemoteDetectTime, p.ControlIn, p.ControlOut, p.SessionDown, state)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%gms/%gms x %d\t%gms\t%gms\t%d\t%d\t%d\t%s\t%s\n", p.Interface, p.Peer, p.Status, p.lasts(),
+			p.Transmit, p.Receive, p.Multiplier, p.DetectTime, p.RemoteDetectTime, p.ControlIn, p.ControlOut, p.SessionDown, p.Watchdog, state)
 	}
 	return errors.Join(append(errs, t.Flush())...)
 }
@@ -232,8 +241,14 @@ func (w *BFDWorker) text() string {
 	if w.LockedMemory {
 		text += ", memory locked"
 	}
+	if w.Watchdog {
+		text += ", watchdog in the kernel"
+	}
 	if w.Problem != "" {
 		text += "; " + w.Problem
+	}
+	if !w.Watchdog {
+		text += "; no watchdog in the kernel: " + w.Unwatched
 	}
 	return text
 }

@@ -33,8 +33,10 @@ type world struct {
 	inherited []netip.Addr // next hops of an earlier run's routes
 	installed map[netip.Prefix]kernel.Route
 
-	broken  bool // the kernel and BGP refuse orders
-	damaged bool // others have removed routes
+	broken  bool   // the kernel and BGP refuse orders
+	damaged bool   // others have removed routes
+	parts   int    // of the next audit, before the last one
+	between func() // parts
 
 	registry *prometheus.Registry
 	prepared []string // the uplinks of each call for kernel parameters
@@ -127,9 +129,34 @@ func (w *world) SetSource(v4, v6 netip.Addr) error {
 	return nil
 }
 
-func (w *world) Audit() (changed bool, err error) {
+func (w *world) AuditPart() (done, changed bool, err error) {
+	if w.parts > 0 {
+		w.parts--
+		w.order("a part of an audit")
+		if w.between != nil {
+			w.between()
+		}
+		return false, false, nil
+	}
 	changed, w.damaged = w.damaged, false
-	return changed, nil
+	return true, changed, nil
+}
+
+// repair and onKernel are followed by all of the audit that they begin.
+func (w *world) repair(ctx context.Context) {
+	w.Agent.repair(ctx)
+	w.endAudit()
+}
+
+func (w *world) onKernel(ctx context.Context, state kernel.State) {
+	w.Agent.onKernel(ctx, state)
+	w.endAudit()
+}
+
+func (w *world) endAudit() {
+	for w.auditing {
+		w.auditPart()
+	}
 }
 
 func (w *world) Set(uplinks []string) ([]string, error) {

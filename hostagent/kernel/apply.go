@@ -217,6 +217,7 @@ func (w *writer) flush() {
 
 // point notes the group that the route uses, nil for no route.
 func (f *FIB) point(prefix netip.Prefix, to *group) {
+	f.generation++
 	if from := f.routes.at(prefix); from != nil {
 		from.routes--
 	}

@@ -6,36 +6,109 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Audit compares the kernel with what is believed of it, and forgets the routes that others have removed or changed, so
-// that Apply makes them anew. It reports whether there are any, or a group had lost a next hop. Measured: 0.7 us a route.
-func (f *FIB) Audit() (changed bool, err error) {
-	if err := f.removeInherited(); err != nil {
-		return false, err
+// auditPart is how long a part of an audit takes, and one datagram of some 500 routes more.
+const auditPart = 2 * time.Millisecond
+
+// audit is one under way. It has a socket of its own, so that orders may be given between its parts.
+type audit struct {
+	conn       *conn
+	families   []byte // yet to be listed
+	listing    *dump  // of the first of them; nil before it is asked for
+	matching   int    // routes that are as believed
+	generation uint64 // of the routes when the listing began
+	tries      int
+	running    bool
+	changed    bool // a group had lost a next hop
+}
+
+// AuditPart begins an audit or goes on with it, for some milliseconds. An audit compares the kernel with what is believed of
+// it, and forgets the routes that others have removed or changed, so that Apply makes them anew. When done it reports whether
+// there are any, or a group had lost a next hop. Between two parts there may be any orders; one that changes routes has the
+// audit begin anew (EINTR, if that happens again and again). Only the part that has found something takes as long as the
+// table is large. Measured: 0.7 us a route.
+func (f *FIB) AuditPart() (done, changed bool, err error) {
+	a := &f.audit
+	if !a.running {
+		if err := f.removeInherited(); err != nil {
+			return true, false, err
+		}
+		a.running, a.tries, a.changed = true, 0, f.resync()
+		f.beginListing()
 	}
-	changed = f.resync()
-	var matching int
-	err = retryDump(func() error {
-		matching = 0
-		return f.list(func(r listed) {
-			if f.matches(r, f.routes.at(r.prefix)) {
-				matching++
-			}
-		})
-	})
-	if err != nil || matching == f.routes.len() { // mostly so, and without a second table in memory
-		return changed, err
+	if done, err = f.compare(); err == nil && !done {
+		return false, false, nil
 	}
+	a.running = false
+	if err != nil || a.matching == f.routes.len() { // mostly so, and without a second table in memory
+		return true, a.changed, err
+	}
+	err = f.forgetOthers()
+	return true, a.changed || err == nil, err
+}
+
+func (f *FIB) beginListing() {
+	a := &f.audit
+	a.families, a.listing = []byte{unix.AF_INET, unix.AF_INET6}, nil
+	a.matching, a.generation = 0, f.generation
+}
+
+// compare counts routes for the time of a part, and says whether all have been listed.
+func (f *FIB) compare() (done bool, err error) {
+	a := &f.audit
+	for began := time.Now(); time.Since(began) < auditPart; {
+		err := f.compareSome()
+		if len(a.families) == 0 && err == nil && a.generation != f.generation {
+			err = unix.EINTR
+		}
+		switch {
+		case errors.Is(err, unix.EINTR) && a.tries < dumpTries:
+			a.tries++
+			f.beginListing()
+		case err != nil:
+			return true, fmt.Errorf("listing routes: %w", err)
+		case len(a.families) == 0:
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// compareSome counts the routes of one datagram.
+func (f *FIB) compareSome() (err error) {
+	a := &f.audit
+	if a.listing == nil {
+		if a.listing, err = a.conn.beginDump(routesOf(a.families[0])); err != nil {
+			return err
+		}
+	}
+	done, err := a.conn.nextOf(a.listing, eachOf(func(r listed) {
+		if a.generation == f.generation && f.matches(r, f.routes.at(r.prefix)) {
+			a.matching++
+		}
+	}))
+	if errors.Is(err, unix.ENOENT) { // no table, no routes
+		err = nil
+	}
+	if done {
+		a.families, a.listing = a.families[1:], nil
+	}
+	return err
+}
+
+// forgetOthers forgets the routes that are not in the kernel as believed.
+func (f *FIB) forgetOthers() error {
 	var there map[netip.Prefix]bool // as believed
-	err = retryDump(func() error {
+	err := retryDump(func() error {
 		there = make(map[netip.Prefix]bool)
 		return f.list(func(r listed) { there[r.prefix] = there[r.prefix] || f.matches(r, f.routes.at(r.prefix)) })
 	})
 	if err != nil {
-		return changed, err
+		return err
 	}
 	for prefix := range f.routes.all() {
 		switch same, ok := there[prefix]; {
@@ -45,7 +118,7 @@ func (f *FIB) Audit() (changed bool, err error) {
 			f.point(prefix, f.unknown)
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // matches tells whether the route is the one that uses g, which may be nil.
@@ -76,6 +149,7 @@ func (f *FIB) clear() error {
 	clear(f.objects.hops)
 	clear(f.objects.groups)
 	f.routes.clear()
+	f.generation++
 	var left []listed // those that did not go with their groups
 	err := retryDump(func() error {
 		left = nil
@@ -107,18 +181,27 @@ func (f *FIB) removeListed(routes []listed) error {
 // list hands the routes of our protocol in the main table to each. It is to be repeated when they change meanwhile (EINTR).
 func (f *FIB) list(each func(listed)) error {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		request := new(batch)
-		request.begin(unix.RTM_GETROUTE, 0, family, 0, 0, 0, unix.RT_TABLE_MAIN, Protocol, 0, 0, 0, 0, 0, 0)
-		err := f.conn.dump(request, func(m syscall.NetlinkMessage) error {
-			r, err := parseRoute(m.Data)
-			if err == nil && r.ours {
-				each(r)
-			}
-			return err
-		})
+		err := f.conn.dump(routesOf(family), eachOf(each))
 		if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: no table, no routes
 			return fmt.Errorf("listing routes: %w", err)
 		}
 	}
 	return nil
+}
+
+// routesOf asks for a listing of our routes of a family.
+func routesOf(family byte) *batch {
+	request := new(batch)
+	request.begin(unix.RTM_GETROUTE, 0, family, 0, 0, 0, unix.RT_TABLE_MAIN, Protocol, 0, 0, 0, 0, 0, 0)
+	return request
+}
+
+func eachOf(each func(listed)) func(syscall.NetlinkMessage) error {
+	return func(m syscall.NetlinkMessage) error {
+		r, err := parseRoute(m.Data)
+		if err == nil && r.ours {
+			each(r)
+		}
+		return err
+	}
 }

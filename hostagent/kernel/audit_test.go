@@ -1,11 +1,13 @@
 package kernel_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"lastmile/hostagent/kernel"
 )
@@ -69,4 +71,74 @@ func testNamespaceHasOneFIB(t *testing.T, b *bench) {
 	b.apply(fib, via("10.0.2.2/32", leaf1))
 	b.want("10.0.2.2 via fe80::2%up1")
 	newBench(t).open() // another namespace
+}
+
+// TestOrdersBetweenThePartsOfAnAudit: it is as right as one without.
+func TestOrdersBetweenThePartsOfAnAudit(t *testing.T) {
+	inBothModes(t, testOrdersBetweenThePartsOfAnAudit)
+}
+
+func testOrdersBetweenThePartsOfAnAudit(t *testing.T, b *bench) {
+	const table = 20_000
+	if _, err := b.sysctls(); err != nil {
+		t.Fatal(err)
+	}
+	fib := b.open()
+	both, one := hostRoutes(table, leaf0, leaf1), hostRoutes(table, leaf1)
+	tests := map[string]struct {
+		order   func()
+		changed bool
+	}{
+		"nothing":              {func() {}, false},
+		"a leaf is lost":       {func() { fib.LeafLost(leaf0) }, false},
+		"and its routes":       {func() { fib.LeafLost(leaf0); b.apply(fib, one[:10]...) }, false},
+		"a route goes":         {func() { b.apply(fib, kernel.Route{Prefix: both[table-1].Prefix}) }, false},
+		"a route comes":        {func() { b.apply(fib, via("c0d1::2/128", leaf0)) }, false},
+		"somebody removes one": {func() { b.ip("route del " + both[0].Prefix.String()) }, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b.apply(fib, both...)
+			if changed, err := fib.Audit(); changed || err != nil {
+				t.Fatal(changed, err)
+			}
+			done, changed, err := fib.AuditPart()
+			if done {
+				t.Fatal("an audit of one part")
+			}
+			test.order()
+			for !done {
+				done, changed, err = fib.AuditPart()
+			}
+			if name == "somebody removes one" && !changed { // it had been listed before
+				changed, err = fib.Audit()
+			}
+			if changed != test.changed || err != nil {
+				t.Errorf("%v, %v", changed, err)
+			}
+		})
+	}
+}
+
+// TestAuditIsOvertakenAgainAndAgain: it ends, with an error.
+func TestAuditIsOvertakenAgainAndAgain(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.sysctls(); err != nil {
+		t.Fatal(err)
+	}
+	fib := b.open()
+	b.apply(fib, hostRoutes(20_000, leaf0, leaf1)...)
+	for n := 0; ; n++ {
+		done, _, err := fib.AuditPart()
+		if done && errors.Is(err, unix.EINTR) {
+			break
+		}
+		if done || n > 10_000 {
+			t.Fatalf("after %d parts: %v, %v", n, done, err)
+		}
+		b.apply(fib, kernel.Route{Prefix: netip.MustParsePrefix("c0d1::2/128"), NextHops: []netip.Addr{leaf0}[n%2:]})
+	}
+	if changed, err := fib.Audit(); changed || err != nil {
+		t.Errorf("the next one: %v, %v", changed, err)
+	}
 }

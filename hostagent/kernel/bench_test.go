@@ -134,3 +134,32 @@ func BenchmarkRestart(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAuditPart is for how long an audit holds up whoever has to answer a fault.
+func BenchmarkAuditPart(b *testing.B) {
+	for _, table := range []int{10_000, 100_000, 500_000} {
+		b.Run(strconv.Itoa(table), func(b *testing.B) {
+			server := newBench(b)
+			if _, err := server.sysctls(); err != nil {
+				b.Fatal(err)
+			}
+			fib := server.open()
+			server.apply(fib, hostRoutes(table, leaf0, leaf1)...)
+			var took []time.Duration
+			for b.Loop() {
+				for done := false; !done; {
+					began := time.Now()
+					var changed bool
+					var err error
+					if done, changed, err = fib.AuditPart(); changed || err != nil {
+						b.Fatal(changed, err)
+					}
+					took = append(took, time.Since(began))
+				}
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "ns/part-median")
+			b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "ns/part-99th")
+		})
+	}
+}

@@ -50,6 +50,9 @@ type FIB struct {
 	unknown *group // of routes that are there, but not as any order has them
 	v4, v6  source
 
+	generation uint64 // grows with every change of routes
+	audit      audit
+
 	kernel     kernelStore
 	hasObjects bool // the kernel has next-hop objects
 	plain      bool // routes name their next hops themselves, and no objects
@@ -86,19 +89,22 @@ func OpenFIB(log *slog.Logger, o Options) (*FIB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the kernel's routing table: %w", err)
 	}
+	second, err := dial(0)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the kernel's routing table again: %w", err), c.close())
+	}
 	links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the kernel's link table: %w", err), c.close())
+		return nil, errors.Join(fmt.Errorf("opening the kernel's link table: %w", err), c.close(), second.close())
 	}
-	f := &FIB{log: log, conn: c, routes: newPrefixMap[*group](), unknown: &group{key: "unknown"}}
+	f := &FIB{audit: audit{conn: second}, log: log, conn: c, routes: newPrefixMap[*group](), unknown: &group{key: "unknown"}}
 	f.objects = &objects{links: links, hops: make(map[netip.Addr]hop), groups: make(map[uint32]*group)}
 	err = f.probe(o)
 	if err == nil {
 		err = f.inherit()
 	}
 	if err != nil {
-		links.Close()
-		return nil, errors.Join(err, c.close())
+		return nil, errors.Join(err, f.Leave())
 	}
 	return f, nil
 }
@@ -227,6 +233,7 @@ func (f *FIB) resync() bool {
 		for prefix, g := range f.routes.all() {
 			if slices.Contains(gone, g) {
 				f.routes.delete(prefix)
+				f.generation++
 			}
 		}
 	}
@@ -316,5 +323,5 @@ func (f *FIB) Close() error {
 // Leave is Close, but leaves all in the kernel as it is, for the next run to take over.
 func (f *FIB) Leave() error {
 	f.objects.links.Close()
-	return f.conn.close()
+	return errors.Join(f.conn.close(), f.audit.conn.close())
 }

@@ -154,40 +154,54 @@ func (c *conn) do(b *batch) error {
 // dump sends a request for a listing and hands each message of it to each. A listing that the kernel says changed while
 // it was made is an error (EINTR).
 func (c *conn) dump(request *batch, each func(syscall.NetlinkMessage) error) error {
+	d, err := c.beginDump(request)
+	for done := false; err == nil && !done; {
+		done, err = c.nextOf(d, each)
+	}
+	return err
+}
+
+// dump is a listing under way. There can be one on a socket.
+type dump struct {
+	seq         uint32
+	interrupted bool
+}
+
+func (c *conn) beginDump(request *batch) (*dump, error) {
 	request.addFlags(0, unix.NLM_F_DUMP)
 	seq, err := c.send(request)
+	return &dump{seq: seq}, err
+}
+
+// nextOf hands the messages of the listing's next datagram to each, and says whether it was the last one.
+func (c *conn) nextOf(d *dump, each func(syscall.NetlinkMessage) error) (done bool, err error) {
+	if err := c.file.SetReadDeadline(time.Now().Add(replyTimeout)); err != nil {
+		return true, fmt.Errorf("setting deadline of netlink socket: %w", err)
+	}
+	messages, err := c.receive()
 	if err != nil {
-		return err
+		return true, err
 	}
-	interrupted := false
-	for {
-		if err := c.file.SetReadDeadline(time.Now().Add(replyTimeout)); err != nil {
-			return fmt.Errorf("setting deadline of netlink socket: %w", err)
+	for _, m := range messages {
+		if m.Header.Seq != d.seq {
+			continue
 		}
-		messages, err := c.receive()
-		if err != nil {
-			return err
+		d.interrupted = d.interrupted || m.Header.Flags&unix.NLM_F_DUMP_INTR != 0
+		switch m.Header.Type {
+		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
+			if err := reply(m); err != nil {
+				return true, err
+			}
+			if d.interrupted {
+				return true, unix.EINTR
+			}
+			return true, nil
 		}
-		for _, m := range messages {
-			if m.Header.Seq != seq {
-				continue
-			}
-			interrupted = interrupted || m.Header.Flags&unix.NLM_F_DUMP_INTR != 0
-			switch m.Header.Type {
-			case unix.NLMSG_DONE, unix.NLMSG_ERROR:
-				if err := reply(m); err != nil {
-					return err
-				}
-				if interrupted {
-					return unix.EINTR
-				}
-				return nil
-			}
-			if err := each(m); err != nil {
-				return err
-			}
+		if err := each(m); err != nil {
+			return true, err
 		}
 	}
+	return false, nil
 }
 
 // reply returns the error that NLMSG_ERROR or NLMSG_DONE carries, with the kernel's own words where it sent some

@@ -16,9 +16,13 @@ type neighbour struct {
 	addr  netip.Addr
 }
 
-// applyNeighbour follows which addresses the kernel cannot resolve (RFC 4861 section 7.3: unreachable). An entry that it
-// removes is not known to be so any more. What was so before we listened, or was lost in an overrun, is told again with the
-// next packet to it.
+// maxFailed is of how many addresses that cannot be resolved it is kept after the kernel has removed the entry. Whoever is
+// on a link can make the kernel look for addresses that nobody has.
+const maxFailed = 256
+
+// applyNeighbour follows which addresses the kernel cannot resolve (RFC 4861 section 7.3: unreachable). The kernel tidies up
+// an entry that failed, within seconds where nothing is sent to it any more: that is no sign of life. Only an answer is, and
+// the end of the link. What was so before we listened, or was lost in an overrun, is told again with the next packet to it.
 func (v *view) applyNeighbour(m syscall.NetlinkMessage) error {
 	if len(m.Data) < unix.SizeofNdMsg {
 		return fmt.Errorf("neighbour message of %d bytes: %w", len(m.Data), unix.EBADMSG)
@@ -31,7 +35,9 @@ func (v *view) applyNeighbour(m syscall.NetlinkMessage) error {
 	state := binary.NativeEndian.Uint16(m.Data[8:])
 	switch {
 	case m.Header.Type == unix.RTM_DELNEIGH:
-		delete(v.failed, n)
+		if len(v.failed) > maxFailed {
+			delete(v.failed, n)
+		}
 	case state == unix.NUD_FAILED:
 		v.failed[n] = true
 	case state&(unix.NUD_REACHABLE|unix.NUD_PERMANENT|unix.NUD_NOARP) != 0:
@@ -43,8 +49,10 @@ func (v *view) applyNeighbour(m syscall.NetlinkMessage) error {
 // unreachable returns the addresses that cannot be resolved, sorted, with their links as zones.
 func (v *view) unreachable() (all []netip.Addr) {
 	for n := range v.failed {
-		if d := v.links[n.index]; d != nil {
+		if d := v.links[n.index]; d != nil && d.up {
 			all = append(all, n.addr.WithZone(d.name))
+		} else {
+			delete(v.failed, n)
 		}
 	}
 	slices.SortFunc(all, netip.Addr.Compare)

@@ -14,6 +14,10 @@ type maps struct {
 	err              error // why there are none
 }
 
+// ErrWatchdogOff says that nobody wants the watchdog in the kernel, which is no
+// reason for a warning.
+var ErrWatchdogOff = errors.New("switched off in the configuration")
+
 var errNoMaps = errors.New("it was not handed over")
 
 // SetWatchdog hands over the two maps of the BFD watchdog in the kernel
@@ -86,5 +90,9 @@ func (c *Client) watched(m *maps, refusal text) {
 		return
 	}
 	c.status.WatchdogReason = oneLine(err)
+	if errors.Is(err, ErrWatchdogOff) {
+		c.cfg.Log.Info("BFD has no watchdog in the kernel", "err", err)
+		return
+	}
 	c.cfg.Log.Warn("BFD has no watchdog in the kernel, only the worker's own timers", "err", err)
 }
