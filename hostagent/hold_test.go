@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,5 +184,33 @@ func TestCarrierOfAnUnreachableLeaf(t *testing.T) {
 		w.link("eth0", false, 1)
 		w.expectDetector(t, byNeighbour)
 		w.expectCount(t, "faults_total", 1)
+	})
+}
+
+// A leaf that spoke BFD and comes back without it is not held back for ever.
+func TestLeafComesBackWithoutBFD(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.bfdUp(leaf1)
+		w.bfdDown(leaf1, bfd.Expired)
+		w.session(leaf1, bgp.Idle)
+		w.session(leaf1, bgp.Established)
+		time.Sleep(time.Minute) // its table is large
+		w.announces(leaf1, 65001, "10.0.2.2/32")
+		w.endOfRIB(leaf1)
+		synctest.Wait()
+		w.orders = nil
+		time.Sleep(awaitBFDFor - time.Second)
+		w.admit()
+		w.expect(t)
+		time.Sleep(time.Second)
+		w.admit()
+		w.expect(t, joined...)
+		time.Sleep(time.Minute)
+		w.admit()
+		w.expect(t)
+		if n := strings.Count(w.log.String(), "come back without BFD"); n != 1 {
+			t.Errorf("logged %d times", n)
+		}
 	})
 }
