@@ -26,6 +26,7 @@ type bfdWorker interface {
 type liveness struct {
 	session worker.Session // the last that was told; not Known before
 	refused error          // why there is no session with the timers that are configured
+	again   bool           // refused by the client: another worker may take it
 	// spoke is the leaf with which BFD was up last, unless that has said
 	// AdminDown: when it comes back, BFD will.
 	spoke netip.Addr
@@ -127,7 +128,7 @@ func (a *Agent) watch(u *uplink) {
 		return
 	}
 	err := a.bfd.Watch(worker.Watch{Peer: u.leaf, Timers: rule.timers()})
-	u.bfd.refused = err
+	u.bfd.refused, u.bfd.again = err, err != nil
 	a.complain("BFD on "+u.link.Name, err)
 }
 
