@@ -62,7 +62,7 @@ func (a *Agent) bfdFailed(ctx context.Context, u *uplink, n worker.News) {
 		a.log.Error("resetting the session", "link", u.link.Name, "peer", u.leaf, "err", err)
 	}
 	a.apply(a.rib.Drop(u.leaf))
-	u.keptUntil = time.Time{}
+	u.keptUntil, u.waitsFor = time.Time{}, ""
 }
 
 // neighbours follows what the kernel has found out about the leaves' link-local

@@ -214,3 +214,33 @@ func TestLeafComesBackWithoutBFD(t *testing.T) {
 		}
 	})
 }
+
+// What a leaf waited for ends with its session, and is told anew.
+func TestHeldBackIsToldAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.bfdUp(leaf1)
+		w.bfdDown(leaf1, bfd.Expired)
+		for range 2 {
+			w.session(leaf1, bgp.Idle)
+			w.session(leaf1, bgp.Established)
+		}
+		if n := strings.Count(w.log.String(), "leaf is held back"); n != 2 {
+			t.Errorf("told %d times:\n%s", n, w.log.String())
+		}
+	})
+}
+
+// A leaf that does not come back from its restart is a fault like others.
+func TestLeafDoesNotComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.restarts(leaf1)
+		synctest.Wait()
+		w.orders = nil
+		time.Sleep(time.Minute)
+		w.repair(w.ctx)
+		w.expect(t, "lost fe80::1%eth0", lostRoute)
+		w.expectDetector(t, byBGP)
+	})
+}
