@@ -78,6 +78,7 @@ type Agent struct {
 	stopBFD  func() error                  // nil before it runs
 	running  atomic.Pointer[worker.Client] // bfd, for those outside the loop
 	rib      *rib.Table
+	watcher  *kernel.Watcher
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
 	sysctls  sysctls
 
@@ -124,7 +125,8 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		queries: make(chan func(context.Context)),
 		sysctls: new(kernel.Sysctls),
 	}
-	reg.MustRegister(bfdCollector{a})
+	a.watcher = kernel.NewWatcher(log)
+	reg.MustRegister(overruns(a.watcher), bfdCollector{a})
 	a.sessions = bgp.NewMetrics(reg)
 	reg.MustRegister(repairCollector{a})
 	discovery := nd.NewMetrics(reg)
@@ -177,7 +179,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil), a.closeHooks()) }()
 	a.openHooks()
 
-	watcher := kernel.NewWatcher(a.log)
+	watcher := a.watcher
 	group, ctx := errgroup.WithContext(ctx)
 	a.group = group
 	group.Go(func() error { return watcher.Run(ctx) })
