@@ -78,8 +78,11 @@ type Agent struct {
 	stopBFD  func() error                  // nil before it runs
 	running  atomic.Pointer[worker.Client] // bfd, for those outside the loop
 	rib      *rib.Table
+	watcher  *kernel.Watcher
 	discover func(ctx context.Context, link string, news chan<- nd.Heard) error
 	sysctls  sysctls
+
+	unreachable []netip.Addr // leaves, and others, that the kernel cannot resolve
 
 	group      *errgroup.Group // of router discovery, and all that Run starts
 	uplinks    map[string]*uplink
@@ -122,7 +125,8 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		queries: make(chan func(context.Context)),
 		sysctls: new(kernel.Sysctls),
 	}
-	reg.MustRegister(bfdCollector{a})
+	a.watcher = kernel.NewWatcher(log)
+	reg.MustRegister(overruns(a.watcher), bfdCollector{a})
 	a.sessions = bgp.NewMetrics(reg)
 	reg.MustRegister(repairCollector{a})
 	discovery := nd.NewMetrics(reg)
@@ -175,7 +179,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil), a.closeHooks()) }()
 	a.openHooks()
 
-	watcher := kernel.NewWatcher(a.log)
+	watcher := a.watcher
 	group, ctx := errgroup.WithContext(ctx)
 	a.group = group
 	group.Go(func() error { return watcher.Run(ctx) })
@@ -265,7 +269,7 @@ func (a *Agent) onKernel(ctx context.Context, state kernel.State) {
 	}
 	a.adoptLinks(state.Links)
 	a.attach()
-	a.neighbours(state)
+	a.neighbours(state.Unreachable)
 	for _, u := range a.uplinks {
 		a.up(ctx, u)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"lastmile/hostagent/bfd"
 	"lastmile/hostagent/bfd/worker"
@@ -25,15 +26,40 @@ type bfdWorker interface {
 type liveness struct {
 	session worker.Session // the last that was told; not Known before
 	refused error          // why there is no session with the timers that are configured
+	again   bool           // refused by the client: another worker may take it
 	// spoke is the leaf with which BFD was up last, unless that has said
 	// AdminDown: when it comes back, BFD will.
 	spoke netip.Addr
 	told  uint64 // changes that we were told of
+	// wasUp is what is last known of the path: a worker that dies changes nothing,
+	// nor does it that the next one has to bring the session up anew.
+	wasUp bool
+	upAs  uint32    // the discriminator of ours with which it was up
+	anew  time.Time // since when another worker tries; zero if none does
 }
 
-func (l *liveness) up() bool { return l.session.Known && l.session.State == bfd.Up }
+// reviveWithin is for how long a path that was up counts as up while the session
+// of another worker is not.
+const reviveWithin = 30 * time.Second
 
-// awaited says that the leaf spoke BFD and does not now.
+// up says whether the path is up, for all that is known.
+func (l *liveness) up() bool {
+	return l.wasUp && (l.anew.IsZero() || time.Since(l.anew) < reviveWithin)
+}
+
+// follow takes in what a worker knows of the session.
+func (l *liveness) follow(s worker.Session) {
+	switch {
+	case s.State == bfd.Up:
+		l.wasUp, l.upAs, l.anew = true, s.Discriminator, time.Time{}
+	case s.Discriminator == l.upAs || s.Failures > 0:
+		l.wasUp = false
+	case l.anew.IsZero():
+		l.anew = time.Now()
+	}
+}
+
+// awaitsBFD says that the leaf spoke BFD and does not now.
 func (u *uplink) awaitsBFD() bool {
 	return u.bfd.spoke.IsValid() && u.bfd.spoke == u.leaf && !u.bfd.up()
 }
@@ -102,14 +128,14 @@ func (a *Agent) watch(u *uplink) {
 		return
 	}
 	err := a.bfd.Watch(worker.Watch{Peer: u.leaf, Timers: rule.timers()})
-	u.bfd.refused = err
+	u.bfd.refused, u.bfd.again = err, err != nil
 	a.complain("BFD on "+u.link.Name, err)
 }
 
 // unwatch ends the session with the leaf.
 func (a *Agent) unwatch(u *uplink) {
 	a.bfd.Unwatch(u.leaf)
-	u.bfd.session, u.bfd.refused = worker.Session{}, nil
+	u.bfd = liveness{spoke: u.bfd.spoke, told: u.bfd.told}
 }
 
 // onBFD follows a session.
@@ -123,11 +149,13 @@ func (a *Agent) onBFD(ctx context.Context, n worker.News) {
 		u.bfd.refused = n.Err
 		return
 	}
+	defer func() { a.neighbours(a.unreachable) }() // they count where BFD is not up
 	before := u.bfd.session
 	u.bfd.session, u.bfd.refused = n.Session, nil
 	if !n.Known {
 		return // which is no evidence of anything
 	}
+	u.bfd.follow(n.Session)
 	if n.Changed {
 		u.bfd.told++
 		a.log.Info("BFD session changes", "link", u.link.Name, "peer", u.leaf, "from", n.Change.From, "to", n.State,

@@ -104,4 +104,9 @@ func TestRefusedTimers(t *testing.T) {
 	if !u.leaf.IsValid() {
 		t.Error("there is no BGP without BFD")
 	}
+	fake.status.Scheduling = worker.FIFO // of another worker, with the privilege
+	w.repair(w.ctx)
+	if u.bfd.refused != nil || len(fake.watched) != 1 {
+		t.Errorf("refused: %v, watched: %v", u.bfd.refused, fake.watched)
+	}
 }

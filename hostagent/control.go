@@ -71,7 +71,8 @@ func (a *Agent) handler() http.Handler {
 }
 
 // inLoop runs the query in the loop, which owns what it reads. What it has read
-// is to be described outside: the loop need not wait for that.
+// is to be described outside: the loop need not wait for that. After an error the
+// query may still be running, and what it writes is not to be looked at.
 func (a *Agent) inLoop(ctx context.Context, query func(context.Context)) error {
 	done := make(chan struct{})
 	ask := func(ctx context.Context) {
@@ -80,12 +81,16 @@ func (a *Agent) inLoop(ctx context.Context, query func(context.Context)) error {
 	}
 	select {
 	case a.queries <- ask:
-		<-done
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(5 * time.Second):
 		return fmt.Errorf("the agent does not answer: %s", *a.health.Load())
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

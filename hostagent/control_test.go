@@ -1,11 +1,15 @@
 package hostagent
 
 import (
+	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestListenUnix(t *testing.T) {
@@ -38,4 +42,21 @@ func TestListenUnix(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || string(got) != text {
 		t.Errorf("the file is now %q, %v", got, err)
 	}
+}
+
+// Whoever no longer wants the answer is not kept by a loop that is busy.
+func TestQuestionThatIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		busy := make(chan struct{})
+		go func() { (<-w.queries)(t.Context()) }()
+		began := time.Now()
+		err := w.inLoop(ctx, func(context.Context) { <-busy })
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		close(busy)
+	})
 }

@@ -2,13 +2,13 @@ package hostagent
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
 	"lastmile/hostagent/bfd"
 	"lastmile/hostagent/bfd/worker"
 	"lastmile/hostagent/bgp"
-	"lastmile/hostagent/kernel"
 )
 
 // What notices that a leaf is dead. Whichever does first has it taken out of
@@ -36,8 +36,11 @@ func (a *Agent) blame(u *uplink, detector string, at time.Time) {
 	a.log.Warn("leaf is dead, out of the routes", "link", u.link.Name, "peer", u.leaf, "detector", detector, "took", took)
 }
 
-// inUse says whether routes may lead to the leaf: nothing else can be lost.
-func (u *uplink) inUse() bool { return u.fault == "" && (u.established() || !u.keptUntil.IsZero()) }
+// inUse says whether routes may lead to the leaf: nothing else can be lost. One
+// that does not answer neighbour discovery is still used for what only it has.
+func (u *uplink) inUse() bool {
+	return (u.fault == "" || u.fault == byNeighbour) && (u.established() || !u.keptUntil.IsZero())
+}
 
 // bfdFailed is the end of a session that was up. BGP is told after the kernel,
 // with the reason (RFC 9384), and the routes of what only this leaf has go last.
@@ -59,16 +62,17 @@ func (a *Agent) bfdFailed(ctx context.Context, u *uplink, n worker.News) {
 		a.log.Error("resetting the session", "link", u.link.Name, "peer", u.leaf, "err", err)
 	}
 	a.apply(a.rib.Drop(u.leaf))
-	u.keptUntil = time.Time{}
+	u.keptUntil, u.waitsFor = time.Time{}, ""
 }
 
 // neighbours follows what the kernel has found out about the leaves' link-local
 // addresses. A leaf that does not answer is held back, and BGP goes its own way:
 // this is for leaves without BFD, and comes a second before the hold time at
 // best. A session that is up says more.
-func (a *Agent) neighbours(state kernel.State) {
+func (a *Agent) neighbours(unreachable []netip.Addr) {
+	a.unreachable = unreachable
 	for _, u := range a.uplinks {
-		failed := u.leaf.IsValid() && slices.Contains(state.Unreachable, u.leaf) && u.bfd.session.State != bfd.Up
+		failed := u.leaf.IsValid() && slices.Contains(unreachable, u.leaf) && u.bfd.session.State != bfd.Up
 		if failed && !u.unreachable && u.inUse() {
 			at := time.Now()
 			a.fault(u, byNeighbour, at)

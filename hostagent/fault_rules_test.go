@@ -29,7 +29,9 @@ func TestFaultRules(t *testing.T) {
 			[]string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", lostRoute}, byBFD},
 		"the leaf is disabled by its administrator": {func(w *world) { w.bfdDown(leaf1, bfd.PeerAdminDown) }, nil, ""},
 		"the worker dies": {
-			func(w *world) { w.onBFD(w.ctx, worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf1)}}) }, nil, ""},
+			func(w *world) { w.workerDies(leaf1) }, nil, ""},
+		"the worker dies, and another one begins": {
+			func(w *world) { w.workerDies(leaf1, leaf2); w.bfdNew(leaf1, 8); w.bfdNew(leaf2, 9) }, nil, ""},
 		"BFD fails and is up again before we look": {
 			func(w *world) {
 				n := worker.News{Changed: true, Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}}
@@ -49,11 +51,28 @@ func TestFaultRules(t *testing.T) {
 				w.bfdUp(leaf1)
 				w.bfdUp(leaf2)
 				test.event(w)
+				w.admit()
 				w.expect(t, test.want...)
 				w.expectDetector(t, test.detector)
 			})
 		})
 	}
+}
+
+// workerDies is what is told of its sessions then.
+func (w *world) workerDies(leaves ...string) {
+	for _, leaf := range leaves {
+		w.onBFD(w.ctx, worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf)}})
+		w.admit()
+	}
+}
+
+// bfdNew is what another worker tells of a session that it has begun.
+func (w *world) bfdNew(leaf string, discriminator uint32) {
+	n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
+	n.Status.State, n.Discriminator = bfd.Down, discriminator
+	w.onBFD(w.ctx, n)
+	w.admit()
 }
 
 // expectDetector compares which detectors have noticed faults on eth0.

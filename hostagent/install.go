@@ -85,6 +85,9 @@ func (a *Agent) repair(ctx context.Context) {
 	}
 	for _, u := range a.uplinks {
 		a.expire(u)
+		if u.bfd.again {
+			a.watch(u)
+		}
 		a.tryOther(ctx, u)
 	}
 	if a.restart.over && !time.Now().Before(a.nextAudit) {

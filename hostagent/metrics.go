@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"lastmile/hostagent/kernel"
 )
 
 type registerer = prometheus.Registerer
@@ -32,6 +34,14 @@ type metrics struct {
 	bfdTransitions *prometheus.CounterVec
 	detected       prometheus.Histogram
 	toKernel       *prometheus.HistogramVec
+}
+
+// overruns counts what its socket lost of the kernel's news.
+func overruns(w *kernel.Watcher) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "hostagent_netlink_overruns_total",
+		Help: "Times that the kernel had more news of links, addresses and neighbours than the socket could hold; all was read again.",
+	}, func() float64 { return float64(w.Overruns()) })
 }
 
 func newMetrics(reg registerer) *metrics {

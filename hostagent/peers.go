@@ -20,7 +20,10 @@ func (a *Agent) onBGP(ctx context.Context, n bgp.News) {
 		if u.fault != "" && u.fault != byNeighbour {
 			return // the same: BGP has been told, and says so next
 		}
-		u.updated, u.endOfRIB = time.Now(), u.endOfRIB || n.EndOfRIB
+		u.updated = time.Now()
+		if n.EndOfRIB && !u.endOfRIB {
+			u.endOfRIB, u.wholeAt = true, u.updated
+		}
 		routes := routesOf(n.Announced)
 		a.apply(a.rib.Update(n.Peer, routes, n.Withdrawn))
 		if n.EndOfRIB {

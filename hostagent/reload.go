@@ -14,9 +14,11 @@ var reloadable = []string{"bfd", "return_delay"}
 // Reload takes over what may change while the daemon runs: bfd and return_delay.
 // Sessions keep up. All is checked first, and where something is wrong, or
 // another key differs, nothing changes. It needs Run.
-func (a *Agent) Reload(ctx context.Context, to Config) (err error) {
+func (a *Agent) Reload(ctx context.Context, to Config) error {
+	var err error
 	if failed := a.inLoop(ctx, func(context.Context) { err = a.reload(to) }); failed != nil {
-		err = failed
+		a.metrics.reloaded.Set(0)
+		return fmt.Errorf("reloading: %w", failed)
 	}
 	a.metrics.reloaded.Set(number(err == nil))
 	if err != nil {

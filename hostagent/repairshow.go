@@ -127,7 +127,8 @@ func (a *Agent) orderRepair(w http.ResponseWriter, r *http.Request) {
 	}
 	var links []string
 	var err error
-	order := func(context.Context) { links, err = a.repairByHand(r.URL.Query().Get("link"), what == "detach") }
+	link := r.URL.Query().Get("link")
+	order := func(context.Context) { links, err = a.repairByHand(link, what == "detach") }
 	if failed := a.inLoop(r.Context(), order); failed != nil {
 		http.Error(w, failed.Error(), http.StatusServiceUnavailable)
 		return

@@ -1,6 +1,7 @@
 package hostagent
 
 import (
+	"net/netip"
 	"time"
 
 	"lastmile/hostagent/rib"
@@ -12,6 +13,10 @@ import (
 
 // maxReturnDelay is the limit of Config.ReturnDelay.
 const maxReturnDelay = time.Hour
+
+// awaitBFDFor is for how long a leaf that has all its routes there is held back
+// because it spoke BFD and does not now: it may have been configured not to.
+const awaitBFDFor = 30 * time.Second
 
 // What a leaf that is held back waits for.
 const (
@@ -25,9 +30,11 @@ const (
 // for.
 func (a *Agent) hold(u *uplink) (rib.Hold, string) {
 	switch {
-	case !u.established():
+	case !u.established() && u.waitsFor != "" && u.waitsFor != forNeighbour:
+		return a.rib.Held(u.leaf), u.waitsFor // it restarts, and waits on
+	case !u.established() && !u.unreachable:
 		return rib.Free, ""
-	case a.cfg.bfd(u.link.Name).Strict && !u.bfd.up():
+	case u.established() && a.cfg.bfd(u.link.Name).Strict && !u.bfd.up():
 		return rib.Barred, forStrictBFD
 	case u.unreachable:
 		return rib.Spare, forNeighbour
@@ -49,12 +56,14 @@ func (a *Agent) returns(u *uplink, continued bool) {
 	}
 }
 
-// admit holds leaves back and lets them go.
+// admit holds leaves back and lets them go: those with a session, and those that
+// restart, of whose routes the next change must not bring back a dead one.
 func (a *Agent) admit() {
 	for _, u := range a.uplinks {
-		if !u.established() || u.fault != "" && u.fault != byNeighbour {
+		if !u.established() && u.keptUntil.IsZero() || u.fault != "" && u.fault != byNeighbour {
 			continue
 		}
+		a.forgetBFD(u)
 		hold, why := a.hold(u)
 		switch {
 		case why == u.waitsFor:
@@ -63,9 +72,23 @@ func (a *Agent) admit() {
 		case why == "" && u.waitsFor != forRoutes:
 			a.log.Info("leaf is used again", "link", u.link.Name, "peer", u.leaf)
 		}
-		u.waitsFor = why
+		if why != u.waitsFor {
+			u.waitsFor, u.waitsSince = why, time.Now()
+		}
 		if hold != a.rib.Held(u.leaf) {
 			a.apply(a.rib.SetHold(u.leaf, hold))
 		}
+	}
+}
+
+// forgetBFD gives up waiting for BFD of a leaf that comes back without it.
+func (a *Agent) forgetBFD(u *uplink) {
+	since := u.waitsSince
+	if u.wholeAt.After(since) {
+		since = u.wholeAt
+	}
+	if u.waitsFor == forBFD && u.endOfRIB && u.awaitsBFD() && time.Since(since) >= awaitBFDFor {
+		u.bfd.spoke = netip.Addr{}
+		a.log.Warn("leaf has come back without BFD, it is not waited for any longer", "link", u.link.Name, "peer", u.leaf)
 	}
 }

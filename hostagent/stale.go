@@ -29,7 +29,7 @@ func (a *Agent) lost(u *uplink, s bgp.PeerState) {
 func (a *Agent) forgo(u *uplink) {
 	a.fib.LeafLost(u.leaf) // at once: a large table takes a second to work through
 	a.apply(a.rib.Drop(u.leaf))
-	u.keptUntil = time.Time{}
+	u.keptUntil, u.waitsFor = time.Time{}, ""
 }
 
 // back notes that the leaf has its session again. Unless it has forwarded on,
@@ -47,7 +47,11 @@ func (a *Agent) expire(u *uplink) {
 		return
 	}
 	a.log.Warn("leaf has not come back in time, its routes go", "link", u.link.Name, "peer", u.leaf)
+	at := time.Now()
 	a.forgo(u)
+	if u.fault == "" {
+		a.blame(u, byBGP, at)
+	}
 }
 
 // speaking returns the context for BGP's work. Where our routes stay on a stop

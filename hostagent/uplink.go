@@ -23,6 +23,7 @@ type uplink struct {
 	session  bgp.PeerState      // the session with leaf
 	updated  time.Time          // when the session last brought an update; zero before
 	endOfRIB bool               // the session has brought all the leaf's routes
+	wholeAt  time.Time          // when it had; says nothing unless endOfRIB
 	since    time.Time          // when leaf was adopted, or lost its session
 
 	bfd         liveness
@@ -30,6 +31,7 @@ type uplink struct {
 	unreachable bool   // the kernel cannot resolve the leaf's address
 	returning   bool   // its session has come up beside another leaf's
 	waitsFor    string // what the leaf is held back for; empty if it is not
+	waitsSince  time.Time
 
 	looped, rejected tally     // of the session's announcements
 	keptUntil        time.Time // when the routes of the leaf go, which restarts; zero if it does not
@@ -165,7 +167,7 @@ func (a *Agent) down(ctx context.Context, u *uplink) {
 	}
 	at := time.Now()
 	a.fib.LinkLost(u.link.Name)
-	if u.inUse() {
+	if u.fault == "" && u.inUse() {
 		a.blame(u, byCarrier, at)
 	}
 	if u.leaf.IsValid() {

@@ -3,7 +3,6 @@ package bfd
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -39,17 +38,6 @@ func (t Timers) Validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-// common are the intervals that RFC 7419 section 2 asks of everybody, so that
-// any two ends find one that both can do.
-var common = []time.Duration{
-	3300 * time.Microsecond, 10 * time.Millisecond, 20 * time.Millisecond,
-	50 * time.Millisecond, 100 * time.Millisecond, time.Second,
-}
-
-// Common reports whether hardware can be expected to do an interval exactly (RFC
-// 7419). Others may be rounded up by it, which the negotiation allows.
-func Common(interval time.Duration) bool { return slices.Contains(common, interval) }
 
 // DetectTime is how long an end must hear nothing before it calls the session
 // dead (RFC 5880 section 6.8.4): the other end's multiplier and desired transmit

@@ -39,17 +39,6 @@ func TestTimersValidate(t *testing.T) {
 	}
 }
 
-func TestCommon(t *testing.T) {
-	for _, d := range []time.Duration{3300 * time.Microsecond, 10 * ms, 20 * ms, 50 * ms, 100 * ms, time.Second} {
-		if !Common(d) {
-			t.Errorf("RFC 7419 has %v", d)
-		}
-	}
-	if Common(300*ms) || Common(0) {
-		t.Error("RFC 7419 has not 300ms, nor 0")
-	}
-}
-
 func TestDetectTime(t *testing.T) {
 	for _, c := range []struct {
 		multiplier        uint8

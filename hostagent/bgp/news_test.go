@@ -71,18 +71,14 @@ func TestEndOfRIBOfAPeerThatDoesNotSay(t *testing.T) {
 	}
 }
 
-// Stale routes are those of all updates before the session ended, read or not.
+// Stale routes are those of all updates before the session ended, read or not,
+// also when the peer's next connection is on its way.
 func TestUpdatesOfAPeerThatRestartsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := newLoop(t)
 		s.updates <- update{c, numbered(0)}
-		err := s.ask(t.Context(), func() error {
-			s.tell(PeerState{Peer: leaf, State: Idle, Stale: time.Minute})
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s.enters(t, time.Minute, Idle)
+		s.enters(t, 0, Connect, OpenSent)
 		if got, ok := (<-s.news).(Update); !ok || got.Withdrawn[0] != numbered(0).Withdrawn[0] {
 			t.Errorf("first: %+v", got)
 		}
@@ -90,4 +86,38 @@ func TestUpdatesOfAPeerThatRestartsAreKept(t *testing.T) {
 			t.Errorf("second: %+v", got)
 		}
 	})
+}
+
+// Those of a session of which nothing is kept are void, whenever they were sent.
+func TestUpdatesOfAPeerThatEndsAreVoid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := newLoop(t)
+		s.updates <- update{c, numbered(0)}
+		s.enters(t, time.Minute, Idle)
+		s.enters(t, 0, OpenConfirm)
+		s.peers[leaf].conns[0].open = &open{}
+		s.enters(t, 0, Established)
+		s.updates <- update{c, numbered(1)}
+		s.enters(t, 0, Idle)
+		for _, want := range []State{Idle, OpenConfirm, Established, Idle} {
+			if got, ok := (<-s.news).(PeerState); !ok || got.State != want {
+				t.Errorf("%+v, want state %v", got, want)
+			}
+		}
+	})
+}
+
+// enters takes the peer to one state after the other.
+func (s *Speaker) enters(t *testing.T, stale time.Duration, states ...State) {
+	t.Helper()
+	err := s.ask(t.Context(), func() error {
+		s.peers[leaf].stale = stale
+		for _, state := range states {
+			s.enter(s.peers[leaf], state, time.Now())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -250,16 +250,15 @@ func (s *Speaker) peerWith(c *connection) *peer {
 	return nil
 }
 
-// tell queues news. That a session has ended is news that its Updates nobody
-// has read yet are void, unless they are to be kept.
-func (s *Speaker) tell(n News) {
-	if state, ok := n.(PeerState); ok && state.Stale == 0 {
-		s.queue = slices.DeleteFunc(s.queue, func(n News) bool {
-			u, ok := n.(Update)
-			return ok && u.Peer == state.Peer
-		})
-	}
-	s.queue = append(s.queue, n)
+// tell queues news.
+func (s *Speaker) tell(n News) { s.queue = append(s.queue, n) }
+
+// void forgets the Updates of a peer that nobody has read yet.
+func (s *Speaker) void(peer netip.Addr) {
+	s.queue = slices.DeleteFunc(s.queue, func(n News) bool {
+		u, ok := n.(Update)
+		return ok && u.Peer == peer
+	})
 }
 
 // enter takes a peer to a state, and tells so.
@@ -277,6 +276,9 @@ func (s *Speaker) enter(p *peer, state State, now time.Time) {
 		}
 	case was == Established:
 		log.Info("bgp session ended", "reason", p.Reason, "routes_kept", p.Stale)
+	}
+	if was == Established && p.Stale == 0 {
+		s.void(p.addr) // those of one that restarts are to be kept, with what it has told before
 	}
 	s.tell(p.PeerState)
 }

@@ -22,7 +22,7 @@ const maxFailed = 256
 
 // applyNeighbour follows which addresses the kernel cannot resolve (RFC 4861 section 7.3: unreachable). The kernel tidies up
 // an entry that failed, within seconds where nothing is sent to it any more: that is no sign of life. Only an answer is, and
-// the end of the link. What was so before we listened, or was lost in an overrun, is told again with the next packet to it.
+// the end of the link. What was so before we listened, or was lost in an overrun, is in the listing.
 func (v *view) applyNeighbour(m syscall.NetlinkMessage) error {
 	if len(m.Data) < unix.SizeofNdMsg {
 		return fmt.Errorf("neighbour message of %d bytes: %w", len(m.Data), unix.EBADMSG)

@@ -205,6 +205,12 @@ func TestWatchSurvivesOverrun(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := NewWatcher(slog.New(slog.DiscardHandler))
+	const failed, answers, tidied = "fe80::dead", "fe80::1", "fe80::2"
+	up0 := unresolved(t, host, failed, unix.NUD_FAILED)
+	unresolved(t, host, answers, unix.NUD_PERMANENT)
+	for _, addr := range []string{answers, tidied} { // as was so before the overrun
+		w.view.failed[neighbour{up0, netip.MustParseAddr(addr)}] = true
+	}
 	if err := w.view.apply(link(unix.RTM_NEWLINK, 999, ready, 1, "gone")); err != nil { // and nobody heard of its removal
 		t.Fatal(err)
 	}
@@ -223,14 +229,14 @@ func TestWatchSurvivesOverrun(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- host.Do(func() error { return w.Run(ctx) }) }()
 	deadline := time.After(10 * time.Second)
-	for s := (State{}); len(s.Loopback) < floodSize || !s.Links["up0"].Up; {
+	for s := (State{}); len(s.Loopback) < floodSize || !s.Links["up0"].Up || fmt.Sprint(s.Unreachable) != "[fe80::2%up0 fe80::dead%up0]"; {
 		select {
 		case s = <-w.News():
 			if _, ok := s.Links["gone"]; ok {
 				t.Errorf("a link that is gone: %v", s.Links)
 			}
 		case <-deadline:
-			t.Fatalf("%d of %d addresses seen", len(s.Loopback), floodSize)
+			t.Fatalf("%d of %d addresses seen, unreachable %v", len(s.Loopback), floodSize, s.Unreachable)
 		}
 	}
 	cancel()
@@ -240,6 +246,27 @@ func TestWatchSurvivesOverrun(t *testing.T) {
 	if n := w.Overruns(); n != 1 {
 		t.Errorf("%d overruns", n)
 	}
+}
+
+// unresolved gives the namespace an entry for a neighbour on up0, whose index it returns.
+func unresolved(t *testing.T, ns *netns.NS, addr string, state int) (index int) {
+	t.Helper()
+	err := ns.Do(func() error {
+		up0, err := netlink.LinkByName("up0")
+		if err != nil {
+			return err
+		}
+		index = up0.Attrs().Index
+		n := &netlink.Neigh{LinkIndex: index, IP: net.ParseIP(addr), State: state}
+		if state == unix.NUD_PERMANENT {
+			n.HardwareAddr = net.HardwareAddr{2, 0, 0, 0, 0, 1}
+		}
+		return netlink.NeighSet(n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
 }
 
 const floodSize = 1000

@@ -79,7 +79,6 @@ func (w *Watcher) follow(ctx context.Context) error {
 			_ = c.close()
 		}
 	}()
-	clear(w.view.failed)
 	w.view.generation++ // what the listing does not mention has gone
 	listing := new(listing)
 	if err := listing.request(c); err != nil {
@@ -122,20 +121,27 @@ func (w *Watcher) publish(ctx context.Context) {
 	}
 }
 
-// listing is a full reading under way: links, then addresses, one request at a time as the kernel wants it.
+// listing is a full reading under way: links, then addresses, then neighbours, one request at a time as the kernel wants it.
+// Neighbours that the kernel has no entry of are as they were, see [view.applyNeighbour].
 type listing struct {
 	seq         uint32
-	addresses   bool // the second half
+	part        int // of parts
 	interrupted bool
+}
+
+// parts are the requests of a listing.
+var parts = [...]struct {
+	kind uint16
+	body []byte
+}{
+	{unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg)},
+	{unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg)},
+	{unix.RTM_GETNEIGH, append([]byte{unix.AF_INET6}, make([]byte, unix.SizeofNdMsg-1)...)},
 }
 
 func (l *listing) request(c *conn) error {
 	b := new(batch)
-	if l.addresses {
-		b.begin(unix.RTM_GETADDR, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfAddrmsg)...)
-	} else {
-		b.begin(unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
-	}
+	b.begin(parts[l.part].kind, unix.NLM_F_DUMP, parts[l.part].body...)
 	var err error
 	l.seq, err = c.send(b)
 	return err
@@ -151,17 +157,17 @@ func (l *listing) next(c *conn, v *view, m syscall.NetlinkMessage) error {
 		return nil
 	}
 	if err := reply(m); err != nil {
-		return fmt.Errorf("listing links and addresses: %w", err)
+		return fmt.Errorf("listing links, addresses and neighbours: %w", err)
 	}
 	switch {
 	case l.interrupted:
 		l.interrupted = false
-	case l.addresses:
+	case l.part == len(parts)-1:
 		l.seq = 0
 		v.sweep()
 		return nil
 	default:
-		l.addresses = true
+		l.part++
 	}
 	return l.request(c)
 }
