@@ -35,8 +35,8 @@ type Neighbor struct {
 	MsgSent     uint64 `json:"msgSent"`
 	LastReset   string `json:"lastResetDueTo,omitempty"` // why the latest Established session ended
 	Reason      string `json:"reason,omitempty"`         // why there is no Established session
-	Held        string `json:"held,omitempty"`        // what an Established leaf waits for before it shares traffic with others
-	OtherRouter string `json:"otherRouter,omitempty"` // another router that was heard on the uplink
+	Held        string `json:"held,omitempty"`           // what an Established leaf waits for before it shares traffic with others
+	OtherRouter string `json:"otherRouter,omitempty"`    // another router that was heard on the uplink
 }
 
 func (a *Agent) neighbors(ctx context.Context) (Neighbors, error) {
