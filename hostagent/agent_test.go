@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"lastmile/hostagent/bgp"
 	"lastmile/hostagent/kernel"
@@ -315,6 +316,25 @@ func TestGaugesFollow(t *testing.T) {
 		want := map[string]float64{"uplink_up eth0": 0, "bgp_session_up eth0": 0, "bgp_prefixes_received eth0": 0, "bgp_routes_kept eth0": 0}
 		if diff := cmp.Diff(want, w.gauges(t)); diff != "" {
 			t.Errorf("gauges (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Counters are there before what they count.
+func TestCountersBeginAtZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "eth0", "ens1")
+		w.link("eth0", true, 0)
+		for name, want := range map[string]int{
+			"hostagent_faults_total":                         2 * 4,
+			"hostagent_fault_to_kernel_seconds":              4,
+			"hostagent_bgp_session_transitions_total":        2 * 2,
+			"hostagent_nd_other_router_advertisements_total": 2,
+			"hostagent_bgp_announcements_rejected_total":     2,
+		} {
+			if n, err := testutil.GatherAndCount(w.registry, name); err != nil || n != want {
+				t.Errorf("%s has %d series, want %d (%v)", name, n, want, err)
+			}
 		}
 	})
 }

@@ -20,11 +20,11 @@ type BFDRule struct {
 	Profile string `yaml:"profile"`
 	// TransmitInterval and ReceiveInterval are the shortest intervals of packets
 	// that we send and want; the profile's if left out.
-	TransmitInterval time.Duration `yaml:"transmit_interval"`
-	ReceiveInterval  time.Duration `yaml:"receive_interval"`
+	TransmitInterval *time.Duration `yaml:"transmit_interval"`
+	ReceiveInterval  *time.Duration `yaml:"receive_interval"`
 	// DetectMultiplier is how many of our packets in a row the leaf is to miss; the
 	// profile's if left out.
-	DetectMultiplier int `yaml:"detect_multiplier"`
+	DetectMultiplier *int `yaml:"detect_multiplier"`
 	// Strict uses no path of a leaf while BFD with it is not up.
 	Strict bool `yaml:"strict"`
 }
@@ -76,14 +76,14 @@ func (r *BFDRule) profile() (p bfdProfile, ok bool) {
 func (r *BFDRule) timers() bfd.Timers {
 	p, _ := r.profile()
 	t := p.timers
-	if r.TransmitInterval != 0 {
-		t.Transmit = r.TransmitInterval
+	if r.TransmitInterval != nil {
+		t.Transmit = *r.TransmitInterval
 	}
-	if r.ReceiveInterval != 0 {
-		t.Receive = r.ReceiveInterval
+	if r.ReceiveInterval != nil {
+		t.Receive = *r.ReceiveInterval
 	}
-	if r.DetectMultiplier != 0 {
-		t.Multiplier = uint8(r.DetectMultiplier)
+	if r.DetectMultiplier != nil {
+		t.Multiplier = uint8(*r.DetectMultiplier)
 	}
 	return t
 }
@@ -103,17 +103,17 @@ func (r *BFDRule) validate(key string, report func(key, problem string)) {
 	}
 	for _, i := range []struct {
 		key   string
-		value time.Duration
+		value *time.Duration
 	}{{"transmit_interval", r.TransmitInterval}, {"receive_interval", r.ReceiveInterval}} {
-		if i.value == 0 {
+		if i.value == nil {
 			continue
 		}
-		if i.value < p.shortest || i.value > time.Minute || i.value%time.Microsecond != 0 {
-			report(key+"."+i.key, fmt.Sprintf("%v is not allowed: %v to 1m0s (%s)", i.value, p.shortest, p.why))
+		if v := *i.value; v < p.shortest || v > time.Minute || v%time.Microsecond != 0 {
+			report(key+"."+i.key, fmt.Sprintf("%v is not allowed: %v to 1m0s (%s)", v, p.shortest, p.why))
 		}
 	}
-	if r.DetectMultiplier < 0 || r.DetectMultiplier > 255 {
-		report(key+".detect_multiplier", fmt.Sprintf("%d is not allowed: 1 to 255", r.DetectMultiplier))
+	if m := r.DetectMultiplier; m != nil && (*m < 1 || *m > 255) {
+		report(key+".detect_multiplier", fmt.Sprintf("%d is not allowed: 1 to 255", *m))
 	}
 	if r.Strict && !r.enabled() {
 		report(key+".strict", "not allowed beside enabled: false: no path would ever be used")

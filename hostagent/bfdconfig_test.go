@@ -17,12 +17,15 @@ func TestBFDConfig(t *testing.T) {
 	}{
 		"nothing":                   {BFDRule{}, ""},
 		"enabled":                   {BFDRule{Enabled: &yes, Strict: true}, ""},
-		"fast":                      {BFDRule{TransmitInterval: 10 * time.Millisecond, ReceiveInterval: 10 * time.Millisecond, DetectMultiplier: 3}, ""},
-		"too fast":                  {BFDRule{TransmitInterval: 9 * time.Millisecond}, "bfd[0].transmit_interval 9ms is not allowed: 10ms to 1m0s"},
-		"too fast for the leaf":     {BFDRule{Profile: "qfx5k", ReceiveInterval: 300 * time.Millisecond}, "bfd[0].receive_interval 300ms is not allowed: 1s to 1m0s (QFX5000"},
-		"negative":                  {BFDRule{ReceiveInterval: -time.Second}, "bfd[0].receive_interval -1s is not allowed"},
+		"fast":                      {BFDRule{TransmitInterval: new(10 * time.Millisecond), ReceiveInterval: new(10 * time.Millisecond), DetectMultiplier: new(3)}, ""},
+		"too fast":                  {BFDRule{TransmitInterval: new(9 * time.Millisecond)}, "bfd[0].transmit_interval 9ms is not allowed: 10ms to 1m0s"},
+		"too fast for the leaf":     {BFDRule{Profile: "qfx5k", ReceiveInterval: new(300 * time.Millisecond)}, "bfd[0].receive_interval 300ms is not allowed: 1s to 1m0s (QFX5000"},
+		"negative":                  {BFDRule{ReceiveInterval: new(-time.Second)}, "bfd[0].receive_interval -1s is not allowed"},
+		"no transmit interval":      {BFDRule{TransmitInterval: new(time.Duration(0))}, "bfd[0].transmit_interval 0s is not allowed: 10ms to 1m0s"},
+		"no receive interval":       {BFDRule{ReceiveInterval: new(time.Duration(0))}, "bfd[0].receive_interval 0s is not allowed: 10ms to 1m0s"},
+		"no multiplier":             {BFDRule{DetectMultiplier: new(0)}, "bfd[0].detect_multiplier 0 is not allowed: 1 to 255"},
 		"unknown profile":           {BFDRule{Profile: "qfx10k"}, `bfd[0].profile "qfx10k" is not allowed: one of default, eos, frr, junos-re, qfx5k`},
-		"multiplier":                {BFDRule{DetectMultiplier: 256}, "bfd[0].detect_multiplier 256 is not allowed: 1 to 255"},
+		"multiplier":                {BFDRule{DetectMultiplier: new(256)}, "bfd[0].detect_multiplier 256 is not allowed: 1 to 255"},
 		"strict without BFD at all": {BFDRule{Enabled: &no, Strict: true}, "bfd[0].strict not allowed beside enabled: false"},
 		"uplink":                    {BFDRule{Uplinks: []string{"lo"}}, `bfd[0].uplinks[0] "lo" is not allowed`},
 	} {
@@ -38,7 +41,7 @@ func TestBFDConfig(t *testing.T) {
 }
 
 func TestFirstBFDRuleForAnUplinkCounts(t *testing.T) {
-	c := Config{BFD: []BFDRule{{Uplinks: []string{"eth2"}, Profile: "qfx5k"}, {TransmitInterval: 50 * time.Millisecond}}}
+	c := Config{BFD: []BFDRule{{Uplinks: []string{"eth2"}, Profile: "qfx5k"}, {TransmitInterval: new(50 * time.Millisecond)}}}
 	for link, want := range map[string]bfd.Timers{
 		"eth2": {Transmit: time.Second, Receive: time.Second, Multiplier: 3},
 		"eth0": {Transmit: 50 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 3},
@@ -54,7 +57,7 @@ func TestFirstBFDRuleForAnUplinkCounts(t *testing.T) {
 }
 
 func TestReload(t *testing.T) {
-	fast := []BFDRule{{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond}}
+	fast := []BFDRule{{TransmitInterval: new(50 * time.Millisecond), ReceiveInterval: new(50 * time.Millisecond)}}
 	for name, test := range map[string]struct {
 		change     func(c *Config)
 		scheduling worker.Scheduling
@@ -95,7 +98,7 @@ func TestRefusedTimers(t *testing.T) {
 	w := newWorld(t, "eth*")
 	fake := w.Agent.bfd.(*fakeBFD)
 	fake.status.Running = true
-	w.cfg.BFD = []BFDRule{{TransmitInterval: 10 * time.Millisecond}}
+	w.cfg.BFD = []BFDRule{{TransmitInterval: new(10 * time.Millisecond)}}
 	w.heardLeaf()
 	u := w.uplinks["eth0"]
 	if u.bfd.refused == nil || !strings.Contains(w.log.String(), "CAP_SYS_NICE") {

@@ -2,9 +2,11 @@ package hostagent
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,15 +120,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 	if c.AllowASIn < 0 || c.AllowASIn > 10 {
 		report("allowas_in", fmt.Sprintf("%d is not allowed: 0 to 10", c.AllowASIn))
 	}
-	for i, r := range c.Import {
-		r.validate(fmt.Sprintf("import[%d]", i), report)
-	}
-	for i, r := range c.Sessions {
-		r.validate(fmt.Sprintf("sessions[%d]", i), report)
-	}
-	for i, r := range c.BFD {
-		r.validate(fmt.Sprintf("bfd[%d]", i), report)
-	}
+	c.validateRules(report)
 	c.validateWatchdog(report)
 	if c.ReturnDelay < 0 || c.ReturnDelay > maxReturnDelay {
 		report("return_delay", fmt.Sprintf("%v is not allowed: 0s to %v", c.ReturnDelay, maxReturnDelay))
@@ -142,6 +136,42 @@ func (c *Config) Validate(report func(key, problem string)) {
 	if c.Socket == "" {
 		report("socket", "missing; the path of a unix socket is wanted")
 	}
+	if _, port, err := net.SplitHostPort(c.Listen); c.Listen != "" && (err != nil || !isPort(port)) {
+		report("listen", fmt.Sprintf("%q is not allowed: host:port with a port from 1 to 65535, such as 127.0.0.1:9474, or nothing for nowhere", c.Listen))
+	}
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// validateRules reports what is wrong with a rule, and those of which nothing
+// ever comes, as of the rules for an uplink or a route the first decides.
+func (c *Config) validateRules(report func(key, problem string)) {
+	unused := func(list string, n int, all func(i int) bool) {
+		for i := range n {
+			if !all(i) {
+				continue
+			}
+			for later := i + 1; later < n; later++ {
+				report(fmt.Sprintf("%s[%d]", list, later), fmt.Sprintf("never used: %s[%d] is for all, and the first that matches counts; put it last", list, i))
+			}
+			return
+		}
+	}
+	for i, r := range c.Import {
+		r.validate(fmt.Sprintf("import[%d]", i), report)
+	}
+	unused("import", len(c.Import), func(i int) bool { return c.Import[i].matchesAll() })
+	for i, r := range c.Sessions {
+		r.validate(fmt.Sprintf("sessions[%d]", i), c.AS, report)
+	}
+	unused("sessions", len(c.Sessions), func(i int) bool { return len(c.Sessions[i].Uplinks) == 0 })
+	for i, r := range c.BFD {
+		r.validate(fmt.Sprintf("bfd[%d]", i), report)
+	}
+	unused("bfd", len(c.BFD), func(i int) bool { return len(c.BFD[i].Uplinks) == 0 })
 }
 
 // validateLinks reports what cannot be an interface or a pattern of several.

@@ -38,6 +38,11 @@ func (r *ImportRule) validate(key string, report func(key, problem string)) {
 	}
 }
 
+// matchesAll says that the rule has no condition.
+func (r *ImportRule) matchesAll() bool {
+	return len(r.Uplinks)+len(r.Prefixes)+len(r.Communities)+r.MaxASPath == 0
+}
+
 // table is what the configuration says of the table of routes.
 func (c *Config) table() rib.Config {
 	rules := make([]rib.Rule, len(c.Import))

@@ -85,8 +85,27 @@ func newMetrics(reg registerer) *metrics {
 		Help:    "From when a fault was noticed to when no group of next hops in the kernel had the leaf.",
 		Buckets: []float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1},
 	}, []string{"detector"})
+	for _, detector := range detectors {
+		m.toKernel.WithLabelValues(detector)
+	}
 	reg.MustRegister(m.detected, m.toKernel)
 	return m
+}
+
+var detectors = []string{byCarrier, byBFD, byNeighbour, byBGP}
+
+// begin has the counters of a link there at 0 before the first event, which
+// would be no increase of a series that begins with it.
+func (m *metrics) begin(link string) {
+	for _, detector := range detectors {
+		m.faults.WithLabelValues(link, detector)
+	}
+	for _, to := range []string{"up", "down"} {
+		m.transitions.WithLabelValues(link, to)
+	}
+	for _, counter := range []*prometheus.CounterVec{m.otherRouters, m.looped, m.rejected} {
+		counter.WithLabelValues(link)
+	}
 }
 
 // forget ends the gauges of an uplink that is gone; counters go on if it

@@ -18,8 +18,9 @@ type SessionRule struct {
 	RemoteAS []string `yaml:"remote_as"`
 	// MaxPrefixes is how many prefixes the leaf may announce; 0 for any number.
 	MaxPrefixes *int `yaml:"max_prefixes"`
-	// PasswordFile holds the key of TCP MD5 signatures (RFC 2385).
-	PasswordFile string `yaml:"password_file"`
+	// PasswordFile holds the key of TCP MD5 signatures (RFC 2385); none if left
+	// out.
+	PasswordFile *string `yaml:"password_file"`
 	// TTLSecurity takes packets only with the TTL that they have on the link
 	// (RFC 5082).
 	TTLSecurity bool `yaml:"ttl_security"`
@@ -28,29 +29,38 @@ type SessionRule struct {
 	GracefulRestart *bool `yaml:"graceful_restart"`
 	// DSCP marks what is sent to the leaf.
 	DSCP *int `yaml:"dscp"`
-	// UserTimeout is for how long the leaf may leave data unacknowledged; 0 for
-	// the hold time.
-	UserTimeout time.Duration `yaml:"user_timeout"`
+	// UserTimeout is for how long the leaf may leave data unacknowledged; the
+	// hold time if left out.
+	UserTimeout *time.Duration `yaml:"user_timeout"`
 }
 
 const external = "external"
 
-func (r *SessionRule) validate(key string, report func(key, problem string)) {
+const (
+	maxPrefixLimit = 1<<31 - 1
+	maxUserTimeout = (1<<31 - 1) * time.Millisecond // the kernel's int of milliseconds
+)
+
+// validate is for a server of the AS own.
+func (r *SessionRule) validate(key string, own uint32, report func(key, problem string)) {
 	validateLinks(key+".uplinks", r.Uplinks, report)
 	for i, s := range r.RemoteAS {
-		if as, err := strconv.ParseUint(s, 10, 32); s != external && (err != nil || as == 0) {
+		if as, err := strconv.ParseUint(s, 10, 32); s != external && (err != nil || as == 0 || as == uint64(own)) {
 			report(fmt.Sprintf("%s.remote_as[%d]", key, i),
-				fmt.Sprintf("%q is not allowed: an AS number from 1 to 4294967295, or the word %s for any but our own, is wanted", s, external))
+				fmt.Sprintf("%q is not allowed: an AS number from 1 to 4294967295 other than our own, or the word %s for any but our own, is wanted", s, external))
 		}
 	}
-	if r.MaxPrefixes != nil && *r.MaxPrefixes < 0 {
-		report(key+".max_prefixes", fmt.Sprintf("%d is not allowed: 1 or more, or 0 for any number", *r.MaxPrefixes))
+	if m := r.MaxPrefixes; m != nil && (*m < 0 || *m > maxPrefixLimit) {
+		report(key+".max_prefixes", fmt.Sprintf("%d is not allowed: 1 to %d, or 0 for any number", *m, maxPrefixLimit))
+	}
+	if r.PasswordFile != nil && *r.PasswordFile == "" {
+		report(key+".password_file", `"" is not allowed: the path of a file is wanted; leave the key out for no TCP MD5`)
 	}
 	if r.DSCP != nil && (*r.DSCP < 0 || *r.DSCP > 63) {
 		report(key+".dscp", fmt.Sprintf("%d is not allowed: 0 to 63", *r.DSCP))
 	}
-	if r.UserTimeout != 0 && r.UserTimeout < time.Second {
-		report(key+".user_timeout", fmt.Sprintf("%v is not allowed: 1s or more, or 0s for the hold time", r.UserTimeout))
+	if t := r.UserTimeout; t != nil && (*t < time.Second || *t > maxUserTimeout) {
+		report(key+".user_timeout", fmt.Sprintf("%v is not allowed: 1s to %v; leave the key out for the hold time", *t, maxUserTimeout))
 	}
 }
 
@@ -80,6 +90,12 @@ func (c *Config) session(link string) bgp.Options {
 	if r.DSCP != nil {
 		options.DSCP = uint8(*r.DSCP)
 	}
-	options.PasswordFile, options.TTLSecurity, options.UserTimeout = r.PasswordFile, r.TTLSecurity, r.UserTimeout
+	if r.PasswordFile != nil {
+		options.PasswordFile = *r.PasswordFile
+	}
+	if r.UserTimeout != nil {
+		options.UserTimeout = *r.UserTimeout
+	}
+	options.TTLSecurity = r.TTLSecurity
 	return options
 }

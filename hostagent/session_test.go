@@ -11,7 +11,7 @@ import (
 
 func TestSessionOptions(t *testing.T) {
 	c := Config{Sessions: []SessionRule{
-		{Uplinks: []string{"eth0", "ens*"}, RemoteAS: []string{"65001", "4200000000"}, PasswordFile: "/key", TTLSecurity: true, UserTimeout: 3 * time.Second},
+		{Uplinks: []string{"eth0", "ens*"}, RemoteAS: []string{"65001", "4200000000"}, PasswordFile: new("/key"), TTLSecurity: true, UserTimeout: new(3 * time.Second)},
 		{Uplinks: []string{"eth1"}, RemoteAS: []string{"65001", "external"}, MaxPrefixes: new(0), GracefulRestart: new(false), DSCP: new(0)},
 	}}
 	for link, want := range map[string]bgp.Options{

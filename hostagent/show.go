@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"text/tabwriter"
@@ -28,12 +29,14 @@ type Neighbor struct {
 	RouterID    string `json:"remoteRouterId,omitempty"`
 	State       string `json:"state"`                    // of the session, or what the uplink lacks to have one
 	UptimeMsec  int64  `json:"peerUptimeMsec,omitempty"` // since Established
-	Received    uint64 `json:"pfxRcd"`
+	Received    int    `json:"pfxRcd"`                   // prefixes that are accepted
+	Announced   uint64 `json:"pfxAnnounced"`             // and those that the leaf announces, accepted or not
 	MsgReceived uint64 `json:"msgRcvd"`
 	MsgSent     uint64 `json:"msgSent"`
-	LastReset   string `json:"lastResetDueTo,omitempty"`
-	Held        string `json:"held,omitempty"`        // what an Established leaf waits for before it shares traffic with others
-	OtherRouter string `json:"otherRouter,omitempty"` // another router that was heard on the uplink
+	LastReset   string `json:"lastResetDueTo,omitempty"` // why the latest Established session ended
+	Reason      string `json:"reason,omitempty"`         // why there is no Established session
+	Held        string `json:"held,omitempty"`           // what an Established leaf waits for before it shares traffic with others
+	OtherRouter string `json:"otherRouter,omitempty"`    // another router that was heard on the uplink
 }
 
 func (a *Agent) neighbors(ctx context.Context) (Neighbors, error) {
@@ -42,6 +45,10 @@ func (a *Agent) neighbors(ctx context.Context) (Neighbors, error) {
 		return Neighbors{}, err
 	}
 	out := Neighbors{RouterID: a.cfg.RouterID.String(), AS: a.cfg.AS, Peers: map[string]Neighbor{}}
+	accepted := map[netip.Addr]int{}
+	for _, p := range a.rib.Peers() {
+		accepted[p.Addr] = p.Prefixes
+	}
 	for name, u := range a.uplinks {
 		n := Neighbor{State: u.status(), Held: u.waitsFor}
 		if u.other.IsValid() {
@@ -49,7 +56,7 @@ func (a *Agent) neighbors(ctx context.Context) (Neighbors, error) {
 		}
 		for _, p := range peers {
 			if p.Peer == u.leaf {
-				n.addSession(p)
+				n.addSession(p, accepted[p.Peer])
 			}
 		}
 		out.Peers[name] = n
@@ -57,11 +64,13 @@ func (a *Agent) neighbors(ctx context.Context) (Neighbors, error) {
 	return out, nil
 }
 
-func (n *Neighbor) addSession(p bgp.Peer) {
-	n.Address, n.State, n.RemoteAS, n.LastReset = p.Peer.String(), p.State.String(), p.AS, p.Reason
-	n.Received, n.MsgReceived, n.MsgSent = p.PrefixesReceived, p.MessagesReceived, p.MessagesSent
+func (n *Neighbor) addSession(p bgp.Peer, accepted int) {
+	n.Address, n.State, n.RemoteAS, n.LastReset = p.Peer.String(), p.State.String(), p.AS, p.LastReset
+	n.Received, n.Announced, n.MsgReceived, n.MsgSent = accepted, p.PrefixesReceived, p.MessagesReceived, p.MessagesSent
 	if p.State == bgp.Established {
 		n.UptimeMsec = time.Since(p.Since).Milliseconds()
+	} else {
+		n.Reason = p.Reason
 	}
 	if p.RouterID.IsValid() {
 		n.RouterID = p.RouterID.String()
@@ -83,10 +92,17 @@ func (n Neighbors) WriteText(w io.Writer) error {
 		if p.Held != "" {
 			state += ", " + p.Held
 		}
-		if p.LastReset != "" {
+		switch {
+		case p.Reason != "":
+			state += " (" + p.Reason + ")"
+		case p.LastReset != "":
 			state += " (last reset: " + p.LastReset + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", name, dash(p.Address), dash(number32(p.RemoteAS)), up, p.Received, state)
+		prefixes := strconv.Itoa(p.Received)
+		if p.Announced > uint64(p.Received) {
+			prefixes = fmt.Sprintf("%d of %d", p.Received, p.Announced)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, dash(p.Address), dash(number32(p.RemoteAS)), up, prefixes, state)
 	}
 	return t.Flush()
 }

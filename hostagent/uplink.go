@@ -80,6 +80,7 @@ func (a *Agent) adoptLinks(links map[string]kernel.Link) {
 		if !ok || u.missing {
 			u = &uplink{}
 			a.uplinks[name] = u
+			a.metrics.begin(name)
 		}
 		if link.Index != u.link.Index {
 			fresh = true // a link that is made anew has the settings of a new one
@@ -92,6 +93,7 @@ func (a *Agent) adoptLinks(links map[string]kernel.Link) {
 	for _, name := range a.cfg.named() {
 		if _, ok := a.uplinks[name]; !ok {
 			a.uplinks[name] = &uplink{link: kernel.Link{Name: name}, missing: true}
+			a.metrics.begin(name)
 			a.log.Error("uplink does not exist", "link", name)
 		}
 	}

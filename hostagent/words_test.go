@@ -54,7 +54,7 @@ func TestShowUsesFRRsKeys(t *testing.T) {
 		cut  string // where in FRR's answer the comparable part is
 		ours string // keys that are not FRR's, or that FRR shows elsewhere or only of other routes
 	}{
-		{"neighbors", "show bgp summary json", ".ipv4Unicast", ".peers.*.neighbor .peers.*.remoteRouterId .peers.*.held"},
+		{"neighbors", "show bgp summary json", ".ipv4Unicast", ".peers.*.neighbor .peers.*.remoteRouterId .peers.*.held .peers.*.pfxAnnounced"},
 		// The keys metric, locPrf, multipath, community and largeCommunity are checked by the test of the table that judges with FRR.
 		{"routes", "show bgp ipv4 unicast json", "", ".routes.*.uplink .routes.*.nexthop .routes.*.reason " +
 			".routes.*.metric .routes.*.locPrf .routes.*.multipath .routes.*.nexthops.interfaceName"},

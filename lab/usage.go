@@ -11,12 +11,11 @@ import (
 	"lastmile/lab/netns"
 )
 
-// usage is what the processes of a namespace have taken together. Memory that
-// several of them share counts for each.
+// usage is what the processes of a namespace have taken together.
 type usage struct {
 	cpu      time.Duration // user and system, in steps of 10 ms
-	resident int           // bytes now
-	peak     int           // bytes at most, of each at its own time
+	resident int           // bytes now; a page that several share counts once
+	peak     int           // bytes at most, of each at its own time; what they share counts for each
 }
 
 // usageOf asks the kernel.
@@ -58,19 +57,26 @@ func processUsage(pid int) (usage, error) {
 		}
 		u.cpu += time.Duration(ticks) * (time.Second / 100) // USER_HZ
 	}
-	status, err := os.ReadFile(filepath.Join(dir, "status"))
-	if err != nil {
+	if u.peak, err = sizeIn(filepath.Join(dir, "status"), "VmHWM"); err != nil {
 		return usage{}, err
 	}
-	for line := range strings.Lines(string(status)) {
-		key, value, _ := strings.Cut(line, ":")
-		kb, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-		switch key {
-		case "VmHWM":
-			u.peak = kb << 10
-		case "VmRSS":
-			u.resident = kb << 10
+	// The proportional set size: each page divided by how many processes map it,
+	// as hostagent and its BFD worker do with their program's.
+	u.resident, err = sizeIn(filepath.Join(dir, "smaps_rollup"), "Pss")
+	return u, err
+}
+
+// sizeIn returns what a file of /proc says of key, in bytes.
+func sizeIn(path, key string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(line, ":"); name == key {
+			kb, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")))
+			return kb << 10, err
 		}
 	}
-	return u, nil
+	return 0, fmt.Errorf("%s has no %s", path, key)
 }

@@ -175,7 +175,7 @@ func startCommand() *cobra.Command {
 func shellCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
-		Use:   "shell NODE [COMMAND [ARGUMENT...]]",
+		Use:   "shell NODE [[--] COMMAND [ARGUMENT...]]",
 		Short: "Run a shell or a command in a node of the running fabric",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -184,13 +184,22 @@ func shellCommand() *cobra.Command {
 				return err
 			}
 			// Signals of the terminal are the command's own business.
-			return f.Shell(context.WithoutCancel(cmd.Context()), args[0], args[1:])
+			return f.Shell(context.WithoutCancel(cmd.Context()), args[0], shellArgs(args[1:]))
 		},
 	}
 	nameFlag(cmd, &name, standardName)
 	// What follows the node's name is the command's, dashes and all.
 	cmd.Flags().SetInterspersed(false)
 	return cmd
+}
+
+// shellArgs is the command behind a node's name. The -- that ends other
+// programs' options may stand before it.
+func shellArgs(args []string) []string {
+	if len(args) > 0 && args[0] == "--" {
+		return args[1:]
+	}
+	return args
 }
 
 func faultCommand() *cobra.Command {

@@ -63,7 +63,7 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 	now := time.Now()
 	lasted := time.Duration(0)
 	if c.state == Established {
-		lasted = now.Sub(p.Since)
+		lasted, p.reset = now.Sub(p.Since), reason(err)
 	}
 	p.stale = c.stale(err)
 	p.dialAt = now.Add(p.pace.ended(now, lasted))

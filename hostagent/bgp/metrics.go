@@ -46,6 +46,12 @@ func (m *Metrics) of(link string) *counters {
 	} {
 		c.received[kind], c.sent[kind] = m.received.WithLabelValues(link, name), m.sent.WithLabelValues(link, name)
 	}
+	// Those that say what is wrong; 0 is there before the first of them.
+	for _, n := range [][2]string{{"2", "2"}, {"4", "0"}, {"6", "1"}, {"6", "10"}} {
+		for _, direction := range []string{"sent", "received"} {
+			c.ended.WithLabelValues(direction, n[0], n[1])
+		}
+	}
 	c.malformed[discardAttribute] = m.malformed.WithLabelValues(link, "attribute_discarded")
 	c.malformed[treatAsWithdrawal] = m.malformed.WithLabelValues(link, "withdrawn")
 	return c

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"syscall"
 
@@ -52,7 +53,14 @@ func (n *notification) message() message {
 	return newMessage(typeNotification, append([]byte{n.code, n.subcode}, n.data...)...)
 }
 
+// ceases are the subcodes of Cease that GoBGP has no name for (RFC 8538, RFC
+// 9384).
+var ceases = map[uint8]string{9: "Hard Reset", uint8(BFDDown): "BFD Down"}
+
 func (n *notification) text() string {
+	if name := ceases[n.subcode]; n.code == errCease && name != "" {
+		return fmt.Sprintf("code %d(cease) subcode %d(%s)", n.code, n.subcode, name)
+	}
 	return bgp.NewNotificationErrorCode(n.code, n.subcode).String()
 }
 

@@ -49,17 +49,21 @@ func (s *Speaker) open(ctx context.Context, addr netip.Addr, options Options) er
 func (p *peer) close(why error) {
 	p.end(why)
 	p.unhold()
+	p.unlisten()
+}
+
+// unlisten closes the peer's port, until prepare opens it anew.
+func (p *peer) unlisten() {
 	if p.listener != nil {
 		p.listener.Close()
 	}
+	p.listener, p.at = nil, place{}
 }
 
 // listen opens the peer's port, in place of the one that was open.
 func (s *Speaker) listen(p *peer, at place, key string) error {
-	if p.listener != nil {
-		p.listener.Close()
-	}
-	p.listener, p.at, p.key = nil, place{}, key
+	p.unlisten()
+	p.key = key
 	l, err := at.listen(s.cfg.ListenPort, p.tuning(s.cfg))
 	if err != nil {
 		return err
@@ -129,10 +133,12 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 	})
 }
 
-// prepare opens the peer's port anew if what it hangs on has changed.
+// prepare opens the peer's port anew if what it hangs on has changed. Without
+// its key it closes the port: the one that the socket has may be revoked.
 func (s *Speaker) prepare(p *peer, at place) error {
 	key, err := p.options.key()
 	if err != nil {
+		p.unlisten()
 		s.blame(p, err.Error())
 		return err
 	}
@@ -140,6 +146,21 @@ func (s *Speaker) prepare(p *peer, at place) error {
 		return nil
 	}
 	return s.listen(p, at, key)
+}
+
+// locked says that the key with which the peer has connected is not the one in
+// the file any more, and closes the port if so. A peer may be faster than our
+// next dial, before which prepare sees to it.
+func (s *Speaker) locked(p *peer) bool {
+	key, err := p.options.key()
+	if err == nil && key == p.key {
+		return false
+	}
+	p.unlisten()
+	if err != nil {
+		s.blame(p, err.Error())
+	}
+	return true
 }
 
 func (s *Speaker) notConnected(p *peer, err error) {
@@ -178,12 +199,15 @@ func (s *Speaker) connected(p *peer, tcp *net.TCPConn, dialled bool) {
 	switch {
 	case time.Now().Before(p.shunned):
 		refuse(tcp, rejected())
-	case session == nil:
-		s.begin(p, tcp, dialled)
-	case dialled || session.state == Established:
+	case session != nil && (dialled || session.state == Established):
 		// RFC 4271 section 6.8: an Established connection is not given up for
 		// a new one. Nor need there be another one of ours.
 		refuse(tcp, collision())
+	case !dialled && s.locked(p):
+		tcp.SetLinger(0)
+		tcp.Close()
+	case session == nil:
+		s.begin(p, tcp, dialled)
 	default:
 		// Not a word before the session is Established or has ended: were the
 		// peer to hear our OPEN here now, it might give up the session for it

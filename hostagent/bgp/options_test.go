@@ -113,6 +113,51 @@ func TestPasswordCannotBeRead(t *testing.T) {
 	}
 }
 
+// A key that is taken away while there is a session is none for the next one,
+// whoever opens it, until it is there again.
+func TestPasswordTakenAway(t *testing.T) {
+	const secret = "correcthorse"
+	file := passwordFile(t, secret)
+	s, leaf := startWith(t, bgp.Options{PasswordFile: file})
+	s.add(leaf0)
+	open := func() net.Conn {
+		t.Helper()
+		for deadline := time.Now().Add(patience); ; {
+			c, err := leaf.dialWith(secret)
+			if err == nil {
+				if err = leaf.wire(c).establish(hello(65001, "10.255.255.1")); err == nil {
+					return c
+				}
+				c.Close()
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("no session with the key in the file: %v", err)
+			}
+		}
+	}
+	session := open()
+	s.awaitState(leaf0, bgp.Established)
+	if err := os.Rename(file, file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	session.Close()
+	s.awaitState(leaf0, bgp.Idle)
+	for _, when := range []string{"at once", "after our next attempt"} {
+		if c, err := leaf.dialWith(secret); err == nil { // the socket may take it, but nothing is said
+			if err := leaf.wire(c).establish(hello(65001, "10.255.255.1")); err == nil {
+				t.Errorf("there is a session without a key, %s", when)
+			}
+			c.Close()
+		}
+		s.awaitBlame("reading the password: open " + file + ": no such file or directory")
+	}
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	defer open().Close()
+	s.awaitState(leaf0, bgp.Established)
+}
+
 // The key guards the port that the leaf connects to, too.
 func TestPasswordOfConnectionsFromTheLeaf(t *testing.T) {
 	s, leaf := startWith(t, bgp.Options{PasswordFile: passwordFile(t, "correcthorse")})

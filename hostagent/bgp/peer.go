@@ -19,6 +19,7 @@ type peer struct {
 
 	PeerState
 	extendedNextHop bool
+	reset           string // why the latest Established session ended
 
 	ctx       context.Context // ends with the peer
 	end       context.CancelCauseFunc

@@ -9,11 +9,14 @@ import (
 // Peer is what `show neighbors` says of one peer.
 type Peer struct {
 	PeerState
+	// LastReset says why the latest session that had been Established ended;
+	// empty if none has.
+	LastReset string
 	// MessagesReceived and MessagesSent count BGP messages of every type on the
 	// session's connection.
 	MessagesReceived, MessagesSent uint64
 	// PrefixesReceived counts the routes that the peer announces now, of both
-	// address families.
+	// address families, accepted or not.
 	PrefixesReceived uint64
 	// UpdatesMalformed counts the UPDATEs of the session with an error that it
 	// survived (RFC 7606).
@@ -33,6 +36,7 @@ func (s *Speaker) Peers(ctx context.Context) ([]Peer, error) {
 		for _, p := range s.peers {
 			shown := Peer{
 				PeerState:          p.PeerState,
+				LastReset:          p.reset,
 				ExtendedNextHop:    p.extendedNextHop,
 				ConnectionsRefused: p.strangers.Load(),
 			}

@@ -33,6 +33,8 @@ var (
 	errOption   = errors.New("option")
 )
 
+var drops = []error{errHopLimit, errSource, errType, errCode, errLength, errOption}
+
 // datagram is an ICMPv6 message as it came from the socket, which has checked
 // the checksum.
 type datagram struct {

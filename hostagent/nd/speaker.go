@@ -46,6 +46,9 @@ func New(cfg Config) *Speaker {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(nil)
 	}
+	for _, err := range drops { // 0 is there before the first
+		cfg.Metrics.dropped.WithLabelValues(cfg.Link, err.Error())
+	}
 	cfg.Log = cfg.Log.With("link", cfg.Link)
 	return &Speaker{cfg: cfg}
 }

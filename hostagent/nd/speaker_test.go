@@ -219,6 +219,8 @@ hostagent_nd_dropped_total{link="eth0",reason="code"} 1
 hostagent_nd_dropped_total{link="eth0",reason="hop_limit"} 1
 hostagent_nd_dropped_total{link="eth0",reason="length"} 1
 hostagent_nd_dropped_total{link="eth0",reason="option"} 1
+hostagent_nd_dropped_total{link="eth0",reason="source"} 0
+hostagent_nd_dropped_total{link="eth0",reason="type"} 0
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "hostagent_nd_dropped_total"); err != nil {
 		t.Error(err)

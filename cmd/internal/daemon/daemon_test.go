@@ -72,6 +72,22 @@ f.yaml: name: missing; any text is allowed`,
 		text: "name: a\nprefixes: 10.0.0.0/8\n",
 		want: `f.yaml:2:11: prefixes: "10.0.0.0/8" is not a list; write [10.0.0.0/8]`,
 	}, {
+		name: "a mapping where a list of them is wanted",
+		text: "name: a\nlinks:\n  name: eth0\n  weight: 1\n",
+		want: `f.yaml:3:7: links: a list is wanted: put "- " before its first key`,
+	}, {
+		name: "one in braces",
+		text: "name: a\nlinks: {name: eth0}\n",
+		want: `f.yaml:2:8: links: a list is wanted: put "- " before its first key`,
+	}, {
+		name: "a word where a list of mappings is wanted",
+		text: "name: a\nlinks: eth0\n",
+		want: `f.yaml:2:8: links: a list of mappings is wanted; allowed keys: name, weight`,
+	}, {
+		name: "a mapping where a list of words is wanted",
+		text: "name: a\nprefixes:\n  first: 10.0.0.0/8\n",
+		want: `f.yaml:3:8: prefixes: a list of single values is wanted, such as [a, b]`,
+	}, {
 		name: "a key given twice",
 		text: "name: a\nname: b\n",
 		want: `f.yaml:2:1: mapping key "name" already defined at [1:1]`,

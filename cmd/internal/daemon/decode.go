@@ -143,12 +143,31 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, key string) {
 func (d *decoder) sequence(n ast.Node, v reflect.Value, key string) {
 	s, ok := n.(*ast.SequenceNode)
 	if !ok {
-		d.report(n, key, fmt.Sprintf("%s is not a list; write [%s]", quote(n), n.GetToken().Value))
+		d.report(n, key, noList(n, v.Type().Elem()))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(s.Values), len(s.Values)))
 	for i, e := range s.Values {
 		d.value(e, v.Index(i), fmt.Sprintf("%s[%d]", key, i))
+	}
+}
+
+// noList says how n, which stands where a list of such elements is wanted,
+// becomes one.
+func noList(n ast.Node, element reflect.Type) string {
+	_, mapping := n.(ast.MapNode)
+	_, scalar := n.(ast.ScalarNode)
+	_, text := reflect.New(element).Interface().(encoding.TextUnmarshaler)
+	words := element.Kind() != reflect.Struct || text
+	switch {
+	case mapping && !words:
+		return `a list is wanted: put "- " before its first key`
+	case scalar && words:
+		return fmt.Sprintf("%s is not a list; write [%s]", quote(n), n.GetToken().Value)
+	case words:
+		return "a list of single values is wanted, such as [a, b]"
+	default:
+		return fmt.Sprintf("a list of mappings is wanted; allowed keys: %s", strings.Join(keys(element), ", "))
 	}
 }
 
