@@ -66,9 +66,10 @@ func (a *Agent) repairState() (Repair, error) {
 	return out, errors.Join(errs...)
 }
 
-// shown is the status of the repair, which may be off in a program that watches BFD.
+// shown is the status of the repair, which may be off in a program that watches BFD. What parts an earlier run's program
+// has that cannot be replaced is not known.
 func (s repaired) shown() bpf.Status {
-	if s.Status == bpf.Attached && !s.Repair {
+	if s.Status == bpf.Attached && !s.Repair && s.err == nil {
 		return bpf.Disabled
 	}
 	return s.Status
