@@ -153,23 +153,10 @@ func OrderRepair(ctx context.Context, socket, what, link string) (links []string
 var ErrRepairRuns = bpf.ErrRunning
 
 // DetachRepair takes the programs off that a hostagent has left which does not run any more, in this network namespace: of
-// one interface, or of all if link is empty. It returns which. A daemon that runs is [ErrRepairRuns].
+// one interface, or of all if link is empty. It returns which. It is an error if it cannot see what there is, or if a program
+// of ours stays that has no pin here. A daemon that runs is [ErrRepairRuns].
 func DetachRepair(link string) (links []string, err error) {
-	h, err := bpf.Open(bpf.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	links, err = h.Names()
-	switch {
-	case err != nil:
-		return nil, err
-	case link == "":
-		return links, h.DetachAll()
-	case !slices.Contains(links, link):
-		return nil, fmt.Errorf("no program of ours is on %s", link)
-	}
-	return []string{link}, h.Detach(link)
+	return bpf.DetachLeft(bpf.DefaultDir, link)
 }
 
 // Repair metrics, read when they are asked for.
