@@ -222,6 +222,26 @@ func TestRepairByHand(t *testing.T) {
 	})
 }
 
+// TestManyErrorsAreOneLine in the table and in /healthz, whose lines are an uplink each.
+func TestManyErrorsAreOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := newWorld(t, "eth*"), newProgrammed()
+		w.repairs.open = func() (hooks, error) { return p, nil }
+		p.refuse["eth0"] = errors.Join(errors.New("native: no"), errors.New("generic: no"))
+		w.plug("eth0")
+		if notes := w.Notes(); len(notes) != 1 || notes[0] != "eth0: repair failed: native: no; generic: no" {
+			t.Errorf("notes %q", notes)
+		}
+		state, err := w.repairState()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := state.Uplinks["eth0"].Problem; got != "native: no; generic: no" {
+			t.Errorf("problem %q", got)
+		}
+	})
+}
+
 func TestShowRepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newWorld(t, "eth*"), newProgrammed()
