@@ -270,7 +270,7 @@ eth1    occupied  -        0     0                    0             another XDP 
 		if !strings.Contains(string(body), `"repaired":{"802.1q":0,"plain":7,"qinq":2}`) {
 			t.Errorf("%d: %s", answer.Code, body)
 		}
-		want = `# HELP hostagent_repair_repaired_total IPv4 packets in frames marked as IPv6 that were repaired.
+		want = `# HELP hostagent_repair_repaired_total IPv4 packets in frames marked as IPv6 that were repaired, in any mode; kind is by the VLAN tags that the program was shown.
 # TYPE hostagent_repair_repaired_total counter
 hostagent_repair_repaired_total{kind="802.1q",link="eth0",mode="generic"} 0
 hostagent_repair_repaired_total{kind="plain",link="eth0",mode="generic"} 7

@@ -33,7 +33,7 @@ type UplinkRepair struct {
 	Watchdog bool              `json:"watchdog"`          // BFD sessions are watched here
 	Problem  string            `json:"problem,omitempty"` // why it is not as it should be
 	Seen     uint64            `json:"seen"`              // frames; attached as tcx, a repaired one twice
-	Repaired map[string]uint64 `json:"repaired"`          // by kind: plain, 802.1q, qinq
+	Repaired map[string]uint64 `json:"repaired"`          // by kind: plain, 802.1q, qinq, less what tag the card took off
 	Doubtful map[string]uint64 `json:"doubtful"`          // passed on as they are, by reason
 }
 
@@ -164,11 +164,11 @@ var (
 	repairAttached = prometheus.NewDesc("hostagent_repair_attached",
 		"Whether the program is on the uplink that repairs frames; state says more.", []string{"link", "mode", "state"}, nil)
 	repairSeen = prometheus.NewDesc("hostagent_repair_seen_total",
-		"Frames that the program on the uplink has looked at.", []string{"link", "mode"}, nil)
+		"Frames that the program on the uplink has looked at, in any mode since it was first attached; mode is the present one.", []string{"link", "mode"}, nil)
 	repairRepaired = prometheus.NewDesc("hostagent_repair_repaired_total",
-		"IPv4 packets in frames marked as IPv6 that were repaired.", []string{"link", "mode", "kind"}, nil)
+		"IPv4 packets in frames marked as IPv6 that were repaired, in any mode; kind is by the VLAN tags that the program was shown.", []string{"link", "mode", "kind"}, nil)
 	repairDoubtful = prometheus.NewDesc("hostagent_repair_doubtful_total",
-		"Frames marked as IPv6 that are not, and were passed on as they are.", []string{"link", "mode", "reason"}, nil)
+		"Frames marked as IPv6 that are not, and were passed on as they are, in any mode.", []string{"link", "mode", "reason"}, nil)
 )
 
 type repairCollector struct{ agent *Agent }
