@@ -32,6 +32,7 @@ check:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted >&2; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
+	$(GO) vet -tags kernels ./bpf/uplink
 	$(GO) tool staticcheck ./...
 	$(GO) test ./cmd
 	@$(MAKE) --no-print-directory generated

@@ -76,7 +76,7 @@ var arrows = map[string][]string{
 // import it.
 var fences = map[string][]string{
 	"github.com/osrg/gobgp":          {"hostagent/bgp"},
-	"github.com/vishvananda/netlink": {"bpf/etherfault", "hostagent/kernel", "lab", "lab/junos", "lab/netns"},
+	"github.com/vishvananda/netlink": {"bpf/etherfault", "bpf/uplink", "hostagent/kernel", "lab", "lab/junos", "lab/netns"},
 	"github.com/vishvananda/netns":   {"lab/netns"},
 	"github.com/mdlayher/ndp":        {"hostagent/nd", "lab/junos"},
 	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -199,19 +200,24 @@ func (s repaired) same(was repaired) bool {
 	return s.Index == was.Index && s.Status == was.Status && s.Mode == was.Mode && brief(s.err) == brief(was.err)
 }
 
-// why says in a few words why an uplink is not repaired as wanted, "" if it is.
+// why says in a line why an uplink is not repaired as wanted, "" if it is.
 func (s repaired) why() string {
 	switch {
 	case s.err != nil:
-		return s.err.Error()
+		return oneLine(s.err)
 	case s.Status == bpf.Disabled:
 		return string(bpf.Off)
 	case s.Status == bpf.Attached && !s.Repair:
 		return "repair.mode is off; the program watches BFD"
 	case s.Unpinned != nil:
-		return "ends with this process: " + s.Unpinned.Error()
+		return "ends with this process: " + oneLine(s.Unpinned)
 	}
 	return ""
+}
+
+// oneLine is an error, which may be made of several, in a line.
+func oneLine(err error) string {
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
 // Notes are faults that keep no server from being reachable, a line each.
@@ -223,7 +229,7 @@ func (a *Agent) Notes() []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(shown.states)) {
 		if s := shown.states[name]; s.err != nil {
-			notes = append(notes, fmt.Sprintf("%s: repair %s: %v", name, s.Status, s.err))
+			notes = append(notes, fmt.Sprintf("%s: repair %s: %s", name, s.Status, oneLine(s.err)))
 		}
 	}
 	return notes

@@ -222,6 +222,26 @@ func TestRepairByHand(t *testing.T) {
 	})
 }
 
+// TestManyErrorsAreOneLine in the table and in /healthz, whose lines are an uplink each.
+func TestManyErrorsAreOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := newWorld(t, "eth*"), newProgrammed()
+		w.repairs.open = func() (hooks, error) { return p, nil }
+		p.refuse["eth0"] = errors.Join(errors.New("native: no"), errors.New("generic: no"))
+		w.plug("eth0")
+		if notes := w.Notes(); len(notes) != 1 || notes[0] != "eth0: repair failed: native: no; generic: no" {
+			t.Errorf("notes %q", notes)
+		}
+		state, err := w.repairState()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := state.Uplinks["eth0"].Problem; got != "native: no; generic: no" {
+			t.Errorf("problem %q", got)
+		}
+	})
+}
+
 func TestShowRepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newWorld(t, "eth*"), newProgrammed()
@@ -250,7 +270,7 @@ eth1    occupied  -        0     0                    0             another XDP 
 		if !strings.Contains(string(body), `"repaired":{"802.1q":0,"plain":7,"qinq":2}`) {
 			t.Errorf("%d: %s", answer.Code, body)
 		}
-		want = `# HELP hostagent_repair_repaired_total IPv4 packets in frames marked as IPv6 that were repaired.
+		want = `# HELP hostagent_repair_repaired_total IPv4 packets in frames marked as IPv6 that were repaired, in any mode; kind is by the VLAN tags that the program was shown.
 # TYPE hostagent_repair_repaired_total counter
 hostagent_repair_repaired_total{kind="802.1q",link="eth0",mode="generic"} 0
 hostagent_repair_repaired_total{kind="plain",link="eth0",mode="generic"} 7

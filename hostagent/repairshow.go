@@ -33,7 +33,7 @@ type UplinkRepair struct {
 	Watchdog bool              `json:"watchdog"`          // BFD sessions are watched here
 	Problem  string            `json:"problem,omitempty"` // why it is not as it should be
 	Seen     uint64            `json:"seen"`              // frames; attached as tcx, a repaired one twice
-	Repaired map[string]uint64 `json:"repaired"`          // by kind: plain, 802.1q, qinq
+	Repaired map[string]uint64 `json:"repaired"`          // by kind: plain, 802.1q, qinq, less what tag the card took off
 	Doubtful map[string]uint64 `json:"doubtful"`          // passed on as they are, by reason
 }
 
@@ -66,9 +66,10 @@ func (a *Agent) repairState() (Repair, error) {
 	return out, errors.Join(errs...)
 }
 
-// shown is the status of the repair, which may be off in a program that watches BFD.
+// shown is the status of the repair, which may be off in a program that watches BFD. What parts an earlier run's program
+// has that cannot be replaced is not known.
 func (s repaired) shown() bpf.Status {
-	if s.Status == bpf.Attached && !s.Repair {
+	if s.Status == bpf.Attached && !s.Repair && s.err == nil {
 		return bpf.Disabled
 	}
 	return s.Status
@@ -153,23 +154,10 @@ func OrderRepair(ctx context.Context, socket, what, link string) (links []string
 var ErrRepairRuns = bpf.ErrRunning
 
 // DetachRepair takes the programs off that a hostagent has left which does not run any more, in this network namespace: of
-// one interface, or of all if link is empty. It returns which. A daemon that runs is [ErrRepairRuns].
+// one interface, or of all if link is empty. It returns which. It is an error if it cannot see what there is, or if a program
+// of ours stays that has no pin here. A daemon that runs is [ErrRepairRuns].
 func DetachRepair(link string) (links []string, err error) {
-	h, err := bpf.Open(bpf.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	links, err = h.Names()
-	switch {
-	case err != nil:
-		return nil, err
-	case link == "":
-		return links, h.DetachAll()
-	case !slices.Contains(links, link):
-		return nil, fmt.Errorf("no program of ours is on %s", link)
-	}
-	return []string{link}, h.Detach(link)
+	return bpf.DetachLeft(bpf.DefaultDir, link)
 }
 
 // Repair metrics, read when they are asked for.
@@ -177,11 +165,11 @@ var (
 	repairAttached = prometheus.NewDesc("hostagent_repair_attached",
 		"Whether the program is on the uplink that repairs frames; state says more.", []string{"link", "mode", "state"}, nil)
 	repairSeen = prometheus.NewDesc("hostagent_repair_seen_total",
-		"Frames that the program on the uplink has looked at.", []string{"link", "mode"}, nil)
+		"Frames that the program on the uplink has looked at, in any mode since it was first attached; mode is the present one.", []string{"link", "mode"}, nil)
 	repairRepaired = prometheus.NewDesc("hostagent_repair_repaired_total",
-		"IPv4 packets in frames marked as IPv6 that were repaired.", []string{"link", "mode", "kind"}, nil)
+		"IPv4 packets in frames marked as IPv6 that were repaired, in any mode; kind is by the VLAN tags that the program was shown.", []string{"link", "mode", "kind"}, nil)
 	repairDoubtful = prometheus.NewDesc("hostagent_repair_doubtful_total",
-		"Frames marked as IPv6 that are not, and were passed on as they are.", []string{"link", "mode", "reason"}, nil)
+		"Frames marked as IPv6 that are not, and were passed on as they are, in any mode.", []string{"link", "mode", "reason"}, nil)
 )
 
 type repairCollector struct{ agent *Agent }

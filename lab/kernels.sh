@@ -16,7 +16,8 @@ mkdir -p "$logs"
 
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "kernels: only on Debian for amd64" >&2; exit 2; }
 
-# What runs there, without the tests that need FRR, and for how long it may.
+# What runs there, without the tests that need FRR, and for how long it may. The
+# tests that need VLANs are built for here only (the tag "kernels").
 packages="bpf/etherfix bpf/etherfault bpf/uplink hostagent/kernel"
 skip='^TestAdvertisementMakesNoDefaultRoute$'
 patience=${KERNEL_PATIENCE:-900} # seconds for a kernel
@@ -124,7 +125,7 @@ X
 build() {
 	mkdir -p "$work/tests"
 	for p in $packages; do
-		(cd "$here" && CGO_ENABLED=0 go test -c -o "$work/tests/$(echo "$p" | tr / -).test" "./$p")
+		(cd "$here" && CGO_ENABLED=0 go test -tags kernels -c -o "$work/tests/$(echo "$p" | tr / -).test" "./$p")
 	done
 }
 

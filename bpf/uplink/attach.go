@@ -13,7 +13,7 @@ import (
 
 // attached is an interface with a program of ours.
 type attached struct {
-	asked    Mode
+	asked    Mode // empty if the last Attach failed
 	state    State
 	link     link.Link
 	counters *ebpf.Map
@@ -50,8 +50,10 @@ func (h *Hooks) Attach(name string, index int, mode Mode) (State, error) {
 	}
 	u, err := h.prepare(name, index)
 	if err == nil {
-		u.asked = mode
-		err = h.place(u)
+		err = h.place(u, mode)
+	}
+	if err == nil {
+		u.asked = mode // what failed is not as it was asked for, and is done when it is asked for again
 	}
 	switch {
 	case errors.Is(err, ErrOccupied):
@@ -79,7 +81,8 @@ func (h *Hooks) prepare(name string, index int) (*attached, error) {
 	u := &attached{state: State{Interface: name, Index: index, Unpinned: h.unpinned}}
 	for old, other := range h.uplinks {
 		if on, err := interfaceOf(other.link); err == nil && on == index {
-			u.link, u.state.Mode, u.state.Program = other.link, other.state.Mode, other.state.Program
+			u.link, u.state = other.link, other.state
+			u.state.Interface, u.state.Unpinned = name, h.unpinned
 			other.link = nil
 		} else if old != name {
 			continue
@@ -126,8 +129,8 @@ func (h *Hooks) pin(u *attached) error {
 }
 
 // place brings the program to where it was asked for.
-func (h *Hooks) place(u *attached) error {
-	if u.link != nil && (u.asked == Auto || u.asked == u.state.Mode) {
+func (h *Hooks) place(u *attached, asked Mode) error {
+	if u.link != nil && (asked == Auto || asked == u.state.Mode) {
 		return h.replace(u)
 	}
 	if u.link != nil {
@@ -136,7 +139,7 @@ func (h *Hooks) place(u *attached) error {
 		}
 	}
 	var errs []error
-	for _, place := range u.asked.candidates(driver(u.state.Interface)) {
+	for _, place := range asked.candidates(driver(u.state.Interface)) {
 		for _, v := range variants(place) {
 			err := h.attach(u, place, v)
 			if err == nil || errors.Is(err, ErrOccupied) {

@@ -113,6 +113,35 @@ func TestSayingItAgainChangesNothing(t *testing.T) {
 	}
 }
 
+// TestFailedReplacementIsNotForgotten: the program that cannot be replaced works on, and every Attach says so until one works.
+func TestFailedReplacementIsNotForgotten(t *testing.T) {
+	b := newBench(t)
+	h, err := b.tryOpen(repair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.attach(h, uplink.Auto)
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	shown := b.shows(b.host, "up0")
+	h = b.open(repair)
+	mend := h.Break()
+	for range 3 {
+		s, err := b.tryAttach(h, uplink.Auto)
+		if s.Status != uplink.Attached || err == nil || !strings.Contains(err.Error(), "attaching the BPF program to up0: loading ") {
+			t.Errorf("%+v, %v; want an error and the old program", s, err)
+		}
+	}
+	if now := b.shows(b.host, "up0"); now != shown {
+		t.Errorf("another program:\n%s\nfirst:\n%s", now, shown)
+	}
+	mend()
+	if s := b.attach(h, uplink.Auto); !s.Repair || b.shows(b.host, "up0") == shown {
+		t.Errorf("not replaced: %+v", s)
+	}
+}
+
 func TestModesChange(t *testing.T) {
 	b := newBench(t)
 	b.breakLeaf()

@@ -31,3 +31,13 @@ func LoadVariants() error {
 	}
 	return errors.Join(append(errs, counters.Close(), ob.close())...)
 }
+
+// Break has the verifier refuse every program that is loaded from now on, until mend is called.
+func (h *Hooks) Break() (mend func()) {
+	right := h.objects.spec
+	h.objects.spec = right.Copy()
+	for _, p := range h.objects.spec.Programs {
+		p.Instructions = asm.Instructions{asm.Return()} // without a verdict
+	}
+	return func() { h.objects.spec = right }
+}

@@ -70,12 +70,12 @@ func mounted(dir string) error {
 	switch {
 	case is:
 		return nil
+	case err != nil:
+		return fmt.Errorf("looking for a bpf file system at %s: %w", dir, err)
 	case dir != filepath.Dir(DefaultDir):
 		return fmt.Errorf("%s is not in a bpf file system", dir)
-	case err == nil:
-		err = mountAt(dir)
 	}
-	if err != nil {
+	if err := mountAt(dir); err != nil {
 		return fmt.Errorf("no bpf file system is mounted at %s, and mounting one failed: %w", dir, err)
 	}
 	return nil

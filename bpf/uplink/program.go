@@ -131,7 +131,7 @@ func (ob *objects) openMap(name, dir string) (*ebpf.Map, error) {
 	}
 	m, err := ebpf.NewMap(spec)
 	if err != nil {
-		return nil, fmt.Errorf("making the BPF map %s: %w", name, err)
+		return nil, fmt.Errorf("making the BPF map %s: %w", name, refused(err))
 	}
 	if dir == "" {
 		return m, nil
@@ -166,7 +166,7 @@ func (ob *objects) load(v variant, counters *ebpf.Map) (*ebpf.Program, error) {
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps})
 	if err != nil {
-		return nil, fmt.Errorf("loading %s: %w", v.program, err)
+		return nil, fmt.Errorf("loading %s: %w", v.program, refused(err))
 	}
 	defer c.Close()
 	return c.DetachProgram(v.program), nil

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -42,13 +44,28 @@ func repairDetach() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			link := strings.Join(args, "")
-			links, err := hostagent.DetachRepair(link)
-			if errors.Is(err, hostagent.ErrRepairRuns) {
-				links, err = hostagent.OrderRepair(cmd.Context(), socketOf(cmd), "detach", link)
-			}
+			links, err := detach(cmd, link)
 			return told(cmd, "detached", links, err)
 		},
 	}
+}
+
+// detach asks the daemon behind the socket if one was named and it answers, or if one is found to hold the programs.
+func detach(cmd *cobra.Command, link string) ([]string, error) {
+	order := func() ([]string, error) {
+		return hostagent.OrderRepair(cmd.Context(), socketOf(cmd), "detach", link)
+	}
+	if cmd.Flags().Changed("socket") {
+		links, err := order()
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
+			return links, err
+		}
+	}
+	links, err := hostagent.DetachRepair(link)
+	if errors.Is(err, hostagent.ErrRepairRuns) {
+		return order()
+	}
+	return links, err
 }
 
 func repairAttach() *cobra.Command {
