@@ -175,7 +175,7 @@ func (o *Operation) Rollback(ctx context.Context, end, commit bool) (Preview, er
 	if err != nil {
 		return Preview{}, err
 	}
-	p := plan{from: seen.stanzas, refused: map[netip.Addr]refusal{}}
+	p := plan{from: seen.stanzas, end: end, refused: map[netip.Addr]refusal{}}
 	for _, s := range seen.stanzas {
 		if !end && !g.mayRemove(s) {
 			p.refused[s.Peer] = established

@@ -74,12 +74,13 @@ type plan struct {
 	withheld    int                    // removals that were too many at once
 	from        []junos.Stanza         // what the database held
 	up          map[netip.Addr]int     // sessions that the guards saw Established, and their flaps
+	end         bool                   // sessions of remove may be up: an operator wants them ended
 }
 
 func (p plan) empty() bool { return len(p.add) == 0 && len(p.remove) == 0 && len(p.edit) == 0 }
 
 func (p plan) change() junos.Change {
-	return junos.Change{Add: p.add, Remove: p.remove, Edit: p.edit, From: p.from}
+	return junos.Change{Add: p.add, Remove: p.remove, Edit: p.edit, From: p.from, EndSessions: p.end}
 }
 
 // size is how many stanzas it changes.

@@ -39,6 +39,9 @@ type Change struct {
 	// From is what the database held when the change was planned. A database that holds
 	// anything else by the time of the commit refuses it with ErrChanged.
 	From []Stanza
+	// EndSessions says that sessions may be up that the change ends: an operator wants that.
+	// Without it such a change is refused with ErrChanged.
+	EndSessions bool
 	// Label is unlike that of any other change: a commit log has it.
 	Label string
 }

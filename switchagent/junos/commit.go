@@ -77,8 +77,11 @@ func (c *Client) attempt(ctx context.Context, one commitment) (Outcome, error) {
 	return c.commitOpen(ctx, one.commit)
 }
 
-// ends is the peers whose sessions the change would end.
+// ends is the peers whose sessions the change would end, and is not meant to.
 func (change Change) ends() (peers []netip.Addr) {
+	if change.EndSessions {
+		return nil
+	}
 	for _, s := range change.Remove {
 		peers = append(peers, s.Peer)
 	}
