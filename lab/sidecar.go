@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -72,11 +73,23 @@ func (s *sidecar) run(config, program, more string) error {
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	// It does not outlive the lab, and hears of no interrupt at the terminal.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		return err
+	started := make(chan error)
+	go s.attend(started)
+	return <-started
+}
+
+// attend starts the switchagent and waits for its end, all on one thread of its own: the kernel kills a child
+// with a Pdeathsig when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG), and Go ends a thread that
+// has been to another namespace.
+func (s *sidecar) attend(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := s.cmd.Start()
+	started <- err
+	if err == nil {
+		s.cmd.Wait()
+		close(s.ended)
 	}
-	go func() { s.cmd.Wait(); close(s.ended) }()
-	return nil
 }
 
 // close ends both.
