@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,13 +23,14 @@ type Neighbor struct {
 // Neighbors reads the link-local entries of all tables (get-ipv6-nd-information, "show ipv6
 // neighbors"). The reply names no routing instance. A count that does not fit is ErrTruncated.
 func (c *Client) Neighbors(ctx context.Context) ([]Neighbor, error) {
-	var table ndTable
+	table := newTable(c.lastTable)
 	_, err := c.call(ctx, netconf.Call{Body: "<get-ipv6-nd-information/>", Elements: elements{
 		"ipv6-nd-information": table.begin, "ipv6-nd-entry": table.entry, "ipv6-nd-total": table.total,
 	}})
 	if err != nil {
 		return nil, err
 	}
+	c.lastTable = table.index
 	return table.neighbors, table.err
 }
 
@@ -36,9 +38,18 @@ func (c *Client) Neighbors(ctx context.Context) ([]Neighbor, error) {
 type ndTable struct {
 	neighbors []Neighbor
 	index     map[netip.Addr]int // in neighbors
+	states    map[string]string  // in lower case, by how they came
 	entries   int                // of this engine's table, those of no interest included
 	read      ndEntry
+	into      any // read, as decode takes it
 	err       error
+}
+
+func newTable(last map[netip.Addr]int) *ndTable {
+	t := &ndTable{index: make(map[netip.Addr]int, len(last)), states: map[string]string{}}
+	t.neighbors = slices.Grow(t.neighbors, len(last))
+	t.into = netconf.Fields(t.read.field)
+	return t
 }
 
 // ndEntry is the texts of an entry. One is used for all of them, as there are ten thousands.
@@ -82,7 +93,7 @@ func (t *ndTable) begin(func(any) error) error {
 func (t *ndTable) entry(decode func(any) error) error {
 	e := &t.read
 	e.clear()
-	if err := decode(netconf.Fields(e.field)); err != nil {
+	if err := decode(t.into); err != nil {
 		return err
 	}
 	t.entries++
@@ -90,7 +101,12 @@ func (t *ndTable) entry(decode func(any) error) error {
 	if !ok || e.notHere {
 		return nil
 	}
-	n := Neighbor{Addr: addr, State: strings.ToLower(string(e.state)), Router: string(e.router) == "yes"}
+	state, known := t.states[string(e.state)]
+	if !known {
+		state = strings.ToLower(string(e.state))
+		t.states[string(e.state)] = state
+	}
+	n := Neighbor{Addr: addr, State: state, Router: string(e.router) == "yes"}
 	if mac, err := net.ParseMAC(string(e.mac)); err == nil {
 		n.MAC = mac.String()
 	}
@@ -105,9 +121,6 @@ func (t *ndTable) add(n Neighbor) {
 			t.neighbors[i] = n
 		}
 		return
-	}
-	if t.index == nil {
-		t.index = map[netip.Addr]int{}
 	}
 	t.index[n.Addr] = len(t.neighbors)
 	t.neighbors = append(t.neighbors, n)

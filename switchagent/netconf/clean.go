@@ -21,7 +21,7 @@ func newCleaner(r io.Reader) *cleaner { return &cleaner{in: r} }
 // Read replaces each byte that no XML text may hold with a blank or a question mark. The result
 // is never longer, so it reads straight into p.
 func (c *cleaner) Read(p []byte) (n int, err error) {
-	if len(p) <= utf8.UTFMax {
+	if len(p) < utf8.UTFMax {
 		return 0, io.ErrShortBuffer
 	}
 	for n == 0 && c.err == nil {

@@ -17,6 +17,7 @@ type Fields func(path, text []byte)
 type decoder struct {
 	*xml.Decoder
 	tokens *tokens
+	decode func(any) error // element, made once
 
 	path, text []byte // of fields, kept for the next element
 	open       []field
@@ -27,7 +28,9 @@ type field struct{ path, text int }
 
 func newDecoder(scan *xmlscan.Scanner) *decoder {
 	t := &tokens{scan: scan}
-	return &decoder{Decoder: xml.NewTokenDecoder(t), tokens: t}
+	d := &decoder{Decoder: xml.NewTokenDecoder(t), tokens: t}
+	d.decode = d.element
+	return d
 }
 
 // element reads the element that has just begun.

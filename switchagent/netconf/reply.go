@@ -199,7 +199,7 @@ func (r *replyReader) element() error {
 		r.ok = true
 	}
 	if wanted := r.elements[string(name)]; wanted != nil {
-		return wanted(r.decoder.element)
+		return wanted(r.decoder.decode)
 	}
 	return nil
 }

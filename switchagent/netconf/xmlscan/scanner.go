@@ -22,6 +22,9 @@ const (
 	MaxTag    = 32 << 10 // bytes of a start tag, its attributes included; also the size of the buffer
 )
 
+// MinRead is the least that is asked of the reader at a time: one that looks at characters needs room for one.
+const MinRead = 16
+
 // A Token is a part of the document.
 type Token int
 
@@ -54,6 +57,7 @@ type Scanner struct {
 	in      io.Reader
 	readErr error
 	buf     []byte
+	size    int   // what of buf may be one token
 	r, w    int   // what is buffered and not yet read
 	base    int64 // bytes before buf
 	err     error // the end
@@ -75,7 +79,9 @@ type frame struct{ name, local int }
 // New returns a scanner of the document that r holds.
 func New(r io.Reader) *Scanner { return newSize(r, MaxTag) }
 
-func newSize(r io.Reader, size int) *Scanner { return &Scanner{in: r, buf: make([]byte, size)} }
+func newSize(r io.Reader, size int) *Scanner {
+	return &Scanner{in: r, size: size, buf: make([]byte, size+MinRead)}
+}
 
 // Next returns the next token. The end of the document, or of what stands behind one that is whole,
 // is io.EOF; a document that ends early is a *SyntaxError. Errors of the reader are returned as they
@@ -154,8 +160,8 @@ func (s *Scanner) fill() error {
 		s.w = copy(s.buf, s.buf[s.r:s.w])
 		s.r = 0
 	}
-	if s.w == len(s.buf) {
-		return s.limit("a tag is longer than %d bytes", len(s.buf))
+	if s.w > s.size {
+		return s.limit("a tag is longer than %d bytes", s.size)
 	}
 	if s.readErr != nil {
 		return s.readErr
@@ -251,7 +257,9 @@ func (s *Scanner) instruction() error {
 	xml := string(s.buf[s.r+2:s.r+n]) == "xml"
 	for {
 		if i := bytes.Index(s.buf[s.r+n:s.w], []byte("?>")); i >= 0 {
-			if xml && !usual(s.buf[s.r+n:s.r+n+i]) {
+			if xml && n+i+2 > s.size {
+				return s.limit("an XML declaration is longer than %d bytes", s.size)
+			} else if xml && !usual(s.buf[s.r+n:s.r+n+i]) {
 				return s.limit("<?xml%.100s?> is not an XML declaration of version 1.0", s.buf[s.r+n:s.r+n+i])
 			}
 			s.r += n + i + 2

@@ -130,7 +130,7 @@ func TestRefused(t *testing.T) {
 		"<a b='" + strings.Repeat("x", MaxTag) + "'/>":       "a tag is longer than 32768 bytes",
 		"<a>&#" + strings.Repeat("0", MaxEntity) + "65;</a>": "is not a reference of at most 32 bytes",
 		"<a>&" + strings.Repeat("0", 2*MaxTag) + "65;</a>":   "is not a reference of at most 32 bytes",
-		"<?xml " + strings.Repeat(" ", MaxTag) + "?><a/>":    "a tag is longer than 32768 bytes",
+		"<?xml " + strings.Repeat(" ", MaxTag) + "?><a/>":    "is longer than 32768 bytes",
 	} {
 		for name, r := range map[string]io.Reader{"at once": strings.NewReader(in), "byte by byte": iotest.OneByteReader(strings.NewReader(in))} {
 			s := New(r)
@@ -278,6 +278,31 @@ func TestMemory(t *testing.T) {
 	if allocs := testing.AllocsPerRun(10, read); allocs > 0 {
 		t.Errorf("%v allocations for 10000 tokens", allocs)
 	}
+}
+
+// TestRoom: the reader always has room for a character.
+func TestRoom(t *testing.T) {
+	for _, in := range []string{"<a>" + strings.Repeat("x", 500) + "</a>", "<a b='" + strings.Repeat("x", 500) + "'/>"} {
+		for _, step := range []int{1, 3, 7, 100} {
+			if _, err := tokens(newSize(&picky{strings.NewReader(in), step}, 80)); err == errNoRoom {
+				t.Errorf("%.20s, %d bytes at a time: %v", in, step, err)
+			}
+		}
+	}
+}
+
+var errNoRoom = errors.New("no room")
+
+type picky struct {
+	in   io.Reader
+	step int
+}
+
+func (r *picky) Read(p []byte) (int, error) {
+	if len(p) < MinRead {
+		return 0, errNoRoom
+	}
+	return r.in.Read(p[:min(len(p), r.step)])
 }
 
 type endless struct {

@@ -96,6 +96,9 @@ func (s *Scanner) push(end, n int) (Token, error) {
 	if local < 0 {
 		return 0, s.wrong("the name %.100q has two prefixes", name)
 	}
+	if n > s.size {
+		return 0, s.limit("a tag is longer than %d bytes", s.size)
+	}
 	if len(s.open) == MaxDepth {
 		return 0, s.limit("elements are nested more than %d deep", MaxDepth)
 	}

@@ -67,7 +67,7 @@ func (s *Scanner) find(delimiter []byte) (n int, found bool, err error) {
 		if i := bytes.Index(b[seen:], delimiter); i >= 0 {
 			return seen + i, true, nil
 		}
-		if len(b) == len(s.buf) {
+		if len(b) > s.size {
 			return whole(b), false, nil
 		}
 		seen = max(0, len(b)-len(delimiter)+1)
