@@ -46,12 +46,9 @@ type caller interface {
 
 // Client is one session with a switch. It is for one goroutine.
 type Client struct {
-	session caller
-	trace   func(Trace)
-	// lastTable is the index of the last neighbour table. The next is about as long, and as long as an
-	// address is kept its zone is found and not made anew (net/netip interns them), which is half of the time
-	// that a table takes.
-	lastTable map[netip.Addr]int
+	session   caller
+	trace     func(Trace)
+	lastTable int // neighbours in the last table: the next is about as long
 }
 
 // Dial opens a session. It ends with ctx only while it dials. trace is called after each RPC.
