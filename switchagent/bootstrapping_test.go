@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 	"lastmile/switchagent/login"
 )
@@ -36,14 +37,14 @@ func newFactory(t *testing.T, profile, more string, change ...func(*sim.Config))
 	s := &site{t: t, world: sim.NewWorld("et-0/0/48.0", "ge-0/0/1.0", "ge-0/0/2.0", "ge-0/0/3.0")}
 	s.world.SetAddress("ge-0/0/3.0", "192.0.2.1/31")
 	dir := t.TempDir()
-	hostKey, admin := siteKey(t, ""), siteKey(t, filepath.Join(dir, "admin"))
-	siteKey(t, filepath.Join(dir, "id"))
+	hostKey, admin := sshkey.ForTest(t, sshkey.Ed25519, ""), sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "admin"))
+	sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "id"))
 	console, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := sim.Config{
-		World: s.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Static: factory + more, HostKey: hostKey, CLI: console,
+		World: s.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Static: factory + more, HostKey: hostKey.Signer, CLI: console,
 		Users: []sim.User{{Name: "admin", AuthorizedKeys: []ssh.PublicKey{admin.PublicKey()}}},
 	}
 	if cfg.Profile, err = sim.ProfileNamed(profile); err != nil {
