@@ -5,11 +5,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
@@ -96,6 +98,7 @@ func TestFromFactoryToSession(t *testing.T) {
 			if printed.Via != "cli" || printed.Applied || len(printed.Missing) < 30 || s.device.Committed() != before {
 				t.Errorf("printed: %+v", printed)
 			}
+			s.expectGolden(printed.Missing)
 			if !slices.Equal(printed.Skipped, []string{"ge-0/0/3.0"}) {
 				t.Errorf("skipped %q", printed.Skipped)
 			}
@@ -121,6 +124,18 @@ func TestFromFactoryToSession(t *testing.T) {
 			s.eventually("the session is up", func() bool { return s.world.Established("ge-0/0/1.0", "fe80::1") })
 			s.agents[0].stop()
 		})
+	}
+}
+
+// expectGolden wants the same lines of every release.
+func (s *site) expectGolden(lines []string) {
+	s.t.Helper()
+	want, err := os.ReadFile("bootstrap/testdata/ephemeral.set")
+	s.must(err)
+	key := regexp.MustCompile(`AAAA[A-Za-z0-9+/=]{20,}`)
+	got := key.ReplaceAllString(strings.Join(lines, "\n")+"\n", "AAAA...")
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		s.t.Errorf("printed (-want +got):\n%s", diff)
 	}
 }
 
