@@ -49,6 +49,10 @@ type Client struct {
 	session caller
 	trace   func(Trace)
 	keys    []string // that the switch was told, and that nobody else is
+	// lastTable is the index of the last neighbour table. The next is about as long, and as long as an
+	// address is kept its zone is found and not made anew (net/netip interns them), which is half of the time
+	// that a table takes.
+	lastTable map[netip.Addr]int
 }
 
 // Dial opens a session. It ends with ctx only while it dials. trace is called after each RPC.
