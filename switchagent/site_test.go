@@ -36,6 +36,8 @@ type site struct {
 	agents []*onSite
 	// disturbs says that the test's operator ends sessions.
 	disturbs bool
+	// tune changes an agent before it runs.
+	tune func(*Agent)
 }
 
 // TestMain lets more tests run at once than there are processors: those with a site mostly wait.
@@ -201,6 +203,9 @@ func (s *site) start() *onSite {
 	a.Agent = New(s.cfg, slog.New(slog.NewTextHandler(a.log, nil)), prometheus.NewRegistry())
 	a.minute = simMinute
 	a.quarantine.first = 500 * time.Millisecond
+	if s.tune != nil {
+		s.tune(a.Agent)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx, func() {}) }()
