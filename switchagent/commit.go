@@ -16,7 +16,6 @@ import (
 func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	change := p.change()
 	change.Label = fmt.Sprintf("%016x", rand.Uint64())
-	begun := time.Now()
 	outcome, err := a.busy(func() (junos.Outcome, error) { return l.commit(ctx, change) })
 	now := time.Now()
 	a.metrics.committed(outcome, err, p)
@@ -24,7 +23,7 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	if outcome == junos.Pending || outcome == junos.Unknown && a.cfg.Database == junos.Shared {
 		a.log.Info("commit is on trial", "changes", p.size(), "outcome", outcome, "window", a.cfg.Confirm)
 		a.trial = &trial{
-			plan: p, change: change, begun: begun, answered: now, lost: outcome == junos.Unknown,
+			plan: p, change: change, answered: now, lost: outcome == junos.Unknown,
 			patience: a.cfg.ConfirmAfter, window: a.window(),
 		}
 		return err
@@ -47,7 +46,7 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 // busy notes that a commit is under way.
 func (a *Agent) busy(commit func() (junos.Outcome, error)) (junos.Outcome, error) {
 	a.setHealth(func(h *health) { h.committing = true })
-	defer a.setHealth(func(h *health) { h.committing = false })
+	defer a.setHealth(func(h *health) { h.committing, h.free = false, time.Now() })
 	return commit()
 }
 
@@ -137,7 +136,7 @@ func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 			return nil
 		}
 		// The lock is kept until the leaf has taken the commit back: somebody's commit would confirm it.
-		a.log.Error("commit is not confirmed, the leaf takes it back", "err", t.bad, "within", (t.window - now.Sub(t.begun)).Round(time.Second))
+		a.log.Error("commit is not confirmed, the leaf takes it back", "err", t.bad, "within", (t.window - now.Sub(t.answered)).Round(time.Second))
 		a.setHealth(func(h *health) { h.commit = t.bad })
 	}
 	if !t.over(now) {
