@@ -20,6 +20,9 @@ func Main(c Config) error {
 	// instruction; here it is for whoever reads.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
+	if os.Getenv(moverEnv) != "" {
+		return moverMain()
+	}
 	for _, fd := range []int{fdListener, fdLock} {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 			return fmt.Errorf("descriptor %d: %w (only hostagent starts the BFD worker)", fd, err)
@@ -43,9 +46,13 @@ func Main(c Config) error {
 	if err := w.heedSignals(); err != nil {
 		return err
 	}
+	if err := w.startMover(); err != nil {
+		w.log.Warn("BFD worker will wait for system calls of others", "err", err)
+	}
 	if err := w.loop(); err != nil {
 		return err
 	}
+	w.log.Info("BFD worker was moved", "times", w.moves)
 	// The lock is ours until we are gone: nobody else has a socket there yet.
 	if err := os.Remove(c.Socket); err != nil {
 		return fmt.Errorf("removing the socket of the BFD worker: %w", err)
