@@ -30,7 +30,7 @@ type worker struct {
 	control        control
 	watchdog       watchdog
 	rescue         rescue
-	moves          uint64
+	moves          uint64 // by the mover
 	leaving        bool
 	deadline       time.Duration // when to end, if leaving; when to leave, if alone
 
@@ -54,7 +54,7 @@ func newWorker(c Config, s Status) (*worker, error) {
 		sources: map[int32]func(){}, links: map[uint32]*link{},
 		deadline: monotonic() + c.Orphan,
 		control:  control{listener: -1, client: -1},
-		rescue:   rescue{timer: -1},
+		rescue:   rescue{timer: -1, moved: -1},
 	}
 	var err error
 	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -103,9 +103,7 @@ func (w *worker) turn(now time.Duration) (next time.Duration, ended bool) {
 	for _, s := range w.sessions {
 		due := w.tend(s, now)
 		next = min(next, due)
-		if late := due + s.machine.TransmitInterval()/4; due != bfd.Never && (w.rescue.at == 0 || late < w.rescue.at) {
-			w.rescue.at = late
-		}
+		w.rescue.expectLate(s, due, now)
 	}
 	w.sweep(now)
 	w.tell()
@@ -146,7 +144,7 @@ func (w *worker) wait(next time.Duration) error {
 	if errno != 0 {
 		return fmt.Errorf("setting the timer: %w", errno)
 	}
-	if err := w.callForHelp(); err != nil {
+	if err := w.rescue.arm(); err != nil {
 		return err
 	}
 	call := unix.RawSyscall6

@@ -21,7 +21,7 @@ func Main(c Config) error {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
 	if os.Getenv(moverEnv) != "" {
-		return moverMain()
+		return runMover()
 	}
 	for _, fd := range []int{fdListener, fdLock} {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
@@ -47,12 +47,11 @@ func Main(c Config) error {
 		return err
 	}
 	if err := w.startMover(); err != nil {
-		w.log.Warn("BFD worker will wait for system calls of others", "err", err)
+		w.log.Error("BFD worker has no mover, and waits for whoever holds its processor", "err", err)
 	}
 	if err := w.loop(); err != nil {
 		return err
 	}
-	w.log.Info("BFD worker was moved", "times", w.moves)
 	// The lock is ours until we are gone: nobody else has a socket there yet.
 	if err := os.Remove(c.Socket); err != nil {
 		return fmt.Errorf("removing the socket of the BFD worker: %w", err)
