@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 type rescue struct {
 	timer, moved int             // descriptors: fdRescue and fdMoved of the mover; -1 without one
 	at           time.Duration   // from when on the worker is late; 0: nothing is due
-	keep         [3]any          // the files of these, and what the mover watches us by
+	keep         []io.Closer     // the files of these, and what the mover watches us by
 	processors   unix.CPUSet     // that the worker may use
 	its          unix.ItimerSpec // to set timer
 }
@@ -51,14 +52,14 @@ func (w *worker) startMover() error {
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err == nil {
-		err = errors.Join(unix.SetNonblock(moved, true), w.register(moved, unix.EPOLLIN, w.noteMove))
-	}
 	if err != nil {
-		return errors.Join(err, timerFile.Close(), movedFile.Close())
+		return errors.Join(fmt.Errorf("starting it: %w", err), timerFile.Close(), movedFile.Close())
 	}
-	r.timer, r.moved, r.keep = timer, moved, [3]any{timerFile, movedFile, alive}
 	go w.withoutMover(cmd)
+	if err := w.register(moved, unix.EPOLLIN, w.noteMove); err != nil {
+		return errors.Join(err, alive.Close(), timerFile.Close(), movedFile.Close())
+	}
+	r.timer, r.moved, r.keep = timer, moved, []io.Closer{timerFile, movedFile, alive}
 	return nil
 }
 
