@@ -128,14 +128,17 @@ exit
 exit
 `
 
-func TestRenderPolicy(t *testing.T) {
-	const policy = "set policy-options policy-statement p "
-	const use = "set protocols bgp group servers export p\n"
-	for name, test := range map[string]struct{ lines, want string }{
-		"own addresses": {
-			use + policy + "term a from protocol [ direct bgp ]\n" + policy + "term a from route-filter 10.0.0.0/8 upto /24\n" +
-				policy + "term a from route-filter 192.0.2.1/32 exact\n" + policy + "term a then accept\n" + policy + "then reject\n",
-			`ip prefix-list p:out:inet:1000 seq 5 permit 10.0.0.0/8 le 24
+const (
+	policy = "set policy-options policy-statement p "
+	use    = "set protocols bgp group servers export p\n"
+)
+
+// policies is statements of policies, and what FRR is told of them.
+var policies = map[string]struct{ lines, want string }{
+	"own addresses": {
+		use + policy + "term a from protocol [ direct bgp ]\n" + policy + "term a from route-filter 10.0.0.0/8 upto /24\n" +
+			policy + "term a from route-filter 192.0.2.1/32 exact\n" + policy + "term a then accept\n" + policy + "then reject\n",
+		`ip prefix-list p:out:inet:1000 seq 5 permit 10.0.0.0/8 le 24
 ip prefix-list p:out:inet:1000 seq 10 permit 192.0.2.1/32
 route-map p:out:inet permit 1000
 match tag 1
@@ -148,25 +151,25 @@ exit
 route-map p:out:inet deny 1002
 exit
 `},
-		"a list of the other family never matches": {
-			use + "set policy-options prefix-list six 2001:db8::/32\n" + policy + "from prefix-list six\n" + policy + "then reject\n", "",
-		},
-		"lengths": {
-			use + "set policy-options prefix-list l 10.0.0.0/8\n" + policy + "from prefix-list-filter l longer\n" +
-				policy + "from route-filter 172.16.0.0/12 prefix-length-range /16-/24\n" + policy + "from route-filter 0.0.0.0/0 orlonger\n" + policy + "then accept\n",
-			`ip prefix-list p:out:inet:1000 seq 5 permit 172.16.0.0/12 ge 16 le 24
+	"a list of the other family never matches": {
+		use + "set policy-options prefix-list six 2001:db8::/32\n" + policy + "from prefix-list six\n" + policy + "then reject\n", "",
+	},
+	"lengths": {
+		use + "set policy-options prefix-list l 10.0.0.0/8\n" + policy + "from prefix-list-filter l longer\n" +
+			policy + "from route-filter 172.16.0.0/12 prefix-length-range /16-/24\n" + policy + "from route-filter 0.0.0.0/0 orlonger\n" + policy + "then accept\n",
+		`ip prefix-list p:out:inet:1000 seq 5 permit 172.16.0.0/12 ge 16 le 24
 ip prefix-list p:out:inet:1000 seq 10 permit 0.0.0.0/0 le 32
 ip prefix-list p:out:inet:1000 seq 15 permit 10.0.0.0/8 ge 9 le 32
 route-map p:out:inet permit 1000
 match ip address prefix-list p:out:inet:1000
 exit
 `},
-		"marks and goes on": {
-			"set protocols bgp group servers export [ p q ]\nset policy-options policy-statement q then accept\n" +
-				"set policy-options community c members 65001:1\n" + policy + "term a from community c\n" +
-				policy + "term a then local-preference 200\n" + policy + "term a then as-path-prepend \"65001 65001\"\n" +
-				policy + "term a then community delete c\n" + policy + "term b then next policy\n",
-			`bgp community-list standard c seq 5 permit 65001:1
+	"marks and goes on": {
+		"set protocols bgp group servers export [ p q ]\nset policy-options policy-statement q then accept\n" +
+			"set policy-options community c members 65001:1\n" + policy + "term a from community c\n" +
+			policy + "term a then local-preference 200\n" + policy + "term a then as-path-prepend \"65001 65001\"\n" +
+			policy + "term a then community delete c\n" + policy + "term b then next policy\n",
+		`bgp community-list standard c seq 5 permit 65001:1
 route-map p:q:out:inet permit 1000
 match community c
 set local-preference 200
@@ -180,14 +183,17 @@ exit
 route-map p:q:out:inet permit 2000
 exit
 `},
-		"not to its own AS": {
-			"delete protocols bgp group servers advertise-peer-as\n",
-			`bgp as-path access-list AS-64512 seq 5 permit _64512_
+	"not to its own AS": {
+		"delete protocols bgp group servers advertise-peer-as\n",
+		`bgp as-path access-list AS-64512 seq 5 permit _64512_
 route-map out:inet:not:64512 deny 1
 match as-path AS-64512
 exit
 `},
-	} {
+}
+
+func TestRenderPolicy(t *testing.T) {
+	for name, test := range policies {
 		t.Run(name, func(t *testing.T) {
 			tree := parse(t, leafBase)
 			if _, errs := tree.mergeSetLines(test.lines); len(errs) > 0 {
