@@ -45,9 +45,11 @@ var arrows = map[string][]string{
 	"switchagent":       {"switchagent/bootstrap", "switchagent/cli", "switchagent/inventory", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
 	"switchagent/junos": {"switchagent/netconf"},
 	// NETCONF and the command line log in in the same way.
-	"switchagent/cli":     {"switchagent/login"},
-	"switchagent/netconf": {"switchagent/login"},
-	"switchagent/login":   {},
+	"switchagent/cli": {"switchagent/login"},
+	// Whose replies are read with it: pure, and apart because it is held against encoding/xml.
+	"switchagent/netconf":         {"switchagent/login", "switchagent/netconf/xmlscan"},
+	"switchagent/netconf/xmlscan": {},
+	"switchagent/login":           {},
 	// Pure: a table that people write.
 	"switchagent/inventory": {},
 	// What a leaf is to be configured with: set lines in and out.

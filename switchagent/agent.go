@@ -70,7 +70,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		kicks:      newKicks(),
 		drift:      newDrift(cfg.Drift, cfg.Restores),
 		quarantine: newQuarantine(),
-		pace:       newPace(cfg.CommitRate, cfg.CommitBurst),
+		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
 		role:       newRole(cfg.Takeover),
 		warned:     map[string]string{},
 	}

@@ -67,7 +67,10 @@ var doctored = []struct {
 	{"bad inventory", "inventory", StatusFault, "inventory.csv:2:12: server:", "", func(s *site) { s.inventory("ge-0/0/1.0,-,4200000101,10.0.0.1/32,,\n") }},
 	{"no inventory", "inventory", StatusFault, "no such file", "", func(s *site) { s.cfg.Inventory, s.cfg.Unknown = "/nowhere", unknownRefuse }},
 	{"unreadable key", "inventory", StatusFault, "inventory.csv:2: key_file of port ge-0/0/1.0: open /nowhere", "",
-		func(s *site) { s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,/nowhere\n") }},
+		func(s *site) {
+			s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,/nowhere\n")
+			s.must(s.operator().CommitPrivate(s.t.Context(), "set system login class lastmile-agent permissions secret-control"))
+		}},
 	{"no such port", "inventory ports", StatusWarning, "inventory.csv:2: port ge-0/0/77.0 of bms1 does not exist", "set interfaces ge-0/0/77 unit 0 family inet6",
 		func(s *site) { s.inventory("ge-0/0/77.0,bms1,4200000101,10.0.0.1/32,,\n") }},
 	{"port not meant", "inventory ports", StatusWarning, "inventory.csv:2: port et-0/0/48.0 of bms1 is none that", "",

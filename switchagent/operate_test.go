@@ -210,9 +210,8 @@ func TestBadInventory(t *testing.T) {
 	s.await("1")
 	s.inventory("nonsense\n")
 	_, planErr := s.operate().Plan(t.Context())
-	_, showErr := s.operate().Show(t.Context())
 	_, listErr := s.operate().Inventory(t.Context())
-	for what, err := range map[string]error{"plan": planErr, "apply": s.operate().Apply(t.Context()), "show": showErr, "inventory": listErr} {
+	for what, err := range map[string]error{"plan": planErr, "apply": s.operate().Apply(t.Context()), "inventory": listErr} {
 		if err == nil || !strings.Contains(err.Error(), "inventory.csv:2:") {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -121,6 +121,7 @@ configuration database locked by:
 	failed      = `<commit-results><rpc-error><error-severity>error</error-severity><source-daemon>dcd</source-daemon><error-message>boom</error-message></rpc-error> configuration check-out failed</commit-results>`
 	remoteLock  = `<rpc-error><error-severity>error</error-severity><error-message>remote lock-configuration failed on re1</error-message></rpc-error>`
 )
+
 // commits is a change that is committed, by what the device answers to each step.
 var commits = []struct {
 	name                           string
