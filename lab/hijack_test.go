@@ -97,8 +97,8 @@ func newRackWith(t *testing.T, change func(*junos.Config)) *rack {
 		if err := ns.AddAddress("lo", leafLoopback); err != nil {
 			t.Fatal(err)
 		}
-		k.honest = newMachine(t, ns, 1, 4200000101, "")
-		k.rogue = newMachine(t, ns, 2, 4200000102, rackSecret)
+		k.honest = newMachine(t, ns, 1, "")
+		k.rogue = newMachine(t, ns, 2, rackSecret)
 		k.leaf = frr.ForTest(t, frr.Config{NS: ns})
 		cfg.Router = throughVtysh{k.leaf}
 		for _, m := range []*machine{k.honest, k.rogue} {
@@ -110,9 +110,9 @@ func newRackWith(t *testing.T, change func(*junos.Config)) *rack {
 }
 
 // newMachine is a server behind port ge-0/0/1N.
-func newMachine(t *testing.T, leaf *netns.NS, n, as int, password string) *machine {
+func newMachine(t *testing.T, leaf *netns.NS, n int, password string) *machine {
 	t.Helper()
-	m := &machine{ns: netns.ForTest(t, fmt.Sprintf("bms%d", n)), port: fmt.Sprintf("ge-0/0/1%d.0", n), as: as, own: fmt.Sprintf("10.0.%d.1/32", n)}
+	m := &machine{ns: netns.ForTest(t, fmt.Sprintf("bms%d", n)), port: fmt.Sprintf("ge-0/0/1%d.0", n), as: 4200000100 + n, own: fmt.Sprintf("10.0.%d.1/32", n)}
 	m.local = fmt.Sprintf("fe80::10%d", n)
 	if err := netns.Veth(m.ns, "eth0", leaf, fmt.Sprintf("ge-0-0-1%d", n)); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func newMachine(t *testing.T, leaf *netns.NS, n, as int, password string) *machi
 bgp as-path access-list OWN seq 5 permit ^$
 route-map OUT permit 100
  match as-path OWN
-`, as, n, password, m.own),
+`, m.as, n, password, m.own),
 	})
 	return m
 }
@@ -249,6 +249,28 @@ func TestHijacks(t *testing.T) {
 	k.eventuallyMetric(accepted, func(v float64) bool { return v == 2 })
 	before := k.peer(k.honest)
 
+	k.announceOthers()
+	k.lieAboutPaths()
+	k.forgeAdvertisements()
+	k.flood()
+
+	if after := k.peer(k.honest); after.State != "Established" || after.Dropped != before.Dropped || after.Up < before.Up {
+		t.Errorf("the honest server's session was %+v and is %+v", before, after)
+	}
+	if got, want := k.accepted(k.honest), []string{k.honest.own, "10.9.9.9/32"}; !slices.Equal(got, want) {
+		t.Errorf("of the honest server %v is accepted, want %v", got, want)
+	}
+	for what, text := range map[string]string{"metrics": k.scrape(), "log": k.log.String()} {
+		if strings.Contains(text, rackSecret) {
+			t.Errorf("the key is in the agent's %s", what)
+		}
+	}
+}
+
+// announceOthers has the rogue announce what is not its own, one after the other.
+func (k *rack) announceOthers() {
+	t := k.t
+	t.Helper()
 	as := fmt.Sprintf("router bgp %d", k.rogue.as)
 	const family = "address-family ipv4 unicast"
 	for _, tt := range []struct {
@@ -272,7 +294,12 @@ func TestHijacks(t *testing.T) {
 		k.rogue.configure(t, tt.undo...)
 		k.eventuallyMetric(rejected, func(v float64) bool { return v == 0 })
 	}
+}
 
+// lieAboutPaths has the rogue announce its own prefixes as if others had them.
+func (k *rack) lieAboutPaths() {
+	t := k.t
+	t.Helper()
 	// Its own prefix, as if another AS had it: behind the rogue's own number, and with one of the fabric.
 	for _, path := range []string{"4200000101", "65201 64512"} {
 		k.rogue.configure(t, "route-map OUT permit 100", "set as-path prepend "+path, "exit", "do clear bgp * soft out")
@@ -284,21 +311,6 @@ func TestHijacks(t *testing.T) {
 	// Its own number more than once is no lie.
 	k.rogue.configure(t, "route-map OUT permit 100", "set as-path prepend 4200000102 4200000102", "exit", "do clear bgp * soft out")
 	k.eventuallyMetric(accepted, func(v float64) bool { return v == 2 })
-
-	k.forgeAdvertisements()
-	k.flood()
-
-	if after := k.peer(k.honest); after.State != "Established" || after.Dropped != before.Dropped || after.Up < before.Up {
-		t.Errorf("the honest server's session was %+v and is %+v", before, after)
-	}
-	if got, want := k.accepted(k.honest), []string{k.honest.own, "10.9.9.9/32"}; !slices.Equal(got, want) {
-		t.Errorf("of the honest server %v is accepted, want %v", got, want)
-	}
-	for what, text := range map[string]string{"metrics": k.scrape(), "log": k.log.String()} {
-		if strings.Contains(text, rackSecret) {
-			t.Errorf("the key is in the agent's %s", what)
-		}
-	}
 }
 
 // forgeAdvertisements sends router advertisements from the honest server's address, and from one that nobody
