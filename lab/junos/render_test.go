@@ -285,25 +285,34 @@ func TestOneRefusalDoesNotTakeTheRest(t *testing.T) {
 	}
 }
 
+// A second neighbour, and the same with a description and a policy.
+const (
+	second    = leafBase + "set protocols bgp group servers neighbor fe80::2 local-interface ge-0/0/2.0\n"
+	described = second + `set protocols bgp group servers neighbor fe80::2 description bms2
+set protocols bgp group servers neighbor fe80::2 import p
+set policy-options policy-statement p then reject
+`
+)
+
+func settingsOf(t *testing.T, lines string) []*setting {
+	t.Helper()
+	s, _ := render(parse(t, lines), testNames)
+	return s
+}
+
 // TestRefusedStatementsStayKnown: FRR keeps what it refuses to remove, and what
 // it took of an object before it refused the rest; so both are known and go
 // later. A policy that a refused line may refer to stays until then.
 func TestRefusedStatementsStayKnown(t *testing.T) {
-	const second = leafBase + "set protocols bgp group servers neighbor fe80::2 local-interface ge-0/0/2.0\n"
-	const with = second + `set protocols bgp group servers neighbor fe80::2 description bms2
-set protocols bgp group servers neighbor fe80::2 import p
-set policy-options policy-statement p then reject
-`
-	settings := func(lines string) []*setting { s, _ := render(parse(t, lines), testNames); return s }
 	const path = "router bgp 65001\n"
 	const family = path + "address-family ipv4 unicast\n"
 	for name, test := range map[string]struct{ have, want, refused, sent string }{
 		"a line that goes": {
-			with, second, "no neighbor fe80::2 route-map",
+			described, second, "no neighbor fe80::2 route-map",
 			family + "no neighbor fe80::2 route-map p:in:inet in\nexit\nexit\n" +
 				"no route-map p:in:inet deny 1000\nno route-map p:in:inet permit 2000\n",
 		},
-		"a line that comes": {second, with, "neighbor fe80::2 description", path + "neighbor fe80::2 description bms2\nexit\n"},
+		"a line that comes": {second, described, "neighbor fe80::2 description", path + "neighbor fe80::2 description bms2\nexit\n"},
 		"a neighbour that goes": {
 			second, leafBase, "no neighbor fe80::2", path + "no neighbor fe80::2\nexit\n",
 		},
@@ -311,15 +320,15 @@ set policy-options policy-statement p then reject
 		t.Run(name, func(t *testing.T) {
 			router := &refuser{word: "\x00"}
 			r := &routing{router: router}
-			if _, err := r.apply(t.Context(), settings(test.have)); err != nil {
+			if _, err := r.apply(t.Context(), settingsOf(t, test.have)); err != nil {
 				t.Fatal(err)
 			}
 			router.word = test.refused
-			if _, err := r.apply(t.Context(), settings(test.want)); err == nil {
+			if _, err := r.apply(t.Context(), settingsOf(t, test.want)); err == nil {
 				t.Error("nothing was refused")
 			}
 			router.word, router.batches = "\x00", nil
-			if _, err := r.apply(t.Context(), settings(test.want)); err != nil {
+			if _, err := r.apply(t.Context(), settingsOf(t, test.want)); err != nil {
 				t.Fatal(err)
 			}
 			if len(router.batches) != 1 {
@@ -328,22 +337,24 @@ set policy-options policy-statement p then reject
 			if diff := cmp.Diff(test.sent, strings.Join(router.batches[0], "\n")+"\n"); diff != "" {
 				t.Errorf("second time (-want +got):\n%s", diff)
 			}
-			if diff := difference(r.applied, settings(test.want)); len(diff) > 0 {
+			if diff := difference(r.applied, settingsOf(t, test.want)); len(diff) > 0 {
 				t.Errorf("left to do: %d steps", len(diff))
 			}
 		})
 	}
-	t.Run("a neighbour of which a line was refused", func(t *testing.T) {
-		router := &refuser{word: "neighbor fe80::2 description"}
-		r := &routing{router: router}
-		if _, err := r.apply(t.Context(), settings(with)); err == nil {
-			t.Error("nothing was refused")
-		}
-		router.batches = nil
-		if _, err := r.apply(t.Context(), settings(leafBase)); err != nil || len(router.batches) != 1 || !slices.Contains(router.batches[0], "no neighbor fe80::2") {
-			t.Errorf("sent %q, want the neighbour removed (%v)", router.batches, err)
-		}
-	})
+}
+
+// TestNeighbourOfWhichALineWasRefused: it is known, and goes.
+func TestNeighbourOfWhichALineWasRefused(t *testing.T) {
+	router := &refuser{word: "neighbor fe80::2 description"}
+	r := &routing{router: router}
+	if _, err := r.apply(t.Context(), settingsOf(t, described)); err == nil {
+		t.Error("nothing was refused")
+	}
+	router.batches = nil
+	if _, err := r.apply(t.Context(), settingsOf(t, leafBase)); err != nil || len(router.batches) != 1 || !slices.Contains(router.batches[0], "no neighbor fe80::2") {
+		t.Errorf("sent %q, want the neighbour removed (%v)", router.batches, err)
+	}
 }
 
 func TestMergedConfiguration(t *testing.T) {
