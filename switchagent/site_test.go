@@ -26,7 +26,8 @@ import (
 )
 
 // A site is agents before a simulated Junos, over real SSH. Whatever happens in a test, at its end
-// no session may have been disturbed, no lock be held, and nobody's edits be gone.
+// no session may have been disturbed, no lock be held, and nobody's edits be gone; and no commit of an agent
+// may have had in it what is not its own, or nothing.
 type site struct {
 	t      *testing.T
 	world  *sim.World
@@ -35,6 +36,8 @@ type site struct {
 	agents []*onSite
 	// disturbs says that the test's operator ends sessions.
 	disturbs bool
+	// tune changes an agent before it runs.
+	tune func(*Agent)
 }
 
 // TestMain lets more tests run at once than there are processors: those with a site mostly wait.
@@ -44,7 +47,7 @@ func TestMain(m *testing.M) {
 		beAgent(path)
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -178,6 +181,9 @@ func (s *site) start() *onSite {
 	a.Agent = New(s.cfg, slog.New(slog.NewTextHandler(a.log, nil)), prometheus.NewRegistry())
 	a.minute = simMinute
 	a.quarantine.first = 500 * time.Millisecond
+	if s.tune != nil {
+		s.tune(a.Agent)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx, func() {}) }()
@@ -206,9 +212,13 @@ func (s *site) check() {
 		s.t.Error("the operator's neighbour is gone")
 	}
 	s.eventually("locks are free", func() bool { return s.device.LockedBy() == "" && s.device.OpenedBy("lastmile") == "" })
+	s.wantOwn()
 }
 
-func (s *site) plug(n int) { s.plugAt(fmt.Sprintf("ge-0/0/%d.0", n), fmt.Sprintf("fe80::%d", n)) }
+func portOf(n int) string    { return fmt.Sprintf("ge-0/0/%d.0", n) }
+func addressOf(n int) string { return fmt.Sprintf("fe80::%d", n) }
+
+func (s *site) plug(n int) { s.plugAt(portOf(n), addressOf(n)) }
 
 func (s *site) plugAt(port, address string) {
 	s.t.Helper()
@@ -225,7 +235,7 @@ func (s *site) inventory(rows string) {
 }
 
 func (s *site) unplug(n int) {
-	s.world.Unplug(fmt.Sprintf("ge-0/0/%d.0", n), fmt.Sprintf("fe80::%d", n))
+	s.world.Unplug(portOf(n), addressOf(n))
 }
 
 // inject puts faults on the device's list.

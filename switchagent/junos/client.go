@@ -25,6 +25,9 @@ var ErrLost = errors.New("session lost")
 // ErrTruncated marks a table that is shorter or longer than it says.
 var ErrTruncated = errors.New("table is not whole")
 
+// ErrSlow marks losses of a session whose switch did not answer in time: it may only be slow.
+var ErrSlow = netconf.ErrSlow
+
 // Target is the switch and how to log in to it.
 type Target = netconf.Target
 
@@ -46,9 +49,10 @@ type caller interface {
 
 // Client is one session with a switch. It is for one goroutine.
 type Client struct {
-	session caller
-	trace   func(Trace)
-	keys    []string // that the switch was told, and that nobody else is
+	session  caller
+	trace    func(Trace)
+	patience time.Duration
+	keys     []string // that the switch was told, and that nobody else is
 	// lastTable is the index of the last neighbour table. The next is about as long, and as long as an
 	// address is kept its zone is found and not made anew (net/netip interns them), which is half of the time
 	// that a table takes.
@@ -68,12 +72,17 @@ func Dial(ctx context.Context, t Target, trace func(Trace)) (*Client, error) {
 // message of a held lock name it.
 func (c *Client) SessionID() int { return c.session.ID() }
 
+// Wait lets the switch be silent for so long in an answer, and take twice as long for all of it. It is
+// 15 s before. Commits have a time of their own, and the command line too.
+func (c *Client) Wait(silence time.Duration) { c.patience = silence }
+
 // Close ends the session.
 func (c *Client) Close() error { return c.session.Close() }
 
 func (c *Client) call(ctx context.Context, call netconf.Call) (netconf.Reply, error) {
 	begin := time.Now()
 	c.remember(call.Body)
+	call.Silence = c.patience
 	reply, err := c.session.Call(ctx, call)
 	err = c.scrub(reply, err)
 	if err != nil && c.session.Err() != nil {

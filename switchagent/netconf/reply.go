@@ -25,10 +25,11 @@ type Call struct {
 	// order they come, at any depth; a large table is never held in memory as XML.
 	// What they collect counts only if the call returns no error.
 	Elements map[string]Element
-	// Timeout bounds the whole call; zero is 30 s.
+	// Silence is how long no byte of the reply may come; zero is 15 s.
+	Silence time.Duration
+	// Timeout bounds the whole call; zero is twice the Silence, or 30 s.
 	Timeout time.Duration
 	// Slow says that the server may be silent for all of Timeout, as it is during a commit.
-	// Any other call also fails when no byte of the reply comes for 15 s.
 	Slow bool
 }
 
