@@ -26,7 +26,7 @@ type pace struct {
 func newPace(perMinute, burst int, poll time.Duration) *pace {
 	return &pace{
 		spread: min(poll*7/8, time.Minute/time.Duration(perMinute)), // polls are never quite an interval apart
-		rate: float64(perMinute), burst: float64(burst), tokens: float64(burst),
+		rate:   float64(perMinute), burst: float64(burst), tokens: float64(burst),
 		failure: backoff{first: time.Second, most: time.Minute},
 		waiting: map[junos.Place]time.Time{},
 	}
