@@ -18,6 +18,7 @@ import (
 
 	"lastmile/lab/junos"
 	"lastmile/lab/netns"
+	"lastmile/lab/sshkey"
 )
 
 // deadPeer is within what time an agent must notice a leaf that does not answer any more.
@@ -80,9 +81,10 @@ func newFarLeaf(t *testing.T, interval string) *farLeaf {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	host, key := makeKey(t, filepath.Join(dir, "host")), makeKey(t, filepath.Join(dir, "id"))
+	host := sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "host"))
+	key := sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "id"))
 	f.device, err = junos.New(junos.Config{
-		World: f.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Version: "21.4R3.15", Static: rigStatic, HostKey: host,
+		World: f.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Version: "21.4R3.15", Static: rigStatic, HostKey: host.Signer,
 		Interfaces: map[string]string{"et-0/0/48": "et-0-0-48", "ge-0/0/1": "ge-0-0-1"},
 		Users:      []junos.User{{Name: "switchagent", AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}},
 	})

@@ -53,6 +53,7 @@ func (c Config) Doctor(ctx context.Context) []Finding {
 		return d.skipRest()
 	}
 	defer client.Close()
+	client.Wait(mostWait)
 	d.client = client
 	for _, check := range []func(context.Context){d.release, d.tables, d.instance, d.rights, d.group, d.policies, d.ports, d.clock, d.usage} {
 		check(ctx)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 )
 
@@ -36,7 +37,7 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		{"host key", "host key", StatusFault, "SHA256:", "", inject("host-key count=all")},
 		{"login", "login", StatusFault, "unable to authenticate", "", inject("login count=all")},
 		{"another key", "login", StatusFault, "unable to authenticate", "set system login user switchagent authentication ssh-ed25519 \"ssh-ed25519 AAAA",
-			func(s *site) { siteKey(s.t, s.cfg.Key) }},
+			func(s *site) { sshkey.ForTest(s.t, sshkey.Ed25519, s.cfg.Key) }},
 		{"release", "release", StatusFault, "load: update needs Junos 21.1R1", "", func(s *site) { s.cfg.Load = junos.LoadUpdate }},
 		{"view", "tables", StatusFault, "permission denied", "permissions [ view", change("set system login class lastmile-agent deny-commands-regexps \"show ipv6.*\"")},
 		{"no instance", "instance", StatusFault, "is not configured", "set system configuration-database ephemeral instance lastmile",

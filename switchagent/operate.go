@@ -20,7 +20,9 @@ type Operation struct{ agent *Agent }
 // Operate prepares operations. The log says what the daemon's would.
 func Operate(cfg Config, log *slog.Logger) *Operation {
 	cfg.BatchWindow, cfg.Takeover = 0, 0
-	return &Operation{New(cfg, log, prometheus.NewRegistry())}
+	agent := New(cfg, log, prometheus.NewRegistry())
+	agent.answers.usual = mostWait // who waits has an interrupt key
+	return &Operation{agent}
 }
 
 // open opens a session with the leaf, and reads the inventory by which neighbours are judged.

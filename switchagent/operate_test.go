@@ -12,6 +12,7 @@ import (
 	"time"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 )
 
@@ -246,7 +247,7 @@ func TestLoginRefused(t *testing.T) {
 	s := newSite(t, "21.4R1", nil)
 	good := s.cfg.Key
 	s.cfg.Key += "2"
-	siteKey(t, s.cfg.Key)
+	sshkey.ForTest(t, sshkey.Ed25519, s.cfg.Key)
 	s.start()
 	s.eventually("it is refused", func() bool { return s.logged("unable to authenticate") })
 	s.plug(1)

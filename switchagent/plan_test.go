@@ -183,7 +183,8 @@ func TestPlanStanza(t *testing.T) {
 
 func TestPlanRemoves(t *testing.T) {
 	gone := tables{stanzas: []junos.Stanza{stanza(peer(1, 1))}, neighbors: []junos.Neighbor{spine}}
-	long := map[junos.Stanza]absence{stanza(peer(1, 1)): {since: epoch.Add(-time.Hour), polls: 100}}
+	lately := epoch.Add(-2 * time.Second)
+	long := map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-time.Hour), 100, lately}}
 	elsewhere := stanza(peer(1, 1))
 	elsewhere.Group = "old"
 	bare := stanza(netip.MustParseAddr("fe80::1"))
@@ -197,9 +198,11 @@ func TestPlanRemoves(t *testing.T) {
 		want   string
 	}{
 		{"first miss", gone, nil, free(down), "~fe80::1%ge-0/0/1.0"},
-		{"within the hold-down", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-59 * time.Second), 29}}, free(down), "~fe80::1%ge-0/0/1.0"},
-		{"after the hold-down", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-60 * time.Second), 30}}, free(down), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
-		{"long ago, but one poll only", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-time.Hour), 1}}, free(down), "~fe80::1%ge-0/0/1.0"},
+		{"within the hold-down", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-59 * time.Second), 29, lately}}, free(down), "~fe80::1%ge-0/0/1.0"},
+		{"after the hold-down", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-60 * time.Second), 30, lately}}, free(down), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
+		{"long ago, but one poll only", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-time.Hour), 1, lately}}, free(down), "~fe80::1%ge-0/0/1.0"},
+		{"nobody looked for a minute", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-66 * time.Second), 3, epoch.Add(-time.Minute)}}, free(down), "~fe80::1%ge-0/0/1.0"},
+		{"polls as rare as the hold-down", gone, map[junos.Stanza]absence{stanza(peer(1, 1)): {epoch.Add(-90 * time.Second), 2, epoch.Add(-time.Minute)}}, free(down), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},
 		{"established", gone, long, free(up), "~fe80::1%ge-0/0/1.0"},
 		{"established, listed with its interface", gone, long, free(junos.Session{Peer: peer(1, 1), State: "Establ"}), "~fe80::1%ge-0/0/1.0"},
 		{"in a state that nobody knows", gone, long, free(junos.Session{Peer: peer(1, 1), State: "0/0/0/0"}), "~fe80::1%ge-0/0/1.0"},

@@ -3,8 +3,6 @@ package switchagent
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,11 +21,13 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 )
 
 // A site is agents before a simulated Junos, over real SSH. Whatever happens in a test, at its end
-// no session may have been disturbed, no lock be held, and nobody's edits be gone.
+// no session may have been disturbed, no lock be held, and nobody's edits be gone; and no commit of an agent
+// may have had in it what is not its own, or nothing.
 type site struct {
 	t      *testing.T
 	world  *sim.World
@@ -36,6 +36,8 @@ type site struct {
 	agents []*onSite
 	// disturbs says that the test's operator ends sessions.
 	disturbs bool
+	// tune changes an agent before it runs.
+	tune func(*Agent)
 }
 
 // TestMain lets more tests run at once than there are processors: those with a site mostly wait.
@@ -45,7 +47,7 @@ func TestMain(m *testing.M) {
 		beAgent(path)
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -117,10 +119,10 @@ func newSite(t *testing.T, profile string, change func(*Config)) *site {
 	s := &site{t: t, world: sim.NewWorld(ports...)}
 	s.plugAt("et-0/0/48.0", "fe80::201")
 	dir := t.TempDir()
-	hostKey, key := siteKey(t, ""), siteKey(t, filepath.Join(dir, "id"))
+	hostKey, key := sshkey.ForTest(t, sshkey.Ed25519, ""), sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "id"))
 	cfg := sim.Config{
 		World: s.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Version: "21.4R3.15",
-		Static: siteStatic, Interfaces: interfaces, HostKey: hostKey, Minute: simMinute,
+		Static: siteStatic, Interfaces: interfaces, HostKey: hostKey.Signer, Minute: simMinute,
 		Users: []sim.User{{Name: "switchagent", AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}},
 	}
 	if profile != "" {
@@ -172,28 +174,6 @@ func (s *site) serve(cfg sim.Config) (at string) {
 	return listener.Addr().String()
 }
 
-func siteKey(t *testing.T, path string) ssh.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if path != "" {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
-}
-
 // start starts one more agent. It is not started through the wait of a first failed dial.
 func (s *site) start() *onSite {
 	s.t.Helper()
@@ -201,6 +181,9 @@ func (s *site) start() *onSite {
 	a.Agent = New(s.cfg, slog.New(slog.NewTextHandler(a.log, nil)), prometheus.NewRegistry())
 	a.minute = simMinute
 	a.quarantine.first = 500 * time.Millisecond
+	if s.tune != nil {
+		s.tune(a.Agent)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx, func() {}) }()
@@ -229,9 +212,13 @@ func (s *site) check() {
 		s.t.Error("the operator's neighbour is gone")
 	}
 	s.eventually("locks are free", func() bool { return s.device.LockedBy() == "" && s.device.OpenedBy("lastmile") == "" })
+	s.wantOwn()
 }
 
-func (s *site) plug(n int) { s.plugAt(fmt.Sprintf("ge-0/0/%d.0", n), fmt.Sprintf("fe80::%d", n)) }
+func portOf(n int) string    { return fmt.Sprintf("ge-0/0/%d.0", n) }
+func addressOf(n int) string { return fmt.Sprintf("fe80::%d", n) }
+
+func (s *site) plug(n int) { s.plugAt(portOf(n), addressOf(n)) }
 
 func (s *site) plugAt(port, address string) {
 	s.t.Helper()
@@ -248,7 +235,7 @@ func (s *site) inventory(rows string) {
 }
 
 func (s *site) unplug(n int) {
-	s.world.Unplug(fmt.Sprintf("ge-0/0/%d.0", n), fmt.Sprintf("fe80::%d", n))
+	s.world.Unplug(portOf(n), addressOf(n))
 }
 
 // inject puts faults on the device's list.

@@ -16,7 +16,6 @@ import (
 type trial struct {
 	plan     plan
 	change   junos.Change
-	begun    time.Time     // when the commit was sent
 	answered time.Time     // when its answer came, or was lost
 	lost     bool          // the answer was: the leaf's stanzas say whether it took effect
 	patience time.Duration // after which a new session may be missing because its peer does not answer
@@ -25,7 +24,7 @@ type trial struct {
 }
 
 // inTime is the part of the window after which a trial has failed: the rest is for the confirmation.
-func (t *trial) inTime(now time.Time) bool { return now.Sub(t.begun) < t.window/2 }
+func (t *trial) inTime(now time.Time) bool { return now.Sub(t.answered) < t.window/2 }
 
 // over says that the leaf has taken the commit back by now, whatever its clock.
 func (t *trial) over(now time.Time) bool { return now.Sub(t.answered) > t.window+t.window/8 }
@@ -64,7 +63,7 @@ func (t *trial) explained(now time.Time, s junos.Stanza, seen tables, g guards) 
 	}
 	return slices.ContainsFunc(g.sessions, func(session junos.Session) bool {
 		return same(session.Peer, s.Peer) && (session.Established() ||
-			now.Sub(t.begun) >= t.patience && unanswered(session.State))
+			now.Sub(t.answered) >= t.patience && unanswered(session.State))
 	})
 }
 

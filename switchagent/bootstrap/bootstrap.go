@@ -283,7 +283,7 @@ func (c config) find(w want) (is string, s state) {
 		return "", missing
 	}
 	for _, line := range c.under(w.path) {
-		if line != w.path && !c.isContainer(w, line) {
+		if line != w.path && !isBelowValue(w, line) {
 			return "set " + line, other
 		}
 	}
@@ -294,9 +294,9 @@ func (c config) find(w want) (is string, s state) {
 // typed with.
 func unquoted(w want) string { return w.path + " " + strings.Trim(w.value, `"`) }
 
-// isContainer says that a line below the path of a statement is not its value: "teardown" has a
-// value and statements below it, and "import" may have several.
-func (c config) isContainer(w want, line string) bool {
+// isBelowValue says that a line below the path of a statement is not its value: "teardown" has a
+// value and statements below it.
+func isBelowValue(w want, line string) bool {
 	rest := strings.TrimPrefix(line, w.path+" ")
 	return strings.HasSuffix(w.path, " teardown") && strings.HasPrefix(rest, "idle-timeout")
 }
