@@ -64,6 +64,8 @@ func (d *device) Call(_ context.Context, c netconf.Call) (netconf.Reply, error) 
 func (d *device) ID() int    { return 19313 }
 func (d *device) Err() error { return d.dead }
 
+func (*device) Done() <-chan struct{} { return nil }
+
 func (d *device) Close() error {
 	d.dead = errors.New("session was closed")
 	return nil
