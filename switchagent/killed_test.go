@@ -20,6 +20,7 @@ import (
 // it, and the leaf takes a while to notice: its session, with what it holds, stays. The next agent takes nothing
 // away from it, waits, and makes the change once.
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	steps := map[string]string{
 		"open":   "open-configuration|lock-configuration",
 		"load":   "load-configuration",
@@ -151,6 +152,7 @@ func TestUserKeyRotated(t *testing.T) {
 // TestNobodyIsAbsentFromAFaultyTable: servers whose sessions are down, so that nothing else protects
 // their stanzas.
 func TestNobodyIsAbsentFromAFaultyTable(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []string{
 		"empty count=40", "truncate count=40", `error rpc=get-ipv6-nd-information count=40 text="daemon is not running"`,
 		"error rpc=get-ipv6-ra-information count=40", "drop rpc=get-ipv6-nd-information after=300 count=3",
@@ -175,6 +177,7 @@ func TestNobodyIsAbsentFromAFaultyTable(t *testing.T) {
 
 // TestServerThatMoves to another port: the stanza follows it.
 func TestServerThatMoves(t *testing.T) {
+	t.Parallel()
 	for _, profile := range []string{"18.4R1", "24.4R1"} {
 		t.Run(profile, func(t *testing.T) {
 			s := newSite(t, profile, nil)
@@ -216,6 +219,7 @@ func TestHugeTable(t *testing.T) {
 
 // TestMistakeOfOthersIsNamed: what stands in the way of a commit and is not ours is logged with where it is.
 func TestMistakeOfOthersIsNamed(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []junos.Kind{junos.Private, junos.Shared} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := newSite(t, "", func(c *Config) { c.Database = kind })

@@ -35,6 +35,7 @@ type site struct {
 	device *sim.Device
 	cfg    Config
 	agents []*onSite
+	ran    int // agents, those that are processes with them
 	// disturbs says that the test's operator ends sessions.
 	disturbs bool
 	// tune changes an agent before it runs.
@@ -99,6 +100,7 @@ const simMinute = 3 * time.Second
 var kinds = []junos.Kind{junos.Ephemeral, junos.Private, junos.Shared}
 
 func inEveryDatabase(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			test(t, newSite(t, "", func(c *Config) { c.Database = kind }))
@@ -217,6 +219,7 @@ func (s *site) start() *onSite {
 		}
 	})
 	s.agents = append(s.agents, a)
+	s.ran++
 	return a
 }
 
