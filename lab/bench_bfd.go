@@ -82,7 +82,7 @@ type BFDLateness struct {
 }
 
 func (cfg DropsConfig) validate() error {
-	errs := []error{checkName(cfg.Name), checkDaemons(cfg.Only), cfg.Timers.validate()}
+	errs := []error{checkName(cfg.Name), checkDaemons(bfdDaemons, cfg.Only), cfg.Timers.validate()}
 	for _, name := range cfg.Stress {
 		if !slices.ContainsFunc(Stresses, func(s Stress) bool { return s.Name == name }) {
 			var names []string
@@ -108,14 +108,11 @@ func FalseDrops(ctx context.Context, cfg DropsConfig) (report DropsReport, err e
 	if err := cfg.validate(); err != nil {
 		return report, err
 	}
-	guard, err := newGuard(ctx, cfg.Name, cfg.Binaries.Lab)
+	leave, err := enter(ctx, cfg.Name, cfg.Binaries.Lab)
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(interrupted(ctx, err), takeDown(cfg.Name), guard.dismiss()) }()
-	if err := takeDown(cfg.Name); err != nil {
-		return report, err
-	}
+	defer func() { err = leave(err) }()
 	report = DropsReport{Started: time.Now(), BFD: cfg.Timers.String(), Sessions: cfg.Sessions, Seconds: cfg.For.Seconds()}
 	report.Load[0] = loadAverage()
 	for _, stress := range Stresses {
@@ -136,9 +133,7 @@ func FalseDrops(ctx context.Context, cfg DropsConfig) (report DropsReport, err e
 
 // turns returns which daemons are measured together.
 func (cfg DropsConfig) turns(stress Stress) [][]Daemon {
-	daemons := slices.DeleteFunc(slices.Clone(bfdDaemons), func(d Daemon) bool {
-		return len(cfg.Only) > 0 && !slices.Contains(cfg.Only, string(d))
-	})
+	daemons := chosen(bfdDaemons, cfg.Only)
 	if stress.Churn == 0 {
 		return [][]Daemon{daemons}
 	}

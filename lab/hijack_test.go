@@ -233,6 +233,8 @@ const (
 	rejected = `switchagent_prefixes{link="ge-0/0/12.0",result="rejected"}`
 	accepted = `switchagent_prefixes{link="ge-0/0/12.0",result="accepted"}`
 	full     = `switchagent_neighbors_refused{reason="port_full"}`
+
+	strangers = `switchagent_advertisers{kind="stranger"}`
 )
 
 // TestHijacks is a server that announces what is not its own: nothing of it is accepted, its own
@@ -323,6 +325,7 @@ func (k *rack) forgeAdvertisements() {
 	}, func() string { return "the leaf has not heard the forged advertisements" })
 	polls := k.metric(`switchagent_polls_total{result="ok"}`)
 	k.eventuallyMetric(`switchagent_polls_total{result="ok"}`, func(v float64) bool { return v >= polls+5 })
+	k.eventuallyMetric(strangers, func(v float64) bool { return v == 2 })
 	if got := k.device.Stats().Ephemeral; got != commits || k.metric("switchagent_stanzas") != 2 {
 		t.Errorf("forged advertisements: %d commits, %v stanzas", got-commits, k.metric("switchagent_stanzas"))
 	}

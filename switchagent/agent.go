@@ -72,7 +72,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		drift:      newDrift(cfg.Drift, cfg.Restores),
 		answers:    answers{usual: usualWait},
 		quarantine: newQuarantine(),
-		pace:       newPace(cfg.CommitRate, cfg.CommitBurst),
+		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
 		role:       newRole(cfg.Takeover),
 		warned:     map[string]string{},
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 )
 
@@ -36,7 +37,7 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		{"host key", "host key", StatusFault, "SHA256:", "", inject("host-key count=all")},
 		{"login", "login", StatusFault, "unable to authenticate", "", inject("login count=all")},
 		{"another key", "login", StatusFault, "unable to authenticate", "set system login user switchagent authentication ssh-ed25519 \"ssh-ed25519 AAAA",
-			func(s *site) { siteKey(s.t, s.cfg.Key) }},
+			func(s *site) { sshkey.ForTest(s.t, sshkey.Ed25519, s.cfg.Key) }},
 		{"release", "release", StatusFault, "load: update needs Junos 21.1R1", "", func(s *site) { s.cfg.Load = junos.LoadUpdate }},
 		{"view", "tables", StatusFault, "permission denied", "permissions [ view", change("set system login class lastmile-agent deny-commands-regexps \"show ipv6.*\"")},
 		{"no instance", "instance", StatusFault, "is not configured", "set system configuration-database ephemeral instance lastmile",
@@ -64,7 +65,10 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		{"bad inventory", "inventory", StatusFault, "inventory.csv:2:12: server:", "", func(s *site) { s.inventory("ge-0/0/1.0,-,4200000101,10.0.0.1/32,,\n") }},
 		{"no inventory", "inventory", StatusFault, "no such file", "", func(s *site) { s.cfg.Inventory, s.cfg.Unknown = "/nowhere", unknownRefuse }},
 		{"unreadable key", "inventory", StatusFault, "inventory.csv:2: key_file of port ge-0/0/1.0: open /nowhere", "",
-			func(s *site) { s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,/nowhere\n") }},
+			func(s *site) {
+				s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,/nowhere\n")
+				s.must(s.operator().CommitPrivate(s.t.Context(), "set system login class lastmile-agent permissions secret-control"))
+			}},
 		{"no such port", "inventory ports", StatusWarning, "inventory.csv:2: port ge-0/0/77.0 of bms1 does not exist", "set interfaces ge-0/0/77 unit 0 family inet6",
 			func(s *site) { s.inventory("ge-0/0/77.0,bms1,4200000101,10.0.0.1/32,,\n") }},
 		{"port not meant", "inventory ports", StatusWarning, "inventory.csv:2: port et-0/0/48.0 of bms1 is none that", "",

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 )
 
@@ -121,19 +122,19 @@ func TestHostKeyRotated(t *testing.T) {
 // so often that it would be locked out, and goes on as soon as its file holds the new key.
 func TestUserKeyRotated(t *testing.T) {
 	inEveryDatabase(t, func(t *testing.T, s *site) {
-		authorise := func(key ssh.Signer) string {
+		authorise := func(key sshkey.Key) string {
 			line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
 			return `set system login user rotating authentication ssh-ed25519 "` + line + `"`
 		}
 		dir := t.TempDir()
 		s.cfg.User, s.cfg.Key = "rotating", filepath.Join(dir, "id")
 		o := s.operator()
-		s.must(o.CommitPrivate(t.Context(), "set system login user rotating class super-user\n"+authorise(siteKey(t, s.cfg.Key))))
+		s.must(o.CommitPrivate(t.Context(), "set system login user rotating class super-user\n"+authorise(sshkey.ForTest(t, sshkey.Ed25519, s.cfg.Key))))
 		s.plug(1)
 		a := s.start()
 		s.await("1")
 		next := filepath.Join(dir, "next")
-		s.must(o.CommitPrivate(t.Context(), "delete system login user rotating authentication\n"+authorise(siteKey(t, next))))
+		s.must(o.CommitPrivate(t.Context(), "delete system login user rotating authentication\n"+authorise(sshkey.ForTest(t, sshkey.Ed25519, next))))
 		s.inject("drop")
 		s.plug(2)
 		denied := func() float64 { return testutil.ToFloat64(a.metrics.dials.WithLabelValues("auth")) }

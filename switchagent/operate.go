@@ -246,9 +246,14 @@ type Row struct {
 	Refused     string `json:"refused"` // why it gets no stanza
 }
 
-// Show reads the leaf's neighbours on the configured interfaces and our stanzas, in order.
+// inventoryBad is said of a neighbour of which nothing can be said without the inventory.
+const inventoryBad = "inventory_bad"
+
+// Show reads the leaf's neighbours on the configured interfaces and our stanzas, in order. A bad
+// inventory is logged, and keeps nobody from looking: that is when they need to.
 func (o *Operation) Show(ctx context.Context) ([]Row, error) {
-	l, err := o.open(ctx)
+	unknown := o.agent.refreshStock() != nil // which has been logged
+	l, err := o.agent.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +266,17 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.rows(seen, g), nil
+	rows := o.rows(seen, g)
+	for i := range rows {
+		r := &rows[i]
+		switch byInventory := r.Refused == "" || r.Refused == string(unknownPort); {
+		case unknown && byInventory && r.Stanza:
+			r.Refused = ""
+		case unknown && byInventory:
+			r.Refused = inventoryBad
+		}
+	}
+	return rows, nil
 }
 
 func (o *Operation) rows(seen tables, g guards) (all []Row) {

@@ -3,8 +3,6 @@ package switchagent
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,6 +21,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 )
 
@@ -122,10 +121,10 @@ func newSite(t *testing.T, profile string, change func(*Config)) *site {
 	s := &site{t: t, world: sim.NewWorld(ports...)}
 	s.plugAt("et-0/0/48.0", "fe80::201")
 	dir := t.TempDir()
-	hostKey, key := siteKey(t, ""), siteKey(t, filepath.Join(dir, "id"))
+	hostKey, key := sshkey.ForTest(t, sshkey.Ed25519, ""), sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "id"))
 	cfg := sim.Config{
 		World: s.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Version: "21.4R3.15",
-		Static: siteStatic, Interfaces: interfaces, HostKey: hostKey, Minute: simMinute,
+		Static: siteStatic, Interfaces: interfaces, HostKey: hostKey.Signer, Minute: simMinute,
 		Users: []sim.User{{Name: "switchagent", AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}},
 	}
 	if profile != "" {
@@ -175,28 +174,6 @@ func (s *site) serve(cfg sim.Config) (at string) {
 	})
 	s.device = device
 	return listener.Addr().String()
-}
-
-func siteKey(t *testing.T, path string) ssh.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if path != "" {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
 }
 
 // start starts one more agent. It is not started through the wait of a first failed dial.

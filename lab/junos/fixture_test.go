@@ -2,8 +2,6 @@ package junos_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +15,7 @@ import (
 
 	"lastmile/lab/frr"
 	"lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 )
 
 // static is the configuration that the tests' leaf boots with.
@@ -163,13 +162,6 @@ func eventually(t testing.TB, what string, holds func() bool) {
 
 func newKey(t testing.TB) (ssh.Signer, ssh.PublicKey) {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer, signer.PublicKey()
+	key := sshkey.ForTest(t, sshkey.Ed25519, "")
+	return key.Signer, key.PublicKey()
 }

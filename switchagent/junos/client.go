@@ -52,6 +52,11 @@ type Client struct {
 	session  caller
 	trace    func(Trace)
 	patience time.Duration
+	keys     []string // that the switch was told, and that nobody else is
+	// lastTable is the index of the last neighbour table. The next is about as long, and as long as an
+	// address is kept its zone is found and not made anew (net/netip interns them), which is half of the time
+	// that a table takes.
+	lastTable map[netip.Addr]int
 }
 
 // Dial opens a session. It ends with ctx only while it dials. trace is called after each RPC.
@@ -77,7 +82,9 @@ func (c *Client) Close() error { return c.session.Close() }
 func (c *Client) call(ctx context.Context, call netconf.Call) (netconf.Reply, error) {
 	begin := time.Now()
 	call.Silence = c.patience
+	c.remember(call.Body)
 	reply, err := c.session.Call(ctx, call)
+	err = c.scrub(reply, err)
 	if err != nil && c.session.Err() != nil {
 		err = fmt.Errorf("%w: %w", ErrLost, err)
 	}
