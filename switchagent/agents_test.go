@@ -10,11 +10,14 @@ import (
 	"lastmile/switchagent/junos"
 )
 
+// confirmation begins the log of a commit that confirms a trial.
+const confirmation = "lastmile: confirmed"
+
 // written is how many commits of agents there were, and how many of them changed nothing. The
 // confirmation of a trial changes nothing and is none of them.
 func (s *site) written() (commits, idle int) {
 	for _, c := range s.device.History() {
-		if c.User != "switchagent" || strings.HasPrefix(c.Log, "lastmile: confirmed") {
+		if c.User != "switchagent" || strings.HasPrefix(c.Log, confirmation) {
 			continue
 		}
 		commits++
