@@ -93,8 +93,8 @@ func (c *Client) Close() error { return c.session.Close() }
 
 func (c *Client) call(ctx context.Context, call netconf.Call) (netconf.Reply, error) {
 	begin := time.Now()
-	c.remember(call.Body)
 	call.Silence = c.patience
+	c.remember(call.Body)
 	reply, err := c.session.Call(ctx, call)
 	err = c.scrub(reply, err)
 	if err != nil && c.session.Err() != nil {
