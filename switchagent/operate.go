@@ -43,10 +43,13 @@ type Preview struct {
 	// peers of those that would go down.
 	Established int      `json:"established"`
 	Ended       []string `json:"sessions_ended"`
-	Refused     []Peer   `json:"refused"` // neighbours that get no stanza
-	Crowds      []Crowd  `json:"crowds"`  // ports with more neighbours than they may have stanzas
-	Absent      []Peer   `json:"absent"`  // stanzas without a neighbour, which stay for the hold-down
-	Blocked     string   `json:"blocked"` // why there is nothing to do, although there should be
+	// Withdrawn is what is accepted now and would not be any more: a server may be cut off with its
+	// session up.
+	Withdrawn []Withdrawal `json:"withdrawn"`
+	Refused   []Peer       `json:"refused"` // neighbours that get no stanza
+	Crowds    []Crowd      `json:"crowds"`  // ports with more neighbours than they may have stanzas
+	Absent    []Peer       `json:"absent"`  // stanzas without a neighbour, which stay for the hold-down
+	Blocked   string       `json:"blocked"` // why there is nothing to do, although there should be
 }
 
 // Peer is a neighbour, and what there is to say about it.
@@ -95,11 +98,16 @@ func (g guards) preview(p plan) Preview {
 			}
 		}
 	}
+	v.Withdrawn = p.withdrawn()
 	for peer, reason := range p.refused {
 		v.Refused = append(v.Refused, peerOf(peer, string(reason)))
 	}
 	for s := range p.absent {
-		v.Absent = append(v.Absent, peerOf(s.Peer, "gone"))
+		reason := "gone"
+		if p.refused[s.Peer] != "" {
+			reason = "unwanted"
+		}
+		v.Absent = append(v.Absent, peerOf(s.Peer, reason))
 	}
 	v.Refused, v.Absent, v.Crowds = sortedPeers(v.Refused), sortedPeers(v.Absent), []Crowd{}
 	for _, link := range slices.Sorted(maps.Keys(p.crowd)) {
