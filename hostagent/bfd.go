@@ -140,6 +140,12 @@ func (a *Agent) unwatch(u *uplink) {
 
 // onBFD follows a session.
 func (a *Agent) onBFD(ctx context.Context, n worker.News) {
+	a.noteBFD(n)
+	a.follow(ctx)
+}
+
+// noteBFD is onBFD, but for what follows for BGP and the table.
+func (a *Agent) noteBFD(n worker.News) {
 	u := a.byLeaf(n.Peer)
 	switch {
 	case u == nil:
@@ -171,7 +177,7 @@ func (a *Agent) onBFD(ctx context.Context, n worker.News) {
 	}
 	switch {
 	case n.PathFailed(), missed(before, n.Session):
-		a.bfdFailed(ctx, u, n)
+		a.bfdFailed(u, n)
 	case !before.Known && n.State != bfd.Up && n.Change.PathFailed():
 		// It was up, in the days of an earlier run.
 		u.bfd.spoke = u.leaf
@@ -192,6 +198,6 @@ func (a *Agent) inheritedBFD(n worker.News) {
 		return
 	}
 	a.log.Warn("leaf of an earlier run is dead, says BFD", "link", n.Peer.Zone(), "peer", n.Peer, "since", n.Time())
-	a.fib.LeafLost(n.Peer)
+	a.leafLost(n.Peer)
 	a.metrics.faults.WithLabelValues(n.Peer.Zone(), byBFD).Inc()
 }

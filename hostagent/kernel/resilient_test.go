@@ -132,6 +132,7 @@ func TestResilientGroupKeepsFlows(t *testing.T) {
 			after = b.paths()
 			return start.Sub(lost) > tick
 		})
+		fib.LossesKnown()
 		b.apply(fib, via("10.0.2.2/32", leaves...)) // the leaf is back: only idle buckets move, and none is
 		if n := moved(after, b.paths(), ""); n > 0 {
 			t.Errorf("%d flows moved when the leaf came back", n)

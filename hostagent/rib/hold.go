@@ -47,6 +47,7 @@ func (t *Table) Held(addr netip.Addr) Hold {
 func (t *Table) reconsider(p *peer) Changes {
 	changed := make(map[*set]bool)
 	for _, s := range t.sets {
+		t.pace.step()
 		if !s.has(p.number) && (p.stale == nil || !s.has(p.stale.number)) {
 			continue
 		}
@@ -72,6 +73,7 @@ func (t *Table) reconsider(p *peer) Changes {
 // tell notes the prefixes of sets whose next hops changed.
 func (f *family[K]) tell(sets map[*set]bool) {
 	for k, s := range f.entries {
+		f.pace.step()
 		if sets[s] && !f.originated[k] {
 			f.note(k)
 		}
