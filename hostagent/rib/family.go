@@ -69,6 +69,7 @@ func (f *family[K]) carry(t *Table, k K, m move) {
 
 // routes notes the prefixes that have next hops.
 func (f *family[K]) routes() {
+	f.changed = make([]mark[K], 0, len(f.entries)) // rather than moved again and again
 	for k := range f.entries {
 		f.pace.step()
 		if len(f.nextHops(k).addresses()) > 0 {
