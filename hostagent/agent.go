@@ -101,7 +101,7 @@ type Agent struct {
 	soonAudit  time.Time // the first time at which there may be one that has a reason
 	restart    restart
 	from       sources
-	losses     uint64        // of leaves, that the FIB was told of
+	keptOut    []netip.Addr  // leaves that the FIB keeps out, since the table does not know
 	fallen     []netip.Addr  // leaves that BFD has found dead, and follow has not dealt with
 	unheard    *kernel.State // the newest that meanwhile has seen and onKernel has not
 	steps      int           // see step

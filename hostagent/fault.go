@@ -29,7 +29,7 @@ func (a *Agent) fault(u *uplink, detector string, at time.Time) {
 // leafLost takes a leaf out of the kernel's groups. The FIB keeps it out until
 // the table knows, see learn.
 func (a *Agent) leafLost(leaf netip.Addr) {
-	a.losses++
+	a.keptOut = append(a.keptOut, leaf)
 	a.fib.LeafLost(leaf)
 }
 

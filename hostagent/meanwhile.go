@@ -2,6 +2,7 @@ package hostagent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"lastmile/hostagent/bgp"
@@ -92,11 +93,22 @@ func (a *Agent) follow(ctx context.Context) {
 // learn has the table know of all leaves that were lost, whatever else is lost
 // before it does. From then on its orders are those that the kernel gets.
 func (a *Agent) learn(ctx context.Context) {
-	for known := false; !known; {
-		before := a.losses
+	for {
+		before := len(a.keptOut)
 		a.follow(ctx)
 		a.admit()
-		known = before == a.losses && !a.behind()
+		if before != len(a.keptOut) || a.behind() {
+			continue
+		}
+		a.fib.LossesKnown()
+		inVain := a.lostInVain()
+		if a.keptOut = nil; !inVain {
+			return
+		}
+		a.apply(a.rib.Routes())
 	}
-	a.fib.LossesKnown()
 }
+
+// lostInVain says whether a leaf that was lost is to be used beside others as
+// before: it has answered again before the table heard that it did not, say.
+func (a *Agent) lostInVain() bool { return slices.ContainsFunc(a.keptOut, a.rib.Beside) }

@@ -12,6 +12,7 @@ type Hold uint8
 const (
 	Free   Hold = iota // as the decision has it
 	Spare              // only for prefixes of which no peer that is free has a path
+	Last               // only for prefixes of which no other peer has a path that is used
 	Barred             // not at all
 )
 
@@ -41,6 +42,16 @@ func (t *Table) Held(addr netip.Addr) Hold {
 		return p.hold
 	}
 	return Free
+}
+
+// Beside says whether any prefix is to use the peer together with others.
+func (t *Table) Beside(addr netip.Addr) bool {
+	for _, h := range t.hops {
+		if len(h.addrs) > 1 && slices.Contains(h.addrs, addr) {
+			return true
+		}
+	}
+	return false
 }
 
 // reconsider makes the decision anew for all sets that the peer has a path in.
@@ -80,11 +91,14 @@ func (f *family[K]) tell(sets map[*set]bool) {
 	}
 }
 
-// holdBack takes out the paths of peers that are held.
+// holdBack takes out the paths of peers that are held more than another.
 func holdBack(paths []candidate, reasons []Reason) {
-	free := slices.ContainsFunc(paths, func(c candidate) bool { return c.peer.hold == Free })
+	least := Barred
+	for _, c := range paths {
+		least = min(least, c.peer.hold)
+	}
 	for i, c := range paths {
-		if c.peer.hold == Barred || c.peer.hold == Spare && free {
+		if c.peer.hold == Barred || c.peer.hold > least {
 			reasons[i] = Returning
 		}
 	}
