@@ -25,6 +25,7 @@ type bfdWorker interface {
 // liveness is what BFD says of the leaf on an uplink.
 type liveness struct {
 	session worker.Session // the last that was told; not Known before
+	known   worker.Session // the last that was Known: a connection to the worker that was lost changes nothing
 	refused error          // why there is no session with the timers that are configured
 	again   bool           // refused by the client: another worker may take it
 	// spoke is the leaf with which BFD was up last, unless that has said
@@ -57,6 +58,26 @@ func (l *liveness) follow(s worker.Session) {
 	case l.anew.IsZero():
 		l.anew = time.Now()
 	}
+}
+
+// back notes that the leaf has its BGP session again, kept if it has forwarded on
+// meanwhile. Another worker that tries has its time from now on then; otherwise
+// what was before the session is nothing to go by.
+func (l *liveness) back(kept bool) {
+	switch {
+	case l.anew.IsZero():
+	case kept:
+		l.anew = time.Now()
+	default:
+		l.wasUp = false
+	}
+}
+
+// unrevived says that the path was up, and that another worker has not found it
+// so in time: nobody has seen it fail, and it has.
+func (u *uplink) unrevived() bool {
+	l := &u.bfd
+	return l.wasUp && !l.up() && l.spoke == u.leaf && u.keptUntil.IsZero()
 }
 
 // awaitsBFD says that the leaf spoke BFD and does not now.
@@ -156,11 +177,12 @@ func (a *Agent) noteBFD(n worker.News) {
 		return
 	}
 	defer func() { a.neighbours(a.unreachable) }() // they count where BFD is not up
-	before := u.bfd.session
+	before := u.bfd.known
 	u.bfd.session, u.bfd.refused = n.Session, nil
 	if !n.Known {
 		return // which is no evidence of anything
 	}
+	u.bfd.known = n.Session
 	u.bfd.follow(n.Session)
 	if n.Changed {
 		u.bfd.told++
@@ -186,7 +208,7 @@ func (a *Agent) noteBFD(n worker.News) {
 }
 
 // missed says that a session has failed and come back faster than the news of
-// it.
+// it, or failed while there was no connection to its worker.
 func missed(before, now worker.Session) bool {
 	return before.Known && before.Discriminator == now.Discriminator && now.Failures > before.Failures
 }
