@@ -49,89 +49,77 @@ func (b *batched) Apply(routes iter.Seq[kernel.Route]) error {
 	})
 }
 
+// aFault is news of leaf1's death, and what follows from it when the table is
+// done, before the routes that change by it.
+type aFault struct {
+	event func(w *world)
+	after []string
+}
+
+// faults are told by these channels.
+func faults(bfds chan<- worker.News, links chan<- kernel.State) map[string]aFault {
+	tell := func(change func(*kernel.State, *kernel.Link)) func(*world) {
+		return func(w *world) {
+			state := w.state
+			state.Links = maps.Clone(state.Links)
+			l := state.Links["eth0"]
+			change(&state, &l)
+			state.Links["eth0"] = l
+			links <- state
+		}
+	}
+	return map[string]aFault{
+		byBFD:                         {func(*world) { bfds <- newsOf(leaf1, failure(bfd.Expired)) }, []string{"reset fe80::1%eth0: BFD down"}},
+		byCarrier:                     {tell(func(_ *kernel.State, l *kernel.Link) { l.Up, l.Losses = false, 1 }), []string{"lost eth0"}},
+		byCarrier + ", which is back": {tell(func(_ *kernel.State, l *kernel.Link) { l.Losses = 1 }), []string{"lost eth0"}},
+		byNeighbour:                   {tell(func(s *kernel.State, _ *kernel.Link) { s.Unreachable = []netip.Addr{netip.MustParseAddr(leaf1)} }), nil},
+	}
+}
+
 // TestFaultInTheMidstOfATable: the dead leaf is out of the groups after at most
 // a batch of routes, BGP hears of it when the table is done, and the routes of
 // what only this leaf has go last.
 func TestFaultInTheMidstOfATable(t *testing.T) {
-	const table, at = 100, 33
-	dead := netip.MustParseAddr(leaf1)
-	for name, test := range map[string]struct {
-		event func(w *world, bfds chan<- worker.News, links chan<- kernel.State)
-		after []string // the table, before the routes that change by it
-	}{
-		"BFD": {
-			func(_ *world, bfds chan<- worker.News, _ chan<- kernel.State) {
-				bfds <- newsOf(leaf1, failure(bfd.Expired))
-			},
-			[]string{"reset fe80::1%eth0: BFD down"}},
-		"carrier": {
-			func(w *world, _ chan<- worker.News, links chan<- kernel.State) {
-				state := w.state
-				state.Links = maps.Clone(state.Links)
-				l := state.Links["eth0"]
-				l.Up, l.Losses = false, 1
-				state.Links["eth0"] = l
-				links <- state
-			},
-			[]string{"lost eth0"}},
-		"carrier, and it is back": {
-			func(w *world, _ chan<- worker.News, links chan<- kernel.State) {
-				state := w.state
-				state.Links = maps.Clone(state.Links)
-				l := state.Links["eth0"]
-				l.Losses = 1
-				state.Links["eth0"] = l
-				links <- state
-			},
-			[]string{"lost eth0"}},
-		"no answer to neighbour discovery": {
-			func(w *world, _ chan<- worker.News, links chan<- kernel.State) {
-				state := w.state
-				state.Unreachable = []netip.Addr{dead}
-				links <- state
-			},
-			nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := &batched{world: bothLeaves(t)}
-				w.Agent.fib = w
-				if name != "no answer to neighbour discovery" {
-					w.bfdUp(leaf1)
-				}
-				bfds, links := make(chan worker.News, 1), make(chan kernel.State, 1)
-				w.from = sources{bfd: bfds, links: links}
-				w.announces(leaf1, 65001, "10.0.3.3/32") // which only this leaf has
-				for i := range table {
-					w.announces(leaf1, 65001, busyPrefix(i).String())
-				}
-				synctest.Wait()
-				w.orders = nil
-				w.until, w.event = at, func() { test.event(w.world, bfds, links) }
-				u := bgp.Update{Peer: netip.MustParseAddr(leaf2)}
-				for i := range table {
-					u.Announced = append(u.Announced, bgp.Route{Prefix: busyPrefix(i), Attributes: &bgp.Attributes{ASPath: []uint32{65002}, Length: 1, LocalPref: 100}})
-				}
-				w.onBGP(w.ctx, u)
-				w.learn(w.ctx)
-				synctest.Wait()
-
-				lost := slices.Index(w.orders, "lost "+leaf1)
-				if lost < at || lost > at+batchOfRoutes {
-					t.Fatalf("out of the groups at %d, the fault was at route %d:\n%s", lost, at, strings.Join(w.orders, "\n"))
-				}
-				rest := w.orders[table+1:]
-				if len(rest) < len(test.after) || !slices.Equal(rest[:len(test.after)], test.after) {
-					t.Errorf("after the table (want %q):\n%s", test.after, strings.Join(rest, "\n"))
-				}
-				w.expectWithout(t, dead, table)
-			})
-		})
+	for name := range faults(nil, nil) {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { testFaultInTheMidst(t, name) }) })
 	}
 }
 
-// expectWithout compares what is installed: the table over leaf2 alone.
-func (w *world) expectWithout(t *testing.T, dead netip.Addr, table int) {
+func testFaultInTheMidst(t *testing.T, name string) {
+	const table, at = 100, 33
+	bfds, links := make(chan worker.News, 1), make(chan kernel.State, 1)
+	fault := faults(bfds, links)[name]
+	w := &batched{world: bothLeaves(t)}
+	w.Agent.fib, w.from = w, sources{bfd: bfds, links: links}
+	if name != byNeighbour {
+		w.bfdUp(leaf1)
+	}
+	w.announces(leaf1, 65001, "10.0.3.3/32") // which only this leaf has
+	u := bgp.Update{Peer: netip.MustParseAddr(leaf2)}
+	for i := range table {
+		w.announces(leaf1, 65001, busyPrefix(i).String())
+		u.Announced = append(u.Announced, bgp.Route{Prefix: busyPrefix(i), Attributes: &bgp.Attributes{ASPath: []uint32{65002}, Length: 1, LocalPref: 100}})
+	}
+	synctest.Wait()
+	w.orders = nil
+	w.until, w.event = at, func() { fault.event(w.world) }
+	w.onBGP(w.ctx, u)
+	w.learn(w.ctx)
+	synctest.Wait()
+
+	lost := slices.Index(w.orders, "lost "+leaf1)
+	if lost < at || lost > at+batchOfRoutes {
+		t.Fatalf("out of the groups at %d, the fault was at route %d:\n%s", lost, at, strings.Join(w.orders, "\n"))
+	}
+	rest := w.orders[table+1:]
+	if len(rest) < len(fault.after) || !slices.Equal(rest[:len(fault.after)], fault.after) {
+		t.Errorf("after the table (want %q):\n%s", fault.after, strings.Join(rest, "\n"))
+	}
+	w.expectWithoutLeaf1(t, table)
+}
+
+// expectWithoutLeaf1 compares what is installed: the table over leaf2 alone.
+func (w *world) expectWithoutLeaf1(t *testing.T, table int) {
 	t.Helper()
 	for i := range table {
 		if got := w.installed[busyPrefix(i)].NextHops; fmt.Sprint(got) != "["+leaf2+"]" {

@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -322,5 +323,53 @@ func (m *lossModel) check() {
 				}
 			}
 		}
+	}
+}
+
+// TestLeafLostWhileRoutesAreTakenOver: the groups of an earlier run are known before its routes are.
+func TestLeafLostWhileRoutesAreTakenOver(t *testing.T) {
+	b := newBench(t)
+	const table = 3000
+	b.killedRun(hostRoutes(table, leaf0, leaf1)...)
+	looks, look := 0, func() {}
+	b.options.Heed = func() { looks++; look() }
+	var fib *kernel.FIB
+	err := b.host.Do(func() (err error) {
+		fib, err = kernel.OpenFIB(slog.New(slog.DiscardHandler), b.options)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close(fib)
+	if got := fmt.Sprint(sorted(fib.Inherited())); got != "[fe80::1%up0 fe80::2%up1]" {
+		t.Errorf("inherited next hops: %s", got)
+	}
+	looks, look = 0, func() {
+		if looks == 3 {
+			fib.LeafLost(leaf0)
+			b.noneHolds(fib, leaf0)
+		}
+	}
+	if err := fib.Adopt(); err != nil {
+		t.Fatal(err)
+	}
+	if looks < 4 || fib.Len() != table {
+		t.Errorf("%d looks, %d routes", looks, fib.Len())
+	}
+	for _, line := range b.routes() {
+		if !strings.HasSuffix(line, " via fe80::2%up1") {
+			t.Fatal(line)
+		}
+	}
+	sent := fib.Sent()
+	if err := fib.SetSource(v4, v6); err != nil {
+		t.Fatal(err)
+	}
+	b.apply(fib, hostRoutes(table, leaf1)...)
+	b.sweep(fib, hostRoutes(table, leaf1)...)
+	b.atMost(fib, sent, 5, "for what is so already")
+	if changed, err := fib.Audit(); changed || err != nil {
+		t.Errorf("audit: %v, %v", changed, err)
 	}
 }
