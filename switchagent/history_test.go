@@ -162,7 +162,7 @@ func randomHistory(t *testing.T, driftPolicy string) {
 			refused.learn(w.now, asked, p)
 		}
 		before = p.absent
-		p = p.bounded(2, 0)
+		p = p.bounded(bound{most: 2, share: 0})
 		w.check(t, p)
 		if p.empty() {
 			continue

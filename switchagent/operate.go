@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"lastmile/switchagent/junos"
 )
 
 // An Operation is what a person does with a leaf at a terminal, once: the same observing, planning
@@ -196,14 +198,9 @@ func (o *Operation) Rollback(ctx context.Context, end, commit bool) (Preview, er
 	if !commit || p.empty() {
 		return v, nil
 	}
-	p.up = g.established()
-	for _, s := range p.remove {
-		for peer := range p.up {
-			if same(peer, s.Peer) {
-				delete(p.up, peer)
-			}
-		}
-	}
+	p.up = slices.DeleteFunc(g.established(), func(up junos.Session) bool {
+		return slices.ContainsFunc(p.remove, func(s junos.Stanza) bool { return same(up.Peer, s.Peer) })
+	})
 	return v, o.commitOnce(ctx, l, p)
 }
 
