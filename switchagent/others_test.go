@@ -121,6 +121,7 @@ func TestUpdateLeavesOthersAlone(t *testing.T) {
 // confirmedByOperator has an operator commit something that the leaf takes back within a minute.
 func (s *site) confirmedByOperator() (o *sim.Operator) {
 	s.t.Helper()
+	s.eventually("the leaf has booted", func() bool { return len(s.device.History()) > 0 })
 	o = s.operator()
 	s.must(o.Edit(s.t.Context(), "set system domain-name trial.example"))
 	_, err := o.RPC(s.t.Context(), "<commit-configuration><confirmed/><confirm-timeout>1</confirm-timeout></commit-configuration>")
