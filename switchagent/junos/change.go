@@ -27,6 +27,9 @@ func (e Edit) known() Stanza {
 	if to.Secret == e.From.Secret && to.Secret.hidden {
 		to.Secret = Secret{}
 	}
+	if to.PeerAS == e.From.PeerAS {
+		to.PeerAS = 0 // it waits for the session to go down, while the policy is of the next one already
+	}
 	return to
 }
 

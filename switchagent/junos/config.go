@@ -114,7 +114,9 @@ func (c bgpConfiguration) read(into *bgpRead) {
 				into.others = append(into.others, "neighbor "+string(n.Name))
 				continue
 			}
-			used[s.PolicyName()] = true
+			if s.Import.own {
+				used[s.PolicyName()] = true
+			}
 			if len(n.Family) > 0 && s.Limit == 0 || len(n.Import) > 0 && !s.Import.own || !group.active() || n.inactive() {
 				into.others = append(into.others, "statements of neighbor "+string(n.Name))
 			}

@@ -61,6 +61,9 @@ func (s Stanza) Marked() bool { return strings.HasPrefix(s.Description, Mark) }
 
 // Same says whether two stanzas are the same statements in the same place.
 func (s Stanza) Same(other Stanza) bool {
+	if s == other {
+		return true
+	}
 	if s.Secret.same(other.Secret) {
 		s.Secret = other.Secret
 	}
