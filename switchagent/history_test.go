@@ -3,6 +3,7 @@ package switchagent
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -150,14 +151,14 @@ func (w *world) operate(address string) {
 	if w.rand.IntN(20) == 0 {
 		key = "odd" + address
 	}
-	n := "protocols bgp group servers neighbor " + key
-	at := netip.MustParseAddr(address).WithZone(port)
-	if w.foreign[key] {
-		if w.historyLeaf.meddle("", "delete "+n) {
+	const group = "protocols bgp group servers neighbor "
+	if keys := slices.Sorted(maps.Keys(w.foreign)); len(keys) > w.rand.IntN(3) {
+		if key = keys[w.rand.IntN(len(keys))]; w.historyLeaf.meddle("", "delete "+group+key) {
 			delete(w.foreign, key)
 		}
 		return
 	}
+	n, at := group+key, netip.MustParseAddr(address).WithZone(port)
 	if strings.Contains(w.device.Committed(), n+" ") || strings.HasPrefix(key, "odd") && w.cfg.Database != junos.Ephemeral {
 		return
 	}
@@ -166,8 +167,9 @@ func (w *world) operate(address string) {
 		instance = "lastmile"
 	}
 	if w.historyLeaf.meddle(instance, "set "+n+" local-interface "+port+"\nset "+n+" description theirs\nset "+n+" peer-as 64999") {
-		w.foreign[key] = instance == ""
-		w.speak(at, true)
+		if w.speak(at, true); instance == "" {
+			w.foreign[key] = true
+		}
 	}
 }
 
@@ -364,7 +366,7 @@ func (h *history) run(steps int) {
 		}
 	}
 	h.t.Logf("%+v", h.count)
-	if h.adds < steps/500 || h.commits < steps/200 {
+	if h.adds < steps/500 || h.commits < steps/400 {
 		h.t.Error("this history proves little")
 	}
 }
