@@ -14,7 +14,6 @@ import (
 
 	sim "lastmile/lab/junos"
 	"lastmile/switchagent/junos"
-	"lastmile/switchagent/netconf"
 )
 
 // historyLeaf is a simulated Junos without a wire, as random histories need it: what a change does is what
@@ -32,24 +31,6 @@ type historyLeaf struct {
 	known    []junos.Stanza      // as long as nothing was committed, and so are the guards but for
 	guarding guards              // the sessions, which are good until somebody speaks or falls silent
 	fresh    struct{ stanzas, guards, sessions bool }
-}
-
-// withoutWire calls the operations of a simulated device.
-type withoutWire struct{ *sim.Operator }
-
-func (w withoutWire) ID() int    { return 1 }
-func (w withoutWire) Err() error { return nil }
-func (w withoutWire) Close() error {
-	w.Operator.Close()
-	return nil
-}
-
-func (w withoutWire) Call(ctx context.Context, c netconf.Call) (netconf.Reply, error) {
-	text, err := w.Answer(ctx, c.Body)
-	if err != nil {
-		return netconf.Reply{}, err
-	}
-	return c.ReadReply(strings.NewReader(text), "")
 }
 
 const historyStatic = `
@@ -91,7 +72,7 @@ func newHistoryLeaf(t *testing.T, profile string, kind junos.Kind, load junos.Lo
 		t.Fatal(err)
 	}
 	l.operator = l.device.Operator("admin")
-	l.client = junos.Over(withoutWire{l.device.Operator("switchagent")}, func(junos.Trace) {})
+	l.client = junos.Direct(l.device.Operator("switchagent").Answer)
 	l.cfg.Database, l.cfg.Load = kind, load
 	if l.db, err = l.client.Database(l.cfg.database(), release); err != nil {
 		t.Fatal(err)

@@ -69,15 +69,23 @@ func (o *Operation) Plan(ctx context.Context) (Preview, error) {
 		return Preview{}, err
 	}
 	defer l.Close()
+	g, err := o.look(ctx, l)
+	if err != nil {
+		return Preview{}, err
+	}
 	_, p, err := o.agent.observe(ctx, l)
 	if err != nil {
 		return Preview{}, err
 	}
-	g, err := l.guards(ctx)
-	if err != nil {
-		return Preview{}, err
-	}
 	return g.preview(p), nil
+}
+
+// look reads the guards before the first plan, which then knows whose neighbours are in its way. The
+// daemon's second one does.
+func (o *Operation) look(ctx context.Context, l leaf) (guards, error) {
+	g, err := l.guards(ctx)
+	o.agent.policy.others = g.others
+	return g, err
 }
 
 // preview describes a plan.
@@ -133,6 +141,9 @@ func (o *Operation) Apply(ctx context.Context) error {
 		return err
 	}
 	defer l.Close()
+	if _, err := o.look(ctx, l); err != nil {
+		return err
+	}
 	for {
 		if err := a.poll(ctx, l); err != nil && ctx.Err() == nil {
 			return err
@@ -252,7 +263,7 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := l.guards(ctx)
+	g, err := o.look(ctx, l)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package switchagent
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -183,5 +184,21 @@ func TestOperatorConfirms(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestPlanBesideAnOperatorsNeighbor: a plan for people knows it the first time, as it has no second.
+func TestPlanBesideAnOperatorsNeighbor(t *testing.T) {
+	s := newSite(t, "24.4R1", nil)
+	s.plugAt("ge-0/0/1.0", "fe80::ff")
+	s.eventually("the leaf has booted", func() bool { return len(s.device.History()) > 0 })
+	o := Operate(s.cfg, slog.New(slog.DiscardHandler))
+	v, err := o.Plan(t.Context())
+	if err != nil || len(v.Refused) > 0 || !slices.Contains(v.Commands, "set protocols bgp group servers neighbor fe80::ff%ge-0/0/1.0 local-interface ge-0/0/1.0") {
+		t.Errorf("%+v, %v", v, err)
+	}
+	s.must(Operate(s.cfg, slog.New(slog.DiscardHandler)).Apply(t.Context()))
+	if !s.world.Established("ge-0/0/1.0", "fe80::ff") {
+		t.Errorf("there is %q", s.about("fe80::ff"))
 	}
 }

@@ -36,8 +36,8 @@ type Trace struct {
 	Err      error
 }
 
-// Caller is what a client speaks through: a *netconf.Session, or what stands for one.
-type Caller interface {
+// caller is a *netconf.Session, or what stands for one.
+type caller interface {
 	Call(context.Context, netconf.Call) (netconf.Reply, error)
 	ID() int
 	Err() error
@@ -46,7 +46,7 @@ type Caller interface {
 
 // Client is one session with a switch. It is for one goroutine.
 type Client struct {
-	session Caller
+	session caller
 	trace   func(Trace)
 }
 
@@ -56,11 +56,8 @@ func Dial(ctx context.Context, t Target, trace func(Trace)) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Over(session, trace), nil
+	return &Client{session: session, trace: trace}, nil
 }
-
-// Over is a client that speaks through a session that is open. trace is called after each RPC.
-func Over(session Caller, trace func(Trace)) *Client { return &Client{session: session, trace: trace} }
 
 // SessionID is the process id of the mgd that serves the session: "show system users" and the
 // message of a held lock name it.

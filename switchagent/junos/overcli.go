@@ -23,7 +23,7 @@ type Shell interface {
 // is an error: there is no lock that lasts from one command to the next in a way that can be
 // checked, and what a commit prints is for people.
 func OverCLI(s Shell, trace func(Trace)) *Client {
-	return Over(shellCaller{s}, trace)
+	return &Client{session: shellCaller{s}, trace: trace}
 }
 
 // ErrReadOnly is the answer of a client over a command line to what would change something.
