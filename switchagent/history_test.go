@@ -55,7 +55,7 @@ func newWorld(leaf *historyLeaf, seed uint64) *world {
 func (w *world) relist() {
 	text := "port,server,as,prefixes\n"
 	for port := 1; port < 4; port++ {
-		if w.rand.IntN(10) > 0 {
+		if port == 3 || w.rand.IntN(10) > 0 { // one at least is wanted
 			text += fmt.Sprintf("ge-0/0/%d.0,bms%d,%d,10.%d.%d.1/32\n", port, port, 64512+w.rand.IntN(2), port, w.rand.IntN(3))
 		}
 	}
@@ -107,8 +107,8 @@ func (w *world) happen() {
 	}
 }
 
-// additions are what an operator may put into a neighbour of ours.
-var additions = []string{
+// meddlings are what an operator may put into a neighbour of ours.
+var meddlings = []string{
 	`description "ticket %d"`, `description "lastmile: ticket %d"`, "hold-time 9%[1]d", "family evpn signaling", "family inet unicast loops 2", "import theirs",
 	"peer-as 649%02[1]d", "family inet6 unicast prefix-limit maximum 7", "out-delay 1", "passive",
 }
@@ -131,7 +131,7 @@ func (w *world) meddle(p netip.Addr) {
 	case 3:
 		w.edit("set policy-options policy-statement " + s.PolicyName() + " term more then accept")
 	default:
-		line := additions[w.rand.IntN(len(additions))]
+		line := meddlings[w.rand.IntN(len(meddlings))]
 		if strings.Contains(line, "%") {
 			line = fmt.Sprintf(line, w.rand.IntN(100))
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 func TestPace(t *testing.T) {
-	c := newPace(60, 2)
+	c := newPace(60, 2, 0)
 	at := epoch
 	for i, want := range []bool{true, true, false} {
 		if got := c.take(at); got != want {

@@ -20,6 +20,18 @@ type tables struct {
 type absence struct {
 	since time.Time
 	polls int
+	last  time.Time // the newest of the polls
+}
+
+// missed is the absence after one more poll. What lies between two polls is seen by neither, however
+// long a commit took or the process was stopped: no more of it counts than lets leastAbsentPolls polls
+// make up the hold-down.
+func (a absence) missed(now time.Time, holdDown time.Duration) absence {
+	if a.polls == 0 {
+		return absence{now, 1, now}
+	}
+	unseen := now.Sub(a.last) - holdDown/(leastAbsentPolls-1)
+	return absence{a.since.Add(max(unseen, 0)), a.polls + 1, now}
 }
 
 // refusal is why a neighbour gets no stanza; it is a label of a metric.
@@ -138,11 +150,7 @@ func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence
 		if here && !(n.State == stale && displaced[s.Peer.Zone()]) {
 			continue
 		}
-		gone := before[s]
-		if gone.polls == 0 {
-			gone.since = now
-		}
-		gone.polls++
+		gone := before[s].missed(now, p.holdDown)
 		result.absent[s] = gone
 		if !edited && gone.polls >= leastAbsentPolls && now.Sub(gone.since) >= p.holdDown {
 			result.remove = append(result.remove, s)

@@ -25,7 +25,7 @@ type trial struct {
 }
 
 // inTime is the part of the window after which a trial has failed: the rest is for the confirmation.
-func (t *trial) inTime(now time.Time) bool { return now.Sub(t.begun) < t.window/2 }
+func (t *trial) inTime(now time.Time) bool { return now.Sub(t.answered) < t.window/2 }
 
 // over says that the leaf has taken the commit back by now, whatever its clock.
 func (t *trial) over(now time.Time) bool { return now.Sub(t.answered) > t.window+t.window/8 }
@@ -88,7 +88,7 @@ func (t *trial) explained(now time.Time, s junos.Stanza, seen tables, g guards) 
 		return true
 	}
 	isPeer := func(n junos.Neighbor) bool { return n.Addr == s.Peer }
-	late := now.Sub(t.begun) >= t.patience
+	late := now.Sub(t.answered) >= t.patience
 	if late && len(seen.neighbors) > 0 && !slices.ContainsFunc(seen.neighbors, isPeer) {
 		return true // it has left
 	}

@@ -119,7 +119,7 @@ func (s *session) commitEphemeral(ctx context.Context, c commitRequest) error {
 	if err := s.device.db.fits(tree); err != nil {
 		return err
 	}
-	change := Change{Database: "ephemeral " + name, User: s.user.Name, Log: c.log}
+	change := Change{Database: "ephemeral " + name, User: s.user.Name, Log: c.log, looked: s.looked}
 	if err := s.device.commitEphemeral(ctx, ws.instance, change, tree); err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (s *session) commitPrivate(ctx context.Context, c commitRequest) error {
 		}
 		return committed
 	}
-	change := Change{Database: "static", User: s.user.Name, Log: c.log}
+	change := Change{Database: "static", User: s.user.Name, Log: c.log, looked: s.looked}
 	if err := d.commitStatic(ctx, change, build); err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (s *session) commitShared(ctx context.Context, c commitRequest) error {
 		return d.announce(ctx, nil) // a check confirms too
 	}
 	before := d.db.running()
-	change := Change{Database: "static", User: s.user.Name, Log: c.log}
+	change := Change{Database: "static", User: s.user.Name, Log: c.log, looked: s.looked}
 	if c.confirmed {
 		change.Comment = "commit confirmed, rollback in " + strings.Replace(c.timeText, " minutes", "mins", 1)
 	}

@@ -51,7 +51,7 @@ type commitment struct {
 	change Change
 	how    Load
 	commit string
-	last   func(context.Context) error // a last look before the commit; nil for none
+	free   func(context.Context) error // a late look whether a commit would do no harm; nil for none
 }
 
 // attempt looks whether the database still holds what the change was planned on, loads and commits.
@@ -77,13 +77,13 @@ func (c *Client) attempt(ctx context.Context, one commitment) (Outcome, error) {
 	if !reply.OK && len(reply.Warnings) == 0 {
 		return Refused, errors.New("load-configuration: the switch confirmed nothing")
 	}
-	if err := c.stillDown(ctx, one.change.ends()); err != nil {
-		return Refused, err
-	}
-	if one.last != nil {
-		if err := one.last(ctx); err != nil {
+	if one.free != nil {
+		if err := one.free(ctx); err != nil {
 			return Refused, err
 		}
+	}
+	if err := c.stillDown(ctx, one.change.ends()); err != nil {
+		return Refused, err
 	}
 	return c.commitOpen(ctx, one.commit)
 }

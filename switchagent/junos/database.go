@@ -18,7 +18,7 @@ type Database interface {
 	// Stanzas reads the committed neighbours that may be altered: those that are the agent's.
 	Stanzas(context.Context) ([]Stanza, error)
 	// Commit makes one change. The error is nil if and only if the outcome is Applied or
-	// Pending. No lock of somebody else is ever taken away, and no edit of somebody else committed
+	// Pending, but for ErrBeside and the losses after an Applied commit. No lock of somebody else is ever taken away, and no edit of somebody else committed
 	// or discarded.
 	Commit(context.Context, Change) (Outcome, error)
 	// Confirm ends what a Pending commit has begun, or one with an Unknown outcome whose stanzas are
@@ -44,6 +44,9 @@ type Options struct {
 	Load     Load          // empty: what the release takes
 	// Synchronize commits on both routing engines.
 	Synchronize bool
+	// Others are other agents on the switch: of Private databases, which lock nobody out, a commit beside
+	// another's is told.
+	Others bool
 }
 
 // Database is a database of a switch of the release. That the release cannot do what is asked for
@@ -154,14 +157,29 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: "<open-configuration><private/></open-configuration>"}); err != nil {
 		return Refused, busy(err)
 	}
-	// Nothing keeps others from a commit of their own meanwhile, so that is looked at last once more.
-	outcome, err := d.attempt(ctx, commitment{
-		read: d.marked, change: change, how: d.load, commit: d.commitBody(change.summary(), ""), last: d.Unconfirmed,
-	})
+	log := fmt.Sprintf("%s (%s)", change.summary(), change.Label)
+	before, err := d.newestBeside(ctx)
+	outcome := Refused
+	if err == nil {
+		// Nothing keeps others from a commit of their own meanwhile, so that is looked at late once more.
+		one := commitment{read: d.marked, change: change, how: d.load, commit: d.commitBody(log, ""), free: d.Unconfirmed}
+		outcome, err = d.attempt(ctx, one)
+	}
 	if !errors.Is(err, ErrLost) {
 		d.closeAfter(ctx, "<close-configuration/>")
 	}
+	if outcome == Applied && d.Others {
+		err = d.beside(ctx, log, before)
+	}
 	return outcome, err
+}
+
+// newestBeside is the newest commit, where it matters.
+func (d private) newestBeside(ctx context.Context) (committed, error) {
+	if !d.Others {
+		return committed{}, nil
+	}
+	return d.newest(ctx)
 }
 
 // marked reads the neighbours of the static configuration that carry the agent's mark. One that an

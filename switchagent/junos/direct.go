@@ -23,6 +23,7 @@ func (d direct) Call(ctx context.Context, c netconf.Call) (netconf.Reply, error)
 	return c.ReadReply(strings.NewReader(text), "")
 }
 
-func (direct) ID() int      { return 0 }
-func (direct) Err() error   { return nil }
-func (direct) Close() error { return nil }
+func (direct) ID() int               { return 0 }
+func (direct) Err() error            { return nil }
+func (direct) Done() <-chan struct{} { return nil }
+func (direct) Close() error          { return nil }

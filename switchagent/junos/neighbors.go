@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,27 +20,17 @@ type Neighbor struct {
 	Router bool       // it called itself a router in a neighbour or router advertisement
 }
 
-type ndEntry struct {
-	Address   text `xml:"ipv6-nd-neighbor-address"`
-	MAC       text `xml:"ipv6-nd-neighbor-l2-address"`
-	State     text `xml:"ipv6-nd-state"`
-	Router    text `xml:"ipv6-nd-isrouter"`
-	Interface text `xml:"ipv6-nd-interface-name"`
-	// Flags are there from 23.4R1 on. An entry of either is no machine on the port.
-	Virtual *struct{} `xml:"ipv6-nd-table-entry-flags>virtual-gateway-address"`
-	Learnt  *struct{} `xml:"ipv6-nd-table-entry-flags>remotely-learnt-address"`
-}
-
 // Neighbors reads the link-local entries of all tables (get-ipv6-nd-information, "show ipv6
 // neighbors"). The reply names no routing instance. A count that does not fit is ErrTruncated.
 func (c *Client) Neighbors(ctx context.Context) ([]Neighbor, error) {
-	var table ndTable
+	table := newTable(c.lastTable)
 	_, err := c.call(ctx, netconf.Call{Body: "<get-ipv6-nd-information/>", Elements: elements{
 		"ipv6-nd-information": table.begin, "ipv6-nd-entry": table.entry, "ipv6-nd-total": table.total,
 	}})
 	if err != nil {
 		return nil, err
 	}
+	c.lastTable = table.index
 	return table.neighbors, table.err
 }
 
@@ -47,8 +38,51 @@ func (c *Client) Neighbors(ctx context.Context) ([]Neighbor, error) {
 type ndTable struct {
 	neighbors []Neighbor
 	index     map[netip.Addr]int // in neighbors
+	states    map[string]string  // in lower case, by how they came
 	entries   int                // of this engine's table, those of no interest included
+	read      ndEntry
+	into      any // read, as decode takes it
 	err       error
+}
+
+func newTable(last map[netip.Addr]int) *ndTable {
+	t := &ndTable{index: make(map[netip.Addr]int, len(last)), states: map[string]string{}}
+	t.neighbors = slices.Grow(t.neighbors, len(last))
+	t.into = netconf.Fields(t.read.field)
+	return t
+}
+
+// ndEntry is the texts of an entry. One is used for all of them, as there are ten thousands.
+type ndEntry struct {
+	address, mac, state, router, ifl []byte
+	notHere                          bool // no machine on the port
+}
+
+// field takes the text of an element in the entry.
+func (e *ndEntry) field(path, text []byte) {
+	var into *[]byte
+	switch string(path) {
+	case "ipv6-nd-neighbor-address":
+		into = &e.address
+	case "ipv6-nd-neighbor-l2-address":
+		into = &e.mac
+	case "ipv6-nd-state":
+		into = &e.state
+	case "ipv6-nd-isrouter":
+		into = &e.router
+	case "ipv6-nd-interface-name":
+		into = &e.ifl
+	case "ipv6-nd-table-entry-flags/virtual-gateway-address", "ipv6-nd-table-entry-flags/remotely-learnt-address": // from 23.4R1 on
+		e.notHere = true
+		return
+	default:
+		return
+	}
+	*into = append((*into)[:0], text...)
+}
+
+func (e *ndEntry) clear() {
+	*e = ndEntry{address: e.address[:0], mac: e.mac[:0], state: e.state[:0], router: e.router[:0], ifl: e.ifl[:0]}
 }
 
 func (t *ndTable) begin(func(any) error) error {
@@ -57,17 +91,23 @@ func (t *ndTable) begin(func(any) error) error {
 }
 
 func (t *ndTable) entry(decode func(any) error) error {
-	var e ndEntry
-	if err := decode(&e); err != nil {
+	e := &t.read
+	e.clear()
+	if err := decode(t.into); err != nil {
 		return err
 	}
 	t.entries++
-	addr, ok := e.Address.linkLocal(e.Interface.logical())
-	if !ok || e.Virtual != nil || e.Learnt != nil {
+	addr, ok := text(e.address).linkLocal(text(e.ifl).logical())
+	if !ok || e.notHere {
 		return nil
 	}
-	n := Neighbor{Addr: addr, State: strings.ToLower(string(e.State)), Router: e.Router == "yes"}
-	if mac, err := net.ParseMAC(string(e.MAC)); err == nil {
+	state, known := t.states[string(e.state)]
+	if !known {
+		state = strings.ToLower(string(e.state))
+		t.states[string(e.state)] = state
+	}
+	n := Neighbor{Addr: addr, State: state, Router: string(e.router) == "yes"}
+	if mac, err := net.ParseMAC(string(e.mac)); err == nil {
 		n.MAC = mac.String()
 	}
 	t.add(n)
@@ -81,9 +121,6 @@ func (t *ndTable) add(n Neighbor) {
 			t.neighbors[i] = n
 		}
 		return
-	}
-	if t.index == nil {
-		t.index = map[netip.Addr]int{}
 	}
 	t.index[n.Addr] = len(t.neighbors)
 	t.neighbors = append(t.neighbors, n)

@@ -135,14 +135,14 @@ func (d *shared) confirm(ctx context.Context, change Change) (Outcome, error) {
 // newestIs looks whether the newest commit is that of the change, or even its confirmation, whose
 // answer was lost. Any other is an error.
 func (d *shared) newestIs(ctx context.Context, change Change) (done bool, err error) {
-	newest, err := d.newestCommit(ctx)
+	newest, err := d.newest(ctx)
 	switch {
 	case err != nil:
 		return false, err
-	case newest.log == confirmLog(change):
+	case string(newest.Log) == confirmLog(change):
 		return true, nil
-	case newest.log != d.trialLog(change):
-		return false, fmt.Errorf("%w: the newest commit is %q", ErrChanged, newest.log)
+	case string(newest.Log) != d.trialLog(change):
+		return false, fmt.Errorf("%w: the newest commit is %q", ErrChanged, newest.Log)
 	}
 	return false, nil
 }
