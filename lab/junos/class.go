@@ -1,6 +1,7 @@
 package junos
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,16 +20,22 @@ func (u *User) className() string {
 }
 
 // user finds somebody who may log in: one of Config.Users, or of the committed
-// configuration, with the keys there.
+// configuration, or both, with the keys and the class there.
 func (d *Device) user(name string) *User {
+	var u *User
 	if i := slices.IndexFunc(d.cfg.Users, func(u User) bool { return u.Name == name }); i >= 0 {
-		return &d.cfg.Users[i]
+		known := d.cfg.Users[i]
+		known.AuthorizedKeys = slices.Clone(known.AuthorizedKeys)
+		u = &known
 	}
 	n := d.db.running().at("system", "login").entry("user", name)
 	if n == nil {
-		return nil
+		return u
 	}
-	u := &User{Name: name, Class: n.leaf("class")}
+	if u == nil {
+		u = &User{Name: name}
+	}
+	u.Class = cmp.Or(u.Class, n.leaf("class"))
 	for _, kind := range []string{"ssh-rsa", "ssh-ed25519", "ssh-ecdsa"} {
 		for _, e := range n.at("authentication").list(kind) {
 			if key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(e.key)); err == nil {
