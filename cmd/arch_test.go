@@ -15,7 +15,7 @@ import (
 )
 
 // arrows lists, for each package, the packages of this module that it may
-// import. lab/netns, lab/frr, lab/junos, bpf/etherfix/frames and bpf/etherfault are
+// import. lab/netns, lab/frr, lab/junos, lab/sshkey, bpf/etherfix/frames and bpf/etherfault are
 // kits: any test may import them; and bpf/uplink, without which bpf/bfdwatch has
 // nothing to say.
 var arrows = map[string][]string{
@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"cmd/lab":             {"lab"},
 	"cmd/fibfloor":        {"hostagent/kernel"},                      // a process for lab's bench of tables, which has no code of ours in it
 	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
+	"cmd/rtfloor":         {},                                        // the same, and nobody else's threads
 	"cmd/pollfloor":       {"switchagent/junos"},                     // the same, for its bench of polls
 	"cmd/internal/daemon": {},
 
@@ -45,9 +46,11 @@ var arrows = map[string][]string{
 	"switchagent":       {"switchagent/bootstrap", "switchagent/cli", "switchagent/inventory", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
 	"switchagent/junos": {"switchagent/netconf"},
 	// NETCONF and the command line log in in the same way.
-	"switchagent/cli":     {"switchagent/login"},
-	"switchagent/netconf": {"switchagent/login"},
-	"switchagent/login":   {},
+	"switchagent/cli": {"switchagent/login"},
+	// Whose replies are read with it: pure, and apart because it is held against encoding/xml.
+	"switchagent/netconf":         {"switchagent/login", "switchagent/netconf/xmlscan"},
+	"switchagent/netconf/xmlscan": {},
+	"switchagent/login":           {},
 	// Pure: a table that people write.
 	"switchagent/inventory": {},
 	// What a leaf is to be configured with: set lines in and out.
@@ -64,12 +67,14 @@ var arrows = map[string][]string{
 
 	// The lab gives leaf1 the fault that is repaired, and measures the repair.
 	"lab": {
-		"lab/blast", "lab/frr", "lab/junos", "lab/netns",
+		"lab/blast", "lab/frr", "lab/junos", "lab/netns", "lab/sshkey",
 		"bpf/etherbench", "bpf/etherfault", "bpf/etherfix/frames", "bpf/uplink",
 	},
 	"lab/frr":   {"lab/netns"},
 	"lab/junos": {"lab/netns"},
 	"lab/netns": {},
+	// Who is logged in to, and who logs in: the lab's leaves and daemons, and most tests of switchagent.
+	"lab/sshkey": {},
 }
 
 // fences lists, for each foreign package (and what is below it), who may
@@ -81,15 +86,15 @@ var fences = map[string][]string{
 	"github.com/mdlayher/ndp":        {"hostagent/nd", "lab/junos"},
 	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},
 	"github.com/scrapli/scrapligo":   {"switchagent/cli"},
-	"golang.org/x/crypto/ssh":        {"switchagent/cli", "switchagent/login", "switchagent/netconf", "lab", "lab/junos"},
+	"golang.org/x/crypto/ssh":        {"switchagent/cli", "switchagent/login", "switchagent/netconf", "lab", "lab/junos", "lab/sshkey"},
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
 	"github.com/cilium/ebpf":         {"bpf/etherbench", "bpf/etherfault", "bpf/uplink"},
 	// In the daemons only for the BFD worker: hostagent runs itself, and nothing else.
-	"os/exec": {"hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},
+	"os/exec": {"cmd/rtfloor", "hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},
 	"log":     {},
-	"testing": {"lab/frr", "lab/netns"},
+	"testing": {"lab/frr", "lab/netns", "lab/sshkey"},
 	"github.com/prometheus/client_golang/prometheus/promhttp": {"cmd/internal/daemon"},
 }
 
@@ -134,7 +139,7 @@ func TestArrows(t *testing.T) {
 		}
 		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
 			to, ours := strings.CutPrefix(i, module)
-			kit := slices.Contains([]string{"lab/netns", "lab/frr", "lab/junos", "bpf/etherfix/frames", "bpf/etherfault", "bpf/uplink"}, to)
+			kit := slices.Contains([]string{"lab/netns", "lab/frr", "lab/junos", "lab/sshkey", "bpf/etherfix/frames", "bpf/etherfault", "bpf/uplink"}, to)
 			if ours && !kit && to != name && !slices.Contains(allowed, to) {
 				t.Errorf("the tests of %s import %s", name, to)
 			}

@@ -91,14 +91,15 @@ func (cfg FailoverConfig) cells() []failoverCell {
 	return cells
 }
 
-func (cfg FailoverConfig) daemons() []Daemon {
-	return slices.DeleteFunc(slices.Clone(bfdDaemons), func(d Daemon) bool {
-		return len(cfg.Only) > 0 && !slices.Contains(cfg.Only, string(d))
+// chosen is those of the daemons that are named, or all.
+func chosen(all []Daemon, only []string) []Daemon {
+	return slices.DeleteFunc(slices.Clone(all), func(d Daemon) bool {
+		return len(only) > 0 && !slices.Contains(only, string(d))
 	})
 }
 
 func (cfg FailoverConfig) validate() error {
-	errs := []error{checkName(cfg.Name), checkDaemons(cfg.Only)}
+	errs := []error{checkName(cfg.Name), checkDaemons(bfdDaemons, cfg.Only)}
 	for _, t := range append([]BFDTimers{cfg.SizeTimers}, cfg.Timers...) {
 		errs = append(errs, t.validate())
 	}
@@ -116,10 +117,11 @@ func (cfg FailoverConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-func checkDaemons(only []string) error {
+// checkDaemons refuses names that are none of the daemons'.
+func checkDaemons(all []Daemon, only []string) error {
 	for _, d := range only {
-		if !slices.Contains(bfdDaemons, Daemon(d)) {
-			return fmt.Errorf("daemon %q: want one of %q", d, bfdDaemons)
+		if !slices.Contains(all, Daemon(d)) {
+			return fmt.Errorf("daemon %q: want one of %q", d, all)
 		}
 	}
 	return nil
@@ -132,14 +134,11 @@ func Failover(ctx context.Context, cfg FailoverConfig) (report FailoverReport, e
 	if err := cfg.validate(); err != nil {
 		return report, err
 	}
-	guard, err := newGuard(ctx, cfg.Name, cfg.Binaries.Lab)
+	leave, err := enter(ctx, cfg.Name, cfg.Binaries.Lab)
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(interrupted(ctx, err), takeDown(cfg.Name), guard.dismiss()) }()
-	if err := takeDown(cfg.Name); err != nil {
-		return report, err
-	}
+	defer func() { err = leave(err) }()
 	report.Started = time.Now()
 	report.Load[0] = loadAverage()
 	for _, cell := range cfg.cells() {
@@ -164,7 +163,7 @@ func (cfg FailoverConfig) measure(ctx context.Context, c failoverCell) (results 
 			err = errors.Join(err, s.clear())
 		}
 	}()
-	for _, d := range cfg.daemons() {
+	for _, d := range chosen(bfdDaemons, cfg.Only) {
 		s, err := setBFDStage(bfdSetting{
 			Name: cfg.Name, Binaries: cfg.Binaries, Daemon: d, Uplinks: 2, Timers: c.timers,
 			Table: blast.Table{Prefixes: c.routes, PerPath: 500}, Watched: true,

@@ -132,7 +132,7 @@ func (cfg PortsConfig) run(ctx context.Context, inventory bool) (r portsRun, err
 		}
 		more = fmt.Sprintf("max_sessions: %d\ninventory: %s\n", cfg.Ports, path)
 	}
-	s, err := startSidecar(dir, cfg.Binaries.SwitchAgent, 1, cfg.Ports, more)
+	s, err := startSidecar(filepath.Join(dir, "leaf"), cfg.Binaries.SwitchAgent, cfg.Ports, more)
 	if err != nil {
 		return r, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -84,7 +85,7 @@ func (cfg SidecarsConfig) measure(ctx context.Context, count int) (r SidecarsRes
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
 	for i := range count {
-		s, err := startSidecar(dir, cfg.Binaries.SwitchAgent, i+1, cfg.Servers, "unknown: accept\n")
+		s, err := startSidecar(filepath.Join(dir, strconv.Itoa(i)), cfg.Binaries.SwitchAgent, cfg.Servers, "unknown: accept\n")
 		if err != nil {
 			return r, err
 		}

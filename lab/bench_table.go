@@ -75,16 +75,11 @@ func Table(ctx context.Context, cfg TableConfig) (report TableReport, err error)
 	if err := cfg.validate(); err != nil {
 		return report, err
 	}
-	guard, err := newGuard(ctx, cfg.Name, cfg.Binaries.Lab)
+	leave, err := enter(ctx, cfg.Name, cfg.Binaries.Lab)
 	if err != nil {
 		return report, err
 	}
-	defer func() {
-		err = errors.Join(interrupted(ctx, err), takeDown(cfg.Name), guard.dismiss())
-	}()
-	if err := takeDown(cfg.Name); err != nil {
-		return report, err
-	}
+	defer func() { err = leave(err) }()
 	report = TableReport{Started: time.Now(), Runs: cfg.Runs, PerPath: cfg.PerPath}
 	sizes, runs := cfg.Sizes, cfg.Runs
 	for {
@@ -103,15 +98,10 @@ func Table(ctx context.Context, cfg TableConfig) (report TableReport, err error)
 }
 
 func (cfg TableConfig) validate() error {
-	errs := []error{checkName(cfg.Name)}
+	errs := []error{checkName(cfg.Name), checkDaemons(tableDaemons, cfg.Only)}
 	for _, n := range append([]int{cfg.Once}, cfg.Sizes...) {
 		if n < 0 || n > 1_000_000 || n == 0 && slices.Contains(cfg.Sizes, 0) {
 			errs = append(errs, fmt.Errorf("%d prefixes: want 1 to 1000000", n))
-		}
-	}
-	for _, d := range cfg.Only {
-		if !slices.Contains(tableDaemons, Daemon(d)) {
-			errs = append(errs, fmt.Errorf("daemon %q: want one of %q", d, tableDaemons))
 		}
 	}
 	if cfg.Runs < 1 || cfg.PerPath < 1 {
@@ -125,9 +115,7 @@ func (cfg TableConfig) validate() error {
 
 // measure takes all daemons through so many runs, by turns.
 func (cfg TableConfig) measure(ctx context.Context, size, runs int) ([]TableResult, error) {
-	daemons := slices.DeleteFunc(slices.Clone(tableDaemons), func(d Daemon) bool {
-		return len(cfg.Only) > 0 && !slices.Contains(cfg.Only, string(d))
-	})
+	daemons := chosen(tableDaemons, cfg.Only)
 	figures := map[Daemon][]tableRun{}
 	for run := range runs {
 		for _, d := range daemons {

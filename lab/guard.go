@@ -49,6 +49,20 @@ func newGuard(ctx context.Context, name, binary string) (*guard, error) {
 	return g, nil
 }
 
+// enter is for a bench that sets its own stage: it takes the name, and takes down what an earlier
+// run left under it. The bench ends with leave, which returns its error and those of cleaning up.
+func enter(ctx context.Context, name, binary string) (leave func(error) error, err error) {
+	guard, err := newGuard(ctx, name, binary)
+	if err != nil {
+		return nil, err
+	}
+	leave = func(err error) error { return errors.Join(interrupted(ctx, err), takeDown(name), guard.dismiss()) }
+	if err := takeDown(name); err != nil {
+		return nil, leave(err)
+	}
+	return leave, nil
+}
+
 // ErrNotRoot says that the lab cannot work as an ordinary user.
 var ErrNotRoot = errors.New("the lab makes network namespaces: run it as root")
 

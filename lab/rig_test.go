@@ -2,8 +2,6 @@ package lab_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +23,7 @@ import (
 
 	"lastmile/lab/junos"
 	"lastmile/lab/netns"
+	"lastmile/lab/sshkey"
 )
 
 // A rig is the real switchagent before a simulated Junos whose neighbours are entries of a
@@ -105,11 +104,11 @@ func newRigWith(t *testing.T, change func(*junos.Config), lines string) *rig {
 	}
 	r.plug("fe80::201", "et-0-0-48")
 	dir := t.TempDir()
-	hostKey := makeKey(t, filepath.Join(dir, "host"))
-	r.key = makeKey(t, filepath.Join(dir, "id"))
+	hostKey := sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "host"))
+	r.key = sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "id")).Signer
 	r.cfg = junos.Config{
 		NS: r.ns, Router: r.bgp, HostName: "leaf1", Model: "qfx5120-48y-8c", Version: "21.4R3.15",
-		Static: rigStatic, Interfaces: ports, HostKey: hostKey, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Static: rigStatic, Interfaces: ports, HostKey: hostKey.Signer, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Users: []junos.User{
 			{Name: "switchagent", AuthorizedKeys: []ssh.PublicKey{r.key.PublicKey()}},
 			{Name: "operator", AuthorizedKeys: []ssh.PublicKey{r.key.PublicKey()}},
@@ -123,26 +122,6 @@ func newRigWith(t *testing.T, change func(*junos.Config), lines string) *rig {
 	r.configure(dir, hostKey.PublicKey(), lines)
 	r.startAgent(programs.SwitchAgent)
 	return r
-}
-
-func makeKey(t *testing.T, path string) ssh.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
 }
 
 // boot starts a device that knows nothing but its configuration; one that runs is killed.

@@ -39,10 +39,9 @@ func sidecarListen() string {
 	return fmt.Sprintf("127.%d.%d.%d:%d", pid>>16, pid>>8&0xff, pid&0xff, 10_000+sidecars.Add(1)%20_000)
 }
 
-// startSidecar starts a leaf with so many ports and its switchagent, in a directory
-// below dir. Nobody is plugged in.
-func startSidecar(dir, program string, number, ports int, more string) (*sidecar, error) {
-	dir = filepath.Join(dir, fmt.Sprintf("leaf%d", number))
+// startSidecar makes dir and starts there a leaf with so many ports, and its switchagent
+// with more in its configuration. Nobody is plugged in.
+func startSidecar(dir, program string, ports int, more string) (*sidecar, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestSidecarOutlivesThreads(t *testing.T) {
 			runtime.LockOSThread() // and never unlocked
 			locked.Done()
 			locked.Wait()
-			s, err := startSidecar(dir, program, i, 1, "")
+			s, err := startSidecar(filepath.Join(dir, strconv.Itoa(i)), program, 1, "")
 			if err != nil {
 				t.Error(err)
 			}

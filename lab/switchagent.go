@@ -2,8 +2,6 @@ package lab
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/pem"
 	"fmt"
 	"net/netip"
 	"os"
@@ -14,6 +12,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"lastmile/lab/sshkey"
 )
 
 // A switchagent runs in a namespace of its own, the leaf's sidecar, as an
@@ -138,19 +138,15 @@ func (f *Fabric) runSwitchAgent(ctx context.Context, sidecar string) error {
 // newKey makes an ed25519 key, writes the private half into a file that only
 // the user uid may read, and returns the public half.
 func newKey(path string, uid int) (ssh.PublicKey, error) {
-	public, private, err := ed25519.GenerateKey(nil)
+	key, err := sshkey.New(sshkey.Ed25519)
 	if err != nil {
 		return nil, err
 	}
-	block, err := ssh.MarshalPrivateKey(private, "lastmile lab")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+	if err := key.Write(path, ""); err != nil {
 		return nil, err
 	}
 	if err := os.Chown(path, uid, uid); err != nil {
 		return nil, err
 	}
-	return ssh.NewPublicKey(public)
+	return key.PublicKey(), nil
 }

@@ -41,6 +41,7 @@ type Agent struct {
 	refused    map[netip.Addr]refusal   // of the last plan, to log changes once
 	verdicts   verdicts                 // of this session
 	drift      *drift
+	answers    answers
 	quarantine quarantine
 	pace       *pace
 	role       role
@@ -69,8 +70,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		verdicts:   verdicts{},
 		kicks:      newKicks(),
 		drift:      newDrift(cfg.Drift, cfg.Restores),
+		answers:    answers{usual: usualWait},
 		quarantine: newQuarantine(),
-		pace:       newPace(cfg.CommitRate, cfg.CommitBurst),
+		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
 		role:       newRole(cfg.Takeover),
 		warned:     map[string]string{},
 	}
@@ -102,6 +104,9 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 			logged = ""
 		}
 		a.forget()
+		if wait := a.answers.late(time.Now(), err); wait > 0 {
+			a.log.Warn("leaf did not answer in time, and is given more", "silence", wait)
+		}
 		a.setHealth(func(h *health) { h.poll = err })
 		pause, refused := redial.pause(err)
 		if err.Error() != logged {
@@ -142,8 +147,12 @@ func (a *Agent) session(ctx context.Context) error {
 		if err := a.poll(ctx, l); errors.Is(err, junos.ErrLost) {
 			return err
 		}
-		if !a.kicks.next(ctx, tick.C) {
+		switch {
+		case a.kicks.next(ctx, tick.C, l.Done()):
+		case ctx.Err() != nil:
 			return ctx.Err()
+		default:
+			return l.Err()
 		}
 	}
 }

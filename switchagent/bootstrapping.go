@@ -9,6 +9,7 @@ import (
 
 	"lastmile/switchagent/bootstrap"
 	"lastmile/switchagent/cli"
+	"lastmile/switchagent/inventory"
 	"lastmile/switchagent/junos"
 	"lastmile/switchagent/login"
 )
@@ -56,6 +57,9 @@ func (c Config) Bootstrap(ctx context.Context, o BootstrapOptions, apply bool) (
 	want := bootstrap.Options{User: c.User, PublicKey: o.PublicKey, Group: c.Group, PeerAS: o.PeerAS, OwnAS: !c.groupNamesAS(), Prefixes: o.Prefixes}
 	if c.Database == junos.Ephemeral {
 		want.Instance = c.Instance
+	}
+	if want.Keys, err = c.usesKeys(); err != nil {
+		return r, fmt.Errorf("which rights are needed: %w", err)
 	}
 	if want.PublicKey == "" {
 		if want.PublicKey, err = c.credentials().PublicKey(); err != nil {
@@ -178,4 +182,13 @@ func (c Config) ports(ctx context.Context, client *junos.Client, named []string)
 // owned says whether an interface has an address other than link-local ones.
 func (g guards) owned(ifl string) bool {
 	return slices.ContainsFunc(g.interfaces[ifl].Addrs, notLinkLocal)
+}
+
+// usesKeys says whether the inventory gives a port a key. The files with the keys need not be there yet.
+func (c Config) usesKeys() (bool, error) {
+	inv, err := c.readInventory()
+	if inv == nil {
+		return false, err
+	}
+	return slices.ContainsFunc(inv.Entries(), func(e inventory.Entry) bool { return e.KeyFile != "" }), nil
 }

@@ -5,15 +5,18 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 	"lastmile/switchagent/login"
 )
@@ -36,14 +39,14 @@ func newFactory(t *testing.T, profile, more string, change ...func(*sim.Config))
 	s := &site{t: t, world: sim.NewWorld("et-0/0/48.0", "ge-0/0/1.0", "ge-0/0/2.0", "ge-0/0/3.0")}
 	s.world.SetAddress("ge-0/0/3.0", "192.0.2.1/31")
 	dir := t.TempDir()
-	hostKey, admin := siteKey(t, ""), siteKey(t, filepath.Join(dir, "admin"))
-	siteKey(t, filepath.Join(dir, "id"))
+	hostKey, admin := sshkey.ForTest(t, sshkey.Ed25519, ""), sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "admin"))
+	sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "id"))
 	console, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := sim.Config{
-		World: s.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Static: factory + more, HostKey: hostKey, CLI: console,
+		World: s.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Static: factory + more, HostKey: hostKey.Signer, CLI: console,
 		Users: []sim.User{{Name: "admin", AuthorizedKeys: []ssh.PublicKey{admin.PublicKey()}}},
 	}
 	if cfg.Profile, err = sim.ProfileNamed(profile); err != nil {
@@ -95,6 +98,7 @@ func TestFromFactoryToSession(t *testing.T) {
 			if printed.Via != "cli" || printed.Applied || len(printed.Missing) < 30 || s.device.Committed() != before {
 				t.Errorf("printed: %+v", printed)
 			}
+			s.expectGolden(printed.Missing)
 			if !slices.Equal(printed.Skipped, []string{"ge-0/0/3.0"}) {
 				t.Errorf("skipped %q", printed.Skipped)
 			}
@@ -120,6 +124,18 @@ func TestFromFactoryToSession(t *testing.T) {
 			s.eventually("the session is up", func() bool { return s.world.Established("ge-0/0/1.0", "fe80::1") })
 			s.agents[0].stop()
 		})
+	}
+}
+
+// expectGolden wants the same lines of every release.
+func (s *site) expectGolden(lines []string) {
+	s.t.Helper()
+	want, err := os.ReadFile("bootstrap/testdata/ephemeral.set")
+	s.must(err)
+	key := regexp.MustCompile(`AAAA[A-Za-z0-9+/=]{20,}`)
+	got := key.ReplaceAllString(strings.Join(lines, "\n")+"\n", "AAAA...")
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		s.t.Errorf("printed (-want +got):\n%s", diff)
 	}
 }
 

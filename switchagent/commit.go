@@ -16,15 +16,14 @@ import (
 func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	change := p.change()
 	change.Label = fmt.Sprintf("%016x", rand.Uint64())
-	begun := time.Now()
-	outcome, err := l.commit(ctx, change)
+	outcome, err := a.busy(func() (junos.Outcome, error) { return l.commit(ctx, change) })
 	now := time.Now()
 	a.metrics.committed(outcome, err, p)
 	a.waitForLock(now, err)
 	if outcome == junos.Pending || outcome == junos.Unknown && a.cfg.Database == junos.Shared {
 		a.log.Info("commit is on trial", "changes", p.size(), "outcome", outcome, "window", a.cfg.Confirm)
 		a.trial = &trial{
-			plan: p, change: change, begun: begun, answered: now, lost: outcome == junos.Unknown,
+			plan: p, change: change, answered: now, lost: outcome == junos.Unknown,
 			patience: a.cfg.ConfirmAfter, window: a.window(),
 		}
 		return err
@@ -32,6 +31,7 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	switch {
 	case outcome == junos.Applied:
 		a.accepted(p)
+		a.besideAnother(err)
 	case errors.Is(err, junos.ErrChanged): // somebody was faster: the next poll sees it
 		a.pace.failed(now)
 		a.log.Info("commit given up", "err", err)
@@ -41,6 +41,27 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 		a.commitFailed(fmt.Errorf("commit %s: %w", outcome, err))
 	}
 	return err
+}
+
+// busy notes that a commit is under way.
+func (a *Agent) busy(commit func() (junos.Outcome, error)) (junos.Outcome, error) {
+	a.setHealth(func(h *health) { h.committing = true })
+	defer a.setHealth(func(h *health) { h.committing, h.free = false, time.Now() })
+	return commit()
+}
+
+// besideAnother steps back where another agent was at work at the same time. err is what came with a
+// commit that is done.
+func (a *Agent) besideAnother(err error) {
+	switch {
+	case errors.Is(err, junos.ErrBeside):
+		if a.role.yield() {
+			a.log.Info("standing by", "err", err)
+			a.metrics.role(a.role)
+		}
+	case err != nil && !errors.Is(err, junos.ErrLost):
+		a.log.Warn("commit is done, and whether another agent was at work is not known", "err", err)
+	}
 }
 
 // waitForLock notes since when somebody else is at work in the database.
@@ -115,7 +136,7 @@ func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 			return nil
 		}
 		// The lock is kept until the leaf has taken the commit back: somebody's commit would confirm it.
-		a.log.Error("commit is not confirmed, the leaf takes it back", "err", t.bad, "within", (t.window - now.Sub(t.begun)).Round(time.Second))
+		a.log.Error("commit is not confirmed, the leaf takes it back", "err", t.bad, "within", (t.window - now.Sub(t.answered)).Round(time.Second))
 		a.setHealth(func(h *health) { h.commit = t.bad })
 	}
 	if !t.over(now) {
@@ -141,7 +162,7 @@ func (a *Agent) takenBack(ctx context.Context, l leaf, missing []netip.Addr) err
 
 func (a *Agent) confirm(ctx context.Context, l leaf) error {
 	t := a.trial
-	outcome, err := l.confirm(ctx, t.change, true)
+	outcome, err := a.busy(func() (junos.Outcome, error) { return l.confirm(ctx, t.change, true) })
 	busy := errors.Is(err, junos.ErrLocked) || errors.Is(err, junos.ErrDirty)
 	switch {
 	case outcome == junos.Applied:

@@ -53,6 +53,7 @@ func (c Config) Doctor(ctx context.Context) []Finding {
 		return d.skipRest()
 	}
 	defer client.Close()
+	client.Wait(mostWait)
 	d.client = client
 	for _, check := range []func(context.Context){d.release, d.tables, d.instance, d.rights, d.group, d.policies, d.ports, d.clock, d.usage} {
 		check(ctx)
@@ -180,35 +181,6 @@ func (d *doctor) instance(ctx context.Context) {
 	d.result("instance", d.cfg.Instance+" is configured", err, "set system configuration-database ephemeral instance "+d.cfg.Instance)
 }
 
-// tryPeer is nobody's address. It is loaded and thrown away.
-var tryPeer = netip.MustParseAddr("fe80::1a57:311e")
-
-func (d *doctor) rights(ctx context.Context) {
-	if d.cfg.Transport == transportCLI {
-		d.add("rights", StatusWarning, "transport: cli only reads, nothing is committed", "set system services netconf ssh")
-		return
-	}
-	if last := d.found[len(d.found)-1]; last.Check == "instance" && last.Status == StatusFault {
-		d.add("rights", StatusSkipped, "")
-		return
-	}
-	port := "ge-0/0/0.0"
-	if interfaces, err := d.client.Interfaces(ctx); err == nil {
-		if mine := d.cfg.meant(interfaces); len(mine) > 0 {
-			port = mine[0]
-		}
-	}
-	try := junos.Stanza{Group: d.cfg.Group, Peer: tryPeer.WithZone(port), Description: junos.Mark + " doctor, never committed"}
-	mend := []string{"set system login class CLASS permissions configure",
-		fmt.Sprintf("set system login class CLASS allow-configuration-regexps \"protocols bgp group %s neighbor fe[89ab].*\"", d.cfg.Group)}
-	if d.cfg.Inventory != "" {
-		try.Import = junos.RejectAll // with a policy of its own, as those of the inventory
-		mend = append(mend, "set system login class CLASS allow-configuration-regexps \"policy-options (policy-statement|as-path) lastmile-.*\"")
-	}
-	err := d.client.TryChange(ctx, d.cfg.database(), try)
-	d.result("rights", d.cfg.User+" may add a neighbour", err, mend...)
-}
-
 func (d *doctor) group(ctx context.Context) {
 	static, err := d.client.Static(ctx)
 	if err == nil {
@@ -242,7 +214,8 @@ func (d *doctor) policies(ctx context.Context) {
 		d.result("policies", "", err)
 		return
 	}
-	lacks := base.Lacks(d.cfg.Group)
+	// Where every stanza is from the inventory, each has a policy and a limit of its own.
+	lacks := slices.DeleteFunc(base.Lacks(d.cfg.Group), func(l junos.Lack) bool { return l.Own && !d.cfg.groupNamesAS() && d.cfg.PrefixLimit > 0 })
 	for _, lack := range lacks {
 		status := StatusWarning
 		if lack.Must {
@@ -251,7 +224,7 @@ func (d *doctor) policies(ctx context.Context) {
 		d.add("policies", status, lack.What, lack.Mend...)
 	}
 	if len(lacks) == 0 {
-		d.add("policies", StatusOK, "families, import policy, prefix limits and BFD are there")
+		d.add("policies", StatusOK, "families, import policies, prefix limits and BFD are there")
 	}
 }
 

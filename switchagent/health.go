@@ -12,6 +12,9 @@ type health struct {
 	poll      error     // why none has succeeded since
 	commit    error     // why neighbours wait for their stanza
 	held      error     // why stanzas of servers that are gone stay
+	// committing is a commit that is under way. Nothing is polled meanwhile; its own deadline bounds it.
+	committing bool
+	free       time.Time // when the last one was over
 }
 
 // Health says why servers may not be getting their stanza; nil if they are.
@@ -20,7 +23,7 @@ func (a *Agent) Health() error {
 	if h.poll != nil && h.polled.IsZero() {
 		return fmt.Errorf("no good poll yet: %w", h.poll)
 	}
-	if patience := 3*a.cfg.PollInterval + 10*time.Second; time.Since(h.polled) > patience {
+	if patience := 3*a.cfg.PollInterval + 10*time.Second; time.Since(h.polled) > patience && time.Since(h.free) > patience && !h.committing {
 		since := time.Since(h.polled).Round(time.Second)
 		if h.poll == nil {
 			return fmt.Errorf("no good poll for %s: waiting for the leaf", since)

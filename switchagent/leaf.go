@@ -13,6 +13,13 @@ import (
 type leaf interface {
 	reader
 	writer
+	lifetime
+}
+
+type lifetime interface {
+	// Done is closed when the session is lost, also between two polls.
+	Done() <-chan struct{}
+	Err() error // why
 	Close() error
 }
 
@@ -32,7 +39,7 @@ type writer interface {
 	confirm(ctx context.Context, change junos.Change, good bool) (junos.Outcome, error)
 }
 
-// dialTimeout holds for everything until the first poll; hardware takes 3 s to open a session.
+// dialTimeout holds for a connection, its login and both hellos; hardware takes 3 s for that.
 const dialTimeout = 20 * time.Second
 
 // device is a leaf that runs Junos.
@@ -44,16 +51,17 @@ type device struct {
 
 // dialDevice opens a session and makes sure that there is a database to work in.
 func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
 	target, err := a.cfg.target()
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", a.cfg.Target, err)
 	}
-	client, err := a.cfg.open(ctx, target, a.traceRPC)
+	opening, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	client, err := a.cfg.open(opening, target, a.traceRPC)
 	if err != nil {
 		return nil, err
 	}
+	client.Wait(a.answers.wait(time.Now()))
 	d := device{Client: client, cfg: a.cfg}
 	facts, err := client.Facts(ctx)
 	if err == nil {
@@ -140,5 +148,5 @@ func (d device) confirm(ctx context.Context, change junos.Change, good bool) (ju
 }
 
 func (c Config) database() junos.Options {
-	return junos.Options{Kind: c.Database, Instance: c.Instance, Window: c.Confirm, Load: c.Load, Synchronize: c.Synchronize}
+	return junos.Options{Kind: c.Database, Instance: c.Instance, Window: c.Confirm, Load: c.Load, Synchronize: c.Synchronize, Others: c.Takeover > 0}
 }

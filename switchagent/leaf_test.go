@@ -32,7 +32,8 @@ type fakeLeaf struct {
 	confirmed []bool // what it was told of commits on trial
 
 	commits []junos.Change
-	times   []time.Time // of the commits
+	times   []time.Time   // of the commits
+	ended   chan struct{} // of the session; the test closes it when that ends while nothing is asked
 	dials   int
 	closed  int
 }
@@ -63,6 +64,7 @@ func (f *fakeLeaf) sync() {
 
 func (f *fakeLeaf) dial(context.Context) (leaf, error) {
 	f.sync()
+	f.ended = make(chan struct{})
 	f.dials++
 	f.lost = false
 	return f, f.noDial
@@ -131,6 +133,10 @@ func (f *fakeLeaf) sessions(context.Context) ([]junos.Session, error) {
 	f.sync()
 	return f.announced, f.read()
 }
+
+func (f *fakeLeaf) Done() <-chan struct{} { return f.ended }
+
+func (f *fakeLeaf) Err() error { return errGone }
 
 func (f *fakeLeaf) Close() error {
 	f.closed++

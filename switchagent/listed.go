@@ -30,6 +30,9 @@ func (o *Operation) Inventory(ctx context.Context) ([]Listed, error) {
 	if o.agent.cfg.Inventory == "" {
 		return nil, errors.New("no inventory is configured")
 	}
+	if err := o.agent.refreshStock(); err != nil {
+		return nil, err
+	}
 	rows, err := o.Show(ctx)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package switchagent
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ type metrics struct {
 	rpcs        *prometheus.HistogramVec
 	neighbors   *prometheus.GaugeVec
 	refused     *prometheus.GaugeVec
+	advertisers *prometheus.GaugeVec
 	stanzas     prometheus.Gauge
 	absent      prometheus.Gauge
 	commits     *prometheus.CounterVec
@@ -91,6 +93,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"rpc"}),
 		neighbors:      gauge("neighbors", "Link-local neighbours on the configured interfaces at the last good poll, by state.", "state"),
 		refused:        gauge("neighbors_refused", "Of these, the ones that get no stanza, by reason.", "reason"),
+		advertisers:    gauge("advertisers", "Senders of router advertisements on the configured interfaces at the last good poll, by whether the neighbour table has them.", "kind"),
 		stanzas:        gauge("stanzas", "Stanzas, which are BGP neighbor statements, of the agent at the last good poll.").WithLabelValues(),
 		absent:         gauge("stanzas_absent", "Of these, the ones whose neighbour is gone.").WithLabelValues(),
 		commits:        counter("commits_total", "Commits, by result.", "result", commitResults),
@@ -142,7 +145,7 @@ func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(strin
 	states := map[string]int{}
 	for _, n := range seen.neighbors {
 		switch {
-		case !mayTouch(n.Addr.Zone()):
+		case !mayTouch(n.Interface):
 		case slices.Contains(neighborStates, n.State):
 			states[n.State]++
 		default:
@@ -152,6 +155,7 @@ func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(strin
 	for _, state := range neighborStates {
 		m.neighbors.WithLabelValues(state).Set(float64(states[state]))
 	}
+	m.advertised(seen, mayTouch)
 	reasons := map[refusal]int{}
 	for _, reason := range p.refused {
 		reasons[reason]++
@@ -162,6 +166,27 @@ func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(strin
 	for _, reason := range allRefusals {
 		m.refused.WithLabelValues(string(reason)).Set(float64(reasons[reason]))
 	}
+}
+
+// advertised counts who was heard: a stranger is no neighbour, so that what it sends may be forged, or its
+// neighbour entry has gone before the advertisement was forgotten.
+func (m *metrics) advertised(seen tables, mayTouch func(string) bool) {
+	neighbors := map[netip.Addr]bool{}
+	for _, n := range seen.neighbors {
+		neighbors[n.Addr] = true
+	}
+	known, strangers := 0, 0
+	for _, sender := range seen.advertisers {
+		switch {
+		case !mayTouch(sender.Zone()):
+		case neighbors[sender]:
+			known++
+		default:
+			strangers++
+		}
+	}
+	m.advertisers.WithLabelValues("neighbor").Set(float64(known))
+	m.advertisers.WithLabelValues("stranger").Set(float64(strangers))
 }
 
 func (m *metrics) pollFailed(err error) {

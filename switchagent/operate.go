@@ -20,7 +20,9 @@ type Operation struct{ agent *Agent }
 // Operate prepares operations. The log says what the daemon's would.
 func Operate(cfg Config, log *slog.Logger) *Operation {
 	cfg.BatchWindow, cfg.Takeover = 0, 0
-	return &Operation{New(cfg, log, prometheus.NewRegistry())}
+	agent := New(cfg, log, prometheus.NewRegistry())
+	agent.answers.usual = mostWait // who waits has an interrupt key
+	return &Operation{agent}
 }
 
 // open opens a session with the leaf, and reads the inventory by which neighbours are judged.
@@ -41,10 +43,13 @@ type Preview struct {
 	// peers of those that would go down.
 	Established int      `json:"established"`
 	Ended       []string `json:"sessions_ended"`
-	Refused     []Peer   `json:"refused"` // neighbours that get no stanza
-	Crowds      []Crowd  `json:"crowds"`  // ports with more neighbours than they may have stanzas
-	Absent      []Peer   `json:"absent"`  // stanzas without a neighbour, which stay for the hold-down
-	Blocked     string   `json:"blocked"` // why there is nothing to do, although there should be
+	// Withdrawn is what is accepted now and would not be any more: a server may be cut off with its
+	// session up.
+	Withdrawn []Withdrawal `json:"withdrawn"`
+	Refused   []Peer       `json:"refused"` // neighbours that get no stanza
+	Crowds    []Crowd      `json:"crowds"`  // ports with more neighbours than they may have stanzas
+	Absent    []Peer       `json:"absent"`  // stanzas without a neighbour, which stay for the hold-down
+	Blocked   string       `json:"blocked"` // why there is nothing to do, although there should be
 }
 
 // Peer is a neighbour, and what there is to say about it.
@@ -93,11 +98,16 @@ func (g guards) preview(p plan) Preview {
 			}
 		}
 	}
+	v.Withdrawn = p.withdrawn()
 	for peer, reason := range p.refused {
 		v.Refused = append(v.Refused, peerOf(peer, string(reason)))
 	}
 	for s := range p.absent {
-		v.Absent = append(v.Absent, peerOf(s.Peer, "gone"))
+		reason := "gone"
+		if p.refused[s.Peer] != "" {
+			reason = "unwanted"
+		}
+		v.Absent = append(v.Absent, peerOf(s.Peer, reason))
 	}
 	v.Refused, v.Absent, v.Crowds = sortedPeers(v.Refused), sortedPeers(v.Absent), []Crowd{}
 	for _, link := range slices.Sorted(maps.Keys(p.crowd)) {
@@ -244,9 +254,14 @@ type Row struct {
 	Refused     string `json:"refused"` // why it gets no stanza
 }
 
-// Show reads the leaf's neighbours on the configured interfaces and our stanzas, in order.
+// inventoryBad is said of a neighbour of which nothing can be said without the inventory.
+const inventoryBad = "inventory_bad"
+
+// Show reads the leaf's neighbours on the configured interfaces and our stanzas, in order. A bad
+// inventory is logged, and keeps nobody from looking: that is when they need to.
 func (o *Operation) Show(ctx context.Context) ([]Row, error) {
-	l, err := o.open(ctx)
+	unknown := o.agent.refreshStock() != nil // which has been logged
+	l, err := o.agent.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +274,17 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.rows(seen, g), nil
+	rows := o.rows(seen, g)
+	for i := range rows {
+		r := &rows[i]
+		switch byInventory := r.Refused == "" || r.Refused == string(unknownPort); {
+		case unknown && byInventory && r.Stanza:
+			r.Refused = ""
+		case unknown && byInventory:
+			r.Refused = inventoryBad
+		}
+	}
+	return rows, nil
 }
 
 func (o *Operation) rows(seen tables, g guards) (all []Row) {
@@ -273,8 +298,8 @@ func (o *Operation) rows(seen tables, g guards) (all []Row) {
 		return rows[peer]
 	}
 	for _, n := range seen.neighbors {
-		if o.agent.cfg.mayTouch(n.Addr.Zone()) {
-			r := row(n.Addr)
+		if o.agent.cfg.mayTouch(n.Interface) {
+			r := row(n.Peer())
 			r.MAC, r.State, r.Router = n.MAC, n.State, n.Router
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 )
 
@@ -209,9 +210,8 @@ func TestBadInventory(t *testing.T) {
 	s.await("1")
 	s.inventory("nonsense\n")
 	_, planErr := s.operate().Plan(t.Context())
-	_, showErr := s.operate().Show(t.Context())
 	_, listErr := s.operate().Inventory(t.Context())
-	for what, err := range map[string]error{"plan": planErr, "apply": s.operate().Apply(t.Context()), "show": showErr, "inventory": listErr} {
+	for what, err := range map[string]error{"plan": planErr, "apply": s.operate().Apply(t.Context()), "inventory": listErr} {
 		if err == nil || !strings.Contains(err.Error(), "inventory.csv:2:") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -247,7 +247,7 @@ func TestLoginRefused(t *testing.T) {
 	s := newSite(t, "21.4R1", nil)
 	good := s.cfg.Key
 	s.cfg.Key += "2"
-	siteKey(t, s.cfg.Key)
+	sshkey.ForTest(t, sshkey.Ed25519, s.cfg.Key)
 	s.start()
 	s.eventually("it is refused", func() bool { return s.logged("unable to authenticate") })
 	s.plug(1)

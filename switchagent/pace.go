@@ -11,7 +11,11 @@ import (
 type pace struct {
 	rate  float64 // commits a minute, in the long run
 	burst float64 // commits at once
+	// spread is the least time between two commits once half of the burst is used up: messages of
+	// syslog make polls four times a second, and would leave nothing for what comes a little later.
+	spread time.Duration
 
+	last    time.Time // that take was true
 	tokens  float64
 	filled  time.Time
 	failure backoff
@@ -19,9 +23,10 @@ type pace struct {
 	waiting map[junos.Place]time.Time
 }
 
-func newPace(perMinute, burst int) *pace {
+func newPace(perMinute, burst int, poll time.Duration) *pace {
 	return &pace{
-		rate: float64(perMinute), burst: float64(burst), tokens: float64(burst),
+		spread: min(poll*7/8, time.Minute/time.Duration(perMinute)), // polls are never quite an interval apart
+		rate:   float64(perMinute), burst: float64(burst), tokens: float64(burst),
 		failure: backoff{first: time.Second, most: time.Minute},
 		waiting: map[junos.Place]time.Time{},
 	}
@@ -55,10 +60,11 @@ func (c *pace) take(now time.Time) bool {
 		c.tokens = min(c.burst, c.tokens+c.rate*now.Sub(c.filled).Minutes())
 	}
 	c.filled = now
-	if c.tokens < 1 {
+	if c.tokens < 1 || c.tokens <= c.burst/2 && now.Sub(c.last) < c.spread {
 		return false
 	}
 	c.tokens--
+	c.last = now
 	return true
 }
 

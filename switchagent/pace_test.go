@@ -14,7 +14,7 @@ import (
 )
 
 func TestPace(t *testing.T) {
-	c := newPace(60, 2)
+	c := newPace(60, 2, 0)
 	at := epoch
 	for i, want := range []bool{true, true, false} {
 		if got := c.take(at); got != want {
@@ -148,7 +148,7 @@ func TestRole(t *testing.T) {
 func TestTrial(t *testing.T) {
 	s := stanza(peer(1, 1))
 	old := netip.MustParseAddr("fe80::9%ge-0/0/2.0")
-	tr := trial{plan: plan{add: []junos.Stanza{s}, up: map[netip.Addr]int{old: 2}}, begun: epoch, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
+	tr := trial{plan: plan{add: []junos.Stanza{s}, up: map[netip.Addr]int{old: 2}}, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
 	there := tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}
 	oldUp := junos.Session{Peer: old, State: "Established", Flaps: 2}
 	in := func(state string) junos.Session { return junos.Session{Peer: peer(1, 1), State: state} }

@@ -3,8 +3,6 @@ package switchagent
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,19 +21,24 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	sim "lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/junos"
 )
 
 // A site is agents before a simulated Junos, over real SSH. Whatever happens in a test, at its end
-// no session may have been disturbed, no lock be held, and nobody's edits be gone.
+// no session may have been disturbed, no lock be held, and nobody's edits be gone; and no commit of an agent
+// may have had in it what is not its own, or nothing.
 type site struct {
 	t      *testing.T
 	world  *sim.World
 	device *sim.Device
 	cfg    Config
 	agents []*onSite
+	ran    int // agents, those that are processes with them
 	// disturbs says that the test's operator ends sessions.
 	disturbs bool
+	// tune changes an agent before it runs.
+	tune func(*Agent)
 }
 
 // TestMain lets more tests run at once than there are processors: those with a site mostly wait.
@@ -45,7 +48,7 @@ func TestMain(m *testing.M) {
 		beAgent(path)
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -89,13 +92,14 @@ set protocols bgp group servers neighbor fe80::ff description "of the operator"
 set protocols bgp group servers neighbor fe80::ff local-interface ge-0/0/9.0
 `
 
-// simMinute is the device's minute: long enough for a trial, short enough for a test.
-const simMinute = 3 * time.Second
+// simMinute is the device's minute: long enough for a trial on a busy machine, short enough for a test.
+const simMinute = 10 * time.Second
 
 // kinds are the databases; what a test shows should hold in all of them.
 var kinds = []junos.Kind{junos.Ephemeral, junos.Private, junos.Shared}
 
 func inEveryDatabase(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			test(t, newSite(t, "", func(c *Config) { c.Database = kind }))
@@ -117,10 +121,10 @@ func newSite(t *testing.T, profile string, change func(*Config)) *site {
 	s := &site{t: t, world: sim.NewWorld(ports...)}
 	s.plugAt("et-0/0/48.0", "fe80::201")
 	dir := t.TempDir()
-	hostKey, key := siteKey(t, ""), siteKey(t, filepath.Join(dir, "id"))
+	hostKey, key := sshkey.ForTest(t, sshkey.Ed25519, ""), sshkey.ForTest(t, sshkey.Ed25519, filepath.Join(dir, "id"))
 	cfg := sim.Config{
 		World: s.world, HostName: "leaf1", Model: "qfx5120-48y-8c", Version: "21.4R3.15",
-		Static: siteStatic, Interfaces: interfaces, HostKey: hostKey, Minute: simMinute,
+		Static: siteStatic, Interfaces: interfaces, HostKey: hostKey.Signer, Minute: simMinute,
 		Users: []sim.User{{Name: "switchagent", AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}},
 	}
 	if profile != "" {
@@ -172,28 +176,6 @@ func (s *site) serve(cfg sim.Config) (at string) {
 	return listener.Addr().String()
 }
 
-func siteKey(t *testing.T, path string) ssh.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if path != "" {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
-}
-
 // start starts one more agent. It is not started through the wait of a first failed dial.
 func (s *site) start() *onSite {
 	s.t.Helper()
@@ -201,6 +183,9 @@ func (s *site) start() *onSite {
 	a.Agent = New(s.cfg, slog.New(slog.NewTextHandler(a.log, nil)), prometheus.NewRegistry())
 	a.minute = simMinute
 	a.quarantine.first = 500 * time.Millisecond
+	if s.tune != nil {
+		s.tune(a.Agent)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx, func() {}) }()
@@ -211,6 +196,7 @@ func (s *site) start() *onSite {
 		}
 	})
 	s.agents = append(s.agents, a)
+	s.ran++
 	return a
 }
 
@@ -229,9 +215,13 @@ func (s *site) check() {
 		s.t.Error("the operator's neighbour is gone")
 	}
 	s.eventually("locks are free", func() bool { return s.device.LockedBy() == "" && s.device.OpenedBy("lastmile") == "" })
+	s.wantOwn()
 }
 
-func (s *site) plug(n int) { s.plugAt(fmt.Sprintf("ge-0/0/%d.0", n), fmt.Sprintf("fe80::%d", n)) }
+func portOf(n int) string    { return fmt.Sprintf("ge-0/0/%d.0", n) }
+func addressOf(n int) string { return fmt.Sprintf("fe80::%d", n) }
+
+func (s *site) plug(n int) { s.plugAt(portOf(n), addressOf(n)) }
 
 func (s *site) plugAt(port, address string) {
 	s.t.Helper()
@@ -248,7 +238,7 @@ func (s *site) inventory(rows string) {
 }
 
 func (s *site) unplug(n int) {
-	s.world.Unplug(fmt.Sprintf("ge-0/0/%d.0", n), fmt.Sprintf("fe80::%d", n))
+	s.world.Unplug(portOf(n), addressOf(n))
 }
 
 // inject puts faults on the device's list.
@@ -267,7 +257,7 @@ func (s *site) inject(faults ...string) {
 
 func (s *site) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	s.within(30*time.Second, what, holds)
+	s.within(time.Minute, what, holds)
 }
 
 func (s *site) within(limit time.Duration, what string, holds func() bool) {

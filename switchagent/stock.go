@@ -79,7 +79,7 @@ func (a *Agent) refreshStock() error {
 		s.current = inv
 	}
 	if err != nil && (s.err == nil || s.err.Error() != err.Error()) {
-		a.log.Error("inventory is bad, the last good one holds", "err", err)
+		a.log.Error("inventory is bad", "err", err, "ports", len(s.current.Entries())) // of the last good one, which holds
 	}
 	s.err = err
 	a.refreshKeys()

@@ -16,7 +16,6 @@ import (
 type trial struct {
 	plan     plan
 	change   junos.Change
-	begun    time.Time     // when the commit was sent
 	answered time.Time     // when its answer came, or was lost
 	lost     bool          // the answer was: the leaf's stanzas say whether it took effect
 	patience time.Duration // after which a new session may be missing because its peer does not answer
@@ -25,7 +24,7 @@ type trial struct {
 }
 
 // inTime is the part of the window after which a trial has failed: the rest is for the confirmation.
-func (t *trial) inTime(now time.Time) bool { return now.Sub(t.begun) < t.window/2 }
+func (t *trial) inTime(now time.Time) bool { return now.Sub(t.answered) < t.window/2 }
 
 // over says that the leaf has taken the commit back by now, whatever its clock.
 func (t *trial) over(now time.Time) bool { return now.Sub(t.answered) > t.window+t.window/8 }
@@ -58,13 +57,13 @@ func (t *trial) judge(now time.Time, seen tables, g guards) (good bool, bad erro
 
 // explained says whether a new session is up, or why it need not be.
 func (t *trial) explained(now time.Time, s junos.Stanza, seen tables, g guards) bool {
-	isPeer := func(n junos.Neighbor) bool { return n.Addr == s.Peer }
+	isPeer := func(n junos.Neighbor) bool { return n.Interface == s.Peer.Zone() && n.Peer() == s.Peer }
 	if ifl, ok := g.interfaces[s.Peer.Zone()]; !ok || ifl.Down || !slices.ContainsFunc(seen.neighbors, isPeer) {
 		return true
 	}
 	return slices.ContainsFunc(g.sessions, func(session junos.Session) bool {
 		return same(session.Peer, s.Peer) && (session.Established() ||
-			now.Sub(t.begun) >= t.patience && unanswered(session.State))
+			now.Sub(t.answered) >= t.patience && unanswered(session.State))
 	})
 }
 

@@ -9,28 +9,17 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	var path, name string
+	var name string
 	var rival bool
-	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Bring a fabric up, play the six scenes in it, and take it down",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config(cmd, talk(name, rival))
-			if err != nil {
-				return err
-			}
-			report, err := lab.Demo(cmd.Context(), cfg)
-			if len(report.Scenes) > 0 {
-				err = errors.Join(err, publish(cmd, report, path))
-			}
+	cmd := measuring("demo", "Bring a fabric up, play the six scenes in it, and take it down",
+		func(cmd *cobra.Command, base lab.Config) (report, error) {
+			base.Topology = talk(name, rival)
+			report, err := lab.Demo(cmd.Context(), base)
 			if err == nil && !report.AllHold {
 				err = errors.New("not all scenes hold")
 			}
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&path, "json", "", "write every figure into this file")
+			return some(report, len(report.Scenes), err)
+		})
 	rivalFlag(cmd, &rival)
 	// A fabric of its own: one that `lab up` left running stays.
 	nameFlag(cmd, &name, "lmdemo")

@@ -134,7 +134,11 @@ func writePreview(w io.Writer, v switchagent.Preview) {
 		fmt.Fprintf(w, "# %d more on %s: port_full\n", crowd.More, crowd.Link)
 	}
 	for _, peer := range v.Absent {
-		fmt.Fprintf(w, "# %s on %s is gone; its stanza goes after hold_down\n", peer.Address, peer.Link)
+		why := "is gone"
+		if peer.Reason == "unwanted" {
+			why = "is to have none"
+		}
+		fmt.Fprintf(w, "# %s on %s %s; its stanza goes after hold_down, once its session is down\n", peer.Address, peer.Link, why)
 	}
 	if len(v.Commands) == 0 {
 		fmt.Fprintf(w, "# nothing to do, %s established\n", count(v.Established, "session"))
@@ -143,6 +147,9 @@ func writePreview(w io.Writer, v switchagent.Preview) {
 	fmt.Fprintf(w, "# +%s, -%d, ~%d; %s of %d touched\n", count(v.Added, "neighbour"), v.Removed, v.Edited, count(len(v.Ended), "session"), v.Established)
 	for _, peer := range v.Ended {
 		fmt.Fprintf(w, "# the session with %s ENDS\n", peer)
+	}
+	for _, lost := range v.Withdrawn {
+		fmt.Fprintf(w, "# %s on %s: NOT ACCEPTED any more: %s\n", lost.Address, lost.Link, strings.Join(lost.Prefixes, " "))
 	}
 }
 
@@ -156,7 +163,7 @@ func count(n int, what string) string {
 func applyCommand(o *operator) *cobra.Command {
 	var confirm time.Duration
 	c := o.command("apply", "Commit once what plan prints, and wait until the leaf holds it")
-	c.Flags().DurationVar(&confirm, "confirm", 0, "the leaf takes the commit back after this time unless all is well; needs database: shared")
+	c.Flags().DurationVar(&confirm, "confirm", 0, "whole minutes such as 2m, after which the leaf takes the commit back unless all is well (default: confirm of the configuration); needs database: shared")
 	return o.running(c, func(ctx context.Context, cmd *cobra.Command) error {
 		cfg, err := o.load()
 		if err != nil {

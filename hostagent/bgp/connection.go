@@ -72,10 +72,13 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 	})
 	defer stop()
 	theirs, err := c.greet(ctx, cfg, emit)
+	if err == nil {
+		err = c.join(ctx, g, theirs)
+	}
 	if err != nil {
 		fail(err)
 	} else {
-		c.carry(ctx, fail, newTap(c, theirs, cfg), g, emit)
+		c.carry(ctx, fail, newTap(c, theirs, cfg), emit)
 	}
 	err = context.Cause(ctx)
 	if n := lastWord(err); n != nil {
@@ -126,22 +129,26 @@ func (c *connection) greet(ctx context.Context, cfg Config, emit emitter) (open,
 	}
 }
 
-// carry joins the peer to a new state machine of GoBGP's until either has
-// enough, or ctx ends; fail is told why, first by who was first.
-func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t *tap, g *gobgp, emit emitter) {
-	machine, err := g.attach(ctx, c.machine, t.theirs)
+// join gives the peer a new state machine of GoBGP's.
+func (c *connection) join(ctx context.Context, g *gobgp, theirs open) error {
+	machine, err := g.attach(ctx, c.machine, theirs)
 	if err != nil {
-		fail(&notification{code: errCease, why: fmt.Sprintf("handing the session to GoBGP: %v", err)})
-		return
+		return &notification{code: errCease, why: fmt.Sprintf("handing the session to GoBGP: %v", err)}
 	}
-	t.machine, c.attached = machine, machine
-	c.leaf.extended, machine.extended = t.theirs.extendedMessage, t.theirs.extendedMessage
-	stop := context.AfterFunc(ctx, func() { machine.tcp.SetDeadline(time.Unix(1, 0)) })
+	c.leaf.extended, machine.extended = theirs.extendedMessage, theirs.extendedMessage
+	c.attached = machine
+	return nil
+}
+
+// carry hands messages from the peer to the state machine and back until either
+// has enough, or ctx ends; fail is told why, first by who was first.
+func (c *connection) carry(ctx context.Context, fail context.CancelCauseFunc, t *tap, emit emitter) {
+	stop := context.AfterFunc(ctx, func() { t.machine.tcp.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	down := make(chan struct{})
 	go func() {
 		defer close(down)
-		if err := c.fromGoBGP(machine); !closed(err) {
+		if err := c.fromGoBGP(t.machine); !closed(err) {
 			fail(err)
 		} // else fromLeaf is to hear what the peer has said before it went
 	}()

@@ -37,7 +37,7 @@ type update struct {
 }
 
 func newTap(c *connection, theirs open, cfg Config) *tap {
-	return &tap{connection: c, decoder: newDecoder(theirs), cfg: cfg, theirs: theirs,
+	return &tap{connection: c, decoder: newDecoder(theirs), cfg: cfg, theirs: theirs, machine: c.attached,
 		announced: newPrefixSet(), hungry: time.NewTicker(feedEvery)}
 }
 

@@ -166,7 +166,7 @@ func (c *shell) load(ctx context.Context, words []string) error {
 func (c *shell) showCandidate(path, pipes []string) error {
 	tree := c.s.view()
 	if len(pipes) > 0 && strings.HasPrefix(pipes[0], "compare") {
-		c.print(filterLines(compare(c.s.device.db.running(), tree), pipes[1:]))
+		c.print(filterLines(compare(c.s.shown(c.s.device.db.running()), c.s.shown(tree)), pipes[1:]))
 		return nil
 	}
 	return c.printConfiguration(tree, path, pipes)
@@ -175,6 +175,7 @@ func (c *shell) showCandidate(path, pipes []string) error {
 // printConfiguration prints a configuration, or the part at path, in the format
 // that the pipes name.
 func (c *shell) printConfiguration(tree *node, path, pipes []string) error {
+	tree = c.s.shown(tree)
 	part, err := tree.part(path)
 	if err != nil {
 		c.unknown(strings.Join(path, " "), "syntax error.")

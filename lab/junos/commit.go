@@ -17,6 +17,12 @@ type Change struct {
 	Touched  []string // objects of FRR that were changed: "neighbor fe80::1", "route-map ..."
 	// Disturbed is what it did to sessions of a World that were up, as World.Disturbed has it.
 	Disturbed []string
+	// Sudden is the part of Disturbed that whoever committed could not know of: sessions that came up
+	// after it had last looked at the sessions, if that was its last request before the commit, or after
+	// it had asked for the commit.
+	Sudden []string
+
+	looked time.Time // of Sudden; zero is now
 }
 
 // Stats counts what a device has done since New.
@@ -143,7 +149,7 @@ func (d *Device) activate(ctx context.Context, c Change) error {
 	}
 	d.advertisements.watch(advertisedInterfaces(tree))
 	if d.cfg.World != nil {
-		c.Disturbed = d.cfg.World.configure(tree, c.Database == "reboot")
+		c.Disturbed, c.Sudden = d.cfg.World.configure(tree, c)
 	}
 	c.Time, c.Touched = d.now(), touched
 	d.mu.Lock()

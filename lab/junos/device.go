@@ -100,7 +100,8 @@ type Device struct {
 	mu       sync.Mutex
 	booted   time.Time
 	nextID   int
-	sessions map[int]func() // ends a session
+	sessions map[int]func()         // ends a session
+	requests map[int]map[string]int // of open sessions on a wire, by operation
 	stats    Stats
 	history  []Change
 }
@@ -140,7 +141,7 @@ func New(cfg Config) (*Device, error) {
 		committing: make(chan struct{}, 1),
 		routing:    &routing{router: cfg.Router},
 		confirm:    make(chan *confirmation),
-		booted:     time.Now(), nextID: 19313, sessions: map[int]func(){},
+		booted:     time.Now(), nextID: 19313, sessions: map[int]func(){}, requests: map[int]map[string]int{},
 	}
 	d.db = newDatabases(schema, static, d.now)
 	d.db.limit = cmp.Or(cfg.DatabaseSize, defaultDatabaseSize)
@@ -251,6 +252,32 @@ func (d *Device) leave(id int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.sessions, id)
+	delete(d.requests, id)
+}
+
+// answering counts a request.
+func (d *Device) answering(id int, operation string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.RPCs++
+	if d.requests[id] == nil {
+		d.requests[id] = map[string]int{}
+	}
+	d.requests[id][operation]++
+}
+
+// Requests is how often each session that is open now has asked for an operation, by its process
+// id. Who has not is not in it.
+func (d *Device) Requests(operation string) map[int]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	asked := map[int]int{}
+	for id, requests := range d.requests {
+		if n := requests[operation]; n > 0 {
+			asked[id] = n
+		}
+	}
+	return asked
 }
 
 // kill ends the session with the id, if there is one.

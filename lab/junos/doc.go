@@ -121,6 +121,9 @@
 //	a load with one statement that the class forbids does nothing,
 //	  and says permission denied                                       A
 //	which permission a part of the hierarchy needs                     A
+//	secret shows passwords and keys, secret-control changes them       D
+//	  expressions that allow do not stand in for it; the form of
+//	  what is shown to the others                                      A
 //
 // # The command line
 //

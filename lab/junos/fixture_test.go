@@ -2,9 +2,8 @@ package junos_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"lastmile/lab/frr"
 	"lastmile/lab/junos"
+	"lastmile/lab/sshkey"
 )
 
 // static is the configuration that the tests' leaf boots with.
@@ -117,8 +117,13 @@ func dialAs(t testing.TB, address, user, version string) *netconf.Driver {
 	if err := d.Open(); err != nil {
 		t.Fatalf("opening a session: %v", err)
 	}
+	closeAtEnd(t, d)
+	return d
+}
+
+// closeAtEnd closes a driver of scrapligo's, whose Close never returns when the device has gone first.
+func closeAtEnd(t testing.TB, d io.Closer) {
 	t.Cleanup(func() {
-		// scrapligo's Close never returns when the device has gone first.
 		closed := make(chan struct{})
 		go func() { d.Close(); close(closed) }()
 		select {
@@ -126,7 +131,6 @@ func dialAs(t testing.TB, address, user, version string) *netconf.Driver {
 		case <-time.After(time.Second):
 		}
 	})
-	return d
 }
 
 // rpc sends one request and returns the reply's text.
@@ -163,13 +167,6 @@ func eventually(t testing.TB, what string, holds func() bool) {
 
 func newKey(t testing.TB) (ssh.Signer, ssh.PublicKey) {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer, signer.PublicKey()
+	key := sshkey.ForTest(t, sshkey.Ed25519, "")
+	return key.Signer, key.PublicKey()
 }

@@ -118,7 +118,7 @@ func (s *session) commitEphemeral(ctx context.Context, c commitRequest) error {
 	if err := s.device.db.fits(tree); err != nil {
 		return err
 	}
-	change := Change{Database: "ephemeral " + name, User: s.user.Name, Log: c.log}
+	change := Change{Database: "ephemeral " + name, User: s.user.Name, Log: c.log, looked: s.looked}
 	if err := s.device.commitEphemeral(ctx, ws.instance, change, tree); err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (s *session) commitPrivate(ctx context.Context, c commitRequest) error {
 		}
 		return committed
 	}
-	change := Change{Database: "static", User: s.user.Name, Log: c.log}
+	change := Change{Database: "static", User: s.user.Name, Log: c.log, looked: s.looked}
 	if err := d.commitStatic(ctx, change, build); err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (s *session) commitShared(ctx context.Context, c commitRequest) error {
 		return d.announce(ctx, nil) // a check confirms too
 	}
 	before := d.db.running()
-	change := Change{Database: "static", User: s.user.Name, Log: c.log}
+	change := Change{Database: "static", User: s.user.Name, Log: c.log, looked: s.looked}
 	if err := d.commitStatic(ctx, change, d.db.snapshot); err != nil {
 		return err
 	}

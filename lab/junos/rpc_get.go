@@ -22,9 +22,9 @@ func (s *session) getConfiguration(_ context.Context, request *element, w *write
 	}
 	switch request.attr("format") {
 	case "text":
-		w.leaf("configuration-text", "\n"+tree.text(""), "xmlns", xnmNamespace)
+		w.leaf("configuration-text", "\n"+s.shown(tree).text(""), "xmlns", xnmNamespace)
 	case "set":
-		w.leaf("configuration-set", "\n"+tree.setLines(), "xmlns", xnmNamespace)
+		w.leaf("configuration-set", "\n"+s.shown(tree).setLines(), "xmlns", xnmNamespace)
 	case "", "xml":
 		s.writeConfiguration(w, tree, origin)
 	default:
@@ -64,7 +64,7 @@ func (s *session) writeConfiguration(w *writer, tree *node, origin string) {
 		attrs = append(attrs, "junos:commit-user", who)
 	}
 	w.open("configuration", attrs...)
-	tree.writeStatements(w)
+	s.shown(tree).writeStatements(w)
 	w.close()
 }
 
@@ -80,6 +80,7 @@ func (s *session) compareConfiguration(request *element, tree *node, w *writer) 
 	if err != nil {
 		return err
 	}
+	before, tree = s.shown(before), s.shown(tree)
 	w.open("configuration-information")
 	w.leaf("configuration-output", "\n"+compare(before, tree))
 	w.close()

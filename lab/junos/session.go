@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -30,6 +31,9 @@ type session struct {
 	reboot   func() error
 	strikes  []Fault // faults that strike the operation under way
 	injected error   // what they make it answer
+
+	asked  string    // the operation before
+	looked time.Time // when the client last could have looked at sessions, see Change.Sudden
 }
 
 // A handler answers one RPC by writing the content of the reply. An error takes
@@ -102,8 +106,10 @@ func offers(hello *element, capability string) bool {
 
 // respond answers one request. An error ends the session.
 func (s *session) respond(ctx context.Context, request *element, parseError error) error {
-	s.device.count(func(st *Stats) { st.RPCs++ })
-	if err := s.suffer(ctx, operationName(request)); err != nil {
+	operation := operationName(request)
+	s.device.answering(s.id, operation)
+	s.notice(operation)
+	if err := s.suffer(ctx, operation); err != nil {
 		return err
 	}
 	w := s.writer()
@@ -117,6 +123,17 @@ func (s *session) respond(ctx context.Context, request *element, parseError erro
 		return s.cut()
 	}
 	return s.send(w.buf.Bytes())
+}
+
+// looking is the operation that shows BGP sessions.
+const looking = "get-bgp-summary-information"
+
+// notice keeps looked.
+func (s *session) notice(operation string) {
+	if operation == looking || s.asked != looking {
+		s.looked = time.Now()
+	}
+	s.asked = operation
 }
 
 // send ends a message with its last part, damaged as the faults say.

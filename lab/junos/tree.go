@@ -243,6 +243,9 @@ func (n *node) active() *node {
 
 // quote writes a word as a set line needs it.
 func quote(word string) string {
+	if word == secretData {
+		return word // a comment, which says that there is a value
+	}
 	if word == "" || strings.ContainsAny(word, " \t;{}[]\"#") {
 		return `"` + strings.ReplaceAll(strings.ReplaceAll(word, `\`, `\\`), `"`, `\"`) + `"`
 	}

@@ -169,14 +169,24 @@ func (w *World) advertisements(logical string) []advertisement {
 }
 
 // configure puts the neighbor statements of a committed configuration in force.
-// At a boot there are no sessions that it could disturb. It returns those that it
-// did, as Disturbed has them.
-func (w *World) configure(tree *node, boot bool) (disturbed []string) {
+// At a boot there are no sessions that it could disturb. It returns what Change
+// has of that.
+func (w *World) configure(tree *node, c Change) (disturbed, sudden []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := len(w.disturbed)
-	if boot {
+	if c.Database == "reboot" {
 		clear(w.peers)
+	}
+	note := func(p *worldPeer, what string, key peerKey) {
+		if !p.up {
+			return
+		}
+		what += " " + key.address + "%" + key.logical
+		w.disturbed = append(w.disturbed, what)
+		if !c.looked.IsZero() && p.since.After(c.looked) {
+			sudden = append(sudden, what)
+		}
 	}
 	peers, _ := peersOf(tree.at("protocols", "bgp"))
 	wanted := map[peerKey]string{}
@@ -187,10 +197,10 @@ func (w *World) configure(tree *node, boot bool) (disturbed []string) {
 		settings, stays := wanted[key]
 		switch {
 		case !stays:
-			w.note(p.up, "deleted", key)
+			note(p, "deleted", key)
 			delete(w.peers, key)
 		case settings != p.settings:
-			w.note(p.up, "reset", key)
+			note(p, "reset", key)
 			p.settings, p.since = settings, time.Now()
 			if p.up {
 				p.flaps++
@@ -203,13 +213,7 @@ func (w *World) configure(tree *node, boot bool) (disturbed []string) {
 		}
 	}
 	w.settle()
-	return slices.Clone(w.disturbed[before:])
-}
-
-func (w *World) note(up bool, what string, key peerKey) {
-	if up {
-		w.disturbed = append(w.disturbed, what+" "+key.address+"%"+key.logical)
-	}
+	return slices.Clone(w.disturbed[before:]), sudden
 }
 
 // settle brings sessions up or down, as those who are there let them.

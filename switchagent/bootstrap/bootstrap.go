@@ -19,6 +19,7 @@ type Options struct {
 	PeerAS    uint32 // of the servers; 0: not configured, which is an error if the group has none
 	OwnAS     bool   // every neighbour will have a peer-as of its own, so the group needs none
 	Prefixes  int    // limit of each family
+	Keys      bool   // some neighbours have an authentication-key
 }
 
 // Other is a statement that is there with another value than the one that would be set.
@@ -181,10 +182,33 @@ func (o Options) login(have config) (all []want) {
 		add(class+"deny-configuration-regexps", `"`+neighbor+" "+statement+`.*"`, true)
 	}
 	add(class+"deny-configuration-regexps", `"policy-options policy-statement `+ImportPolicy+`.*"`, true)
+	if o.Keys {
+		all = append(all, o.keyRights()...)
+	}
 	user := "system login user " + o.User
 	add(user+" class", Class, false)
 	if o.PublicKey != "" {
 		all = append(all, authentication(o.User, o.PublicKey))
+	}
+	return all
+}
+
+// KeyPermission is the permission to change passwords and keys ("secret-control"; it includes to see them).
+const KeyPermission = "secret-control"
+
+// keyRights is what it takes to set the keys of neighbors. The permission is for the whole configuration, so
+// all that is none of the agent's is denied as far as expressions can tell: passwords elsewhere, a
+// key of a group, which would end all its sessions, and those of peers that are no servers.
+func (o Options) keyRights() []want {
+	class := "system login class " + Class + " "
+	all := []want{{class + "permissions", KeyPermission, true}}
+	for _, denied := range []string{
+		"(access|dynamic-profiles|interfaces|logical-systems|routing-instances|security|services|snmp|system) .*(authentication|password|secret).*",
+		"protocols bgp authentication.*",
+		"protocols bgp group [A-Za-z0-9_.:-]+ authentication.*",
+		"protocols bgp group .* neighbor ([0-9]|f[cd]).* authentication.*",
+	} {
+		all = append(all, want{class + "deny-configuration-regexps", `"` + denied + `"`, true})
 	}
 	return all
 }
@@ -259,7 +283,7 @@ func (c config) find(w want) (is string, s state) {
 		return "", missing
 	}
 	for _, line := range c.under(w.path) {
-		if line != w.path && !c.isContainer(w, line) {
+		if line != w.path && !isBelowValue(w, line) {
 			return "set " + line, other
 		}
 	}
@@ -270,9 +294,9 @@ func (c config) find(w want) (is string, s state) {
 // typed with.
 func unquoted(w want) string { return w.path + " " + strings.Trim(w.value, `"`) }
 
-// isContainer says that a line below the path of a statement is not its value: "teardown" has a
-// value and statements below it, and "import" may have several.
-func (c config) isContainer(w want, line string) bool {
+// isBelowValue says that a line below the path of a statement is not its value: "teardown" has a
+// value and statements below it.
+func isBelowValue(w want, line string) bool {
 	rest := strings.TrimPrefix(line, w.path+" ")
 	return strings.HasSuffix(w.path, " teardown") && strings.HasPrefix(rest, "idle-timeout")
 }

@@ -62,6 +62,7 @@ func Dial(ctx context.Context, t login.Target) (*Shell, error) {
 		s.driver, err = p.GetNetworkDriver()
 	}
 	if err == nil {
+		forgetShells(s.driver)
 		err = s.do(ctx, s.driver.Open)
 	}
 	if err != nil {
@@ -70,6 +71,15 @@ func Dial(ctx context.Context, t login.Target) (*Shell, error) {
 	}
 	s.alive.Go(func() { conn.Keepalive(s.closing, login.KeepaliveEvery, login.KeepaliveWait) })
 	return s, nil
+}
+
+// forgetShells leaves the driver with the prompts of Junos alone. Those of the shells below it, which
+// are never asked for, are any line or packet that ends in %, $ or a #: output ended there, and
+// such lines were missing in it.
+func forgetShells(d *network.Driver) {
+	delete(d.PrivilegeLevels, "shell")
+	delete(d.PrivilegeLevels, "root-shell")
+	d.UpdatePrivileges()
 }
 
 // do runs f, which waits for the switch, and ends the session if it panics or ctx ends first.
@@ -89,7 +99,9 @@ func (s *Shell) do(ctx context.Context, f func() error) error {
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
-		// The connection is closed, so f ends soon; nobody waits for it.
+		// The connection is closed, so f ends soon; nobody waits for it. Closed here too: who sees the
+		// error asks Err at once, and the other way may be late.
+		s.conn.Fail(context.Cause(ctx))
 		return context.Cause(ctx)
 	}
 	if err != nil {
@@ -101,6 +113,9 @@ func (s *Shell) do(ctx context.Context, f func() error) error {
 
 // Err says why the shell is of no use; nil while it is.
 func (s *Shell) Err() error { return s.conn.Failure() }
+
+// Done is closed when it is of no use any more.
+func (s *Shell) Done() <-chan struct{} { return s.conn.Done() }
 
 // Run runs one command of the operational mode and returns what it prints.
 func (s *Shell) Run(ctx context.Context, command string) (string, error) {
@@ -146,8 +161,9 @@ func (s *Shell) Configure(ctx context.Context, lines []string, comment string) (
 	if err != nil {
 		return "", errors.Join(err, s.discard(ctx))
 	}
-	diff = strings.TrimSpace(strings.Replace(shown, "[edit]", "", strings.Count(shown, "[edit]\n")))
-	if diff == "" || diff == "[edit]" {
+	// The last line is where the next prompt stands.
+	diff = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(shown), "[edit]"))
+	if diff == "" {
 		return "", s.discard(ctx)
 	}
 	said, err := s.typed(ctx, `commit comment "`+strings.ReplaceAll(comment, `"`, "'")+`"`)

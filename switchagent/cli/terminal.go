@@ -67,5 +67,8 @@ func (t *terminal) Read(n int) ([]byte, error) {
 func (t *terminal) Write(b []byte) error {
 	t.taken.Store(0)
 	_, err := t.in.Write(b)
+	if err != nil {
+		t.conn.Fail(fmt.Errorf("terminal: %w", err))
+	}
 	return err
 }

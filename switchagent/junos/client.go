@@ -25,6 +25,9 @@ var ErrLost = errors.New("session lost")
 // ErrTruncated marks a table that is shorter or longer than it says.
 var ErrTruncated = errors.New("table is not whole")
 
+// ErrSlow marks losses of a session whose switch did not answer in time: it may only be slow.
+var ErrSlow = netconf.ErrSlow
+
 // Target is the switch and how to log in to it.
 type Target = netconf.Target
 
@@ -40,14 +43,23 @@ type Trace struct {
 type caller interface {
 	Call(context.Context, netconf.Call) (netconf.Reply, error)
 	ID() int
-	Err() error
+	lifetime
+}
+
+// lifetime is that of a session.
+type lifetime interface {
+	Err() error // why it is of no use; nil while it is
+	Done() <-chan struct{}
 	Close() error
 }
 
 // Client is one session with a switch. It is for one goroutine.
 type Client struct {
-	session caller
-	trace   func(Trace)
+	session   caller
+	trace     func(Trace)
+	patience  time.Duration
+	keys      []string // that the switch was told, and that nobody else is
+	lastTable int      // neighbours in the last table: the next is about as long
 }
 
 // Dial opens a session. It ends with ctx only while it dials. trace is called after each RPC.
@@ -63,12 +75,25 @@ func Dial(ctx context.Context, t Target, trace func(Trace)) (*Client, error) {
 // message of a held lock name it.
 func (c *Client) SessionID() int { return c.session.ID() }
 
+// Done is closed when the session is lost, also while nothing is asked of it.
+func (c *Client) Done() <-chan struct{} { return c.session.Done() }
+
+// Err says why the session is lost.
+func (c *Client) Err() error { return fmt.Errorf("%w: %w", ErrLost, c.session.Err()) }
+
+// Wait lets the switch be silent for so long in an answer, and take twice as long for all of it. It is
+// 15 s before. Commits have a time of their own, and the command line too.
+func (c *Client) Wait(silence time.Duration) { c.patience = silence }
+
 // Close ends the session.
 func (c *Client) Close() error { return c.session.Close() }
 
 func (c *Client) call(ctx context.Context, call netconf.Call) (netconf.Reply, error) {
 	begin := time.Now()
+	call.Silence = c.patience
+	c.remember(call.Body)
 	reply, err := c.session.Call(ctx, call)
+	err = c.scrub(reply, err)
 	if err != nil && c.session.Err() != nil {
 		err = fmt.Errorf("%w: %w", ErrLost, err)
 	}

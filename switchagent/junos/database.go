@@ -18,7 +18,7 @@ type Database interface {
 	// Stanzas reads the committed neighbours that may be altered: those that are the agent's.
 	Stanzas(context.Context) ([]Stanza, error)
 	// Commit makes one change. The error is nil if and only if the outcome is Applied or
-	// Pending. No lock of somebody else is ever taken away, and no edit of somebody else committed
+	// Pending, but for ErrBeside and the losses after an Applied commit. No lock of somebody else is ever taken away, and no edit of somebody else committed
 	// or discarded.
 	Commit(context.Context, Change) (Outcome, error)
 	// Confirm ends what a Pending commit has begun, or one with an Unknown outcome whose stanzas are
@@ -44,6 +44,9 @@ type Options struct {
 	Load     Load          // empty: what the release takes
 	// Synchronize commits on both routing engines.
 	Synchronize bool
+	// Others are other agents on the switch: of Private databases, which lock nobody out, a commit beside
+	// another's is told.
+	Others bool
 }
 
 // Database is a database of a switch of the release. That the release cannot do what is asked for
@@ -141,6 +144,11 @@ type private struct{ database }
 
 func (d private) Check(ctx context.Context) error {
 	_, err := d.Stanzas(ctx)
+	if err == nil && d.Others {
+		if _, err = d.commits(ctx); err != nil {
+			err = fmt.Errorf("the log of commits, which two agents with database: private need: %w", err)
+		}
+	}
 	return err
 }
 
@@ -155,11 +163,27 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: "<open-configuration><private/></open-configuration>"}); err != nil {
 		return Refused, busy(err)
 	}
-	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change, load, d.commitBody(change.summary(), "")})
+	log := fmt.Sprintf("%s (%s)", change.summary(), change.Label)
+	before, err := d.newestBeside(ctx)
+	outcome := Refused
+	if err == nil {
+		outcome, err = d.attempt(ctx, commitment{d.Stanzas, change, load, d.commitBody(log, "")})
+	}
 	if !errors.Is(err, ErrLost) {
 		d.closeAfter(ctx, "<close-configuration/>")
 	}
+	if outcome == Applied && d.Others {
+		err = d.beside(ctx, log, before)
+	}
 	return outcome, err
+}
+
+// newestBeside is the newest commit, where it matters.
+func (d private) newestBeside(ctx context.Context) (committed, error) {
+	if !d.Others {
+		return committed{}, nil
+	}
+	return d.newest(ctx)
 }
 
 // marked reads the neighbours of the static configuration that carry the agent's mark. One that an

@@ -37,7 +37,7 @@ func (d *shared) minutes() int { return int(d.Window / time.Minute) }
 
 // Check makes sure that unconfirmed commits can be seen: nothing is confirmed blindly.
 func (d *shared) Check(ctx context.Context) error {
-	if _, err := d.lastLog(ctx); err != nil {
+	if _, err := d.commits(ctx); err != nil {
 		return fmt.Errorf("the log of commits, which database: shared needs: %w", err)
 	}
 	return nil
@@ -112,24 +112,11 @@ func (d *shared) clean(ctx context.Context) error {
 
 // lastLog is the log of the newest commit; "" if it has none.
 func (d *shared) lastLog(ctx context.Context) (string, error) {
-	var log text
-	newest := true
-	_, err := d.call(ctx, netconf.Call{
-		Body: "<get-commit-information/>",
-		Elements: elements{"commit-history": func(decode func(any) error) error {
-			if !newest {
-				return nil
-			}
-			newest = false
-			var entry struct {
-				Log text `xml:"log"`
-			}
-			err := decode(&entry)
-			log = entry.Log
-			return err
-		}},
-	})
-	return string(log), err
+	all, err := d.commits(ctx)
+	if err != nil || len(all) == 0 {
+		return "", err
+	}
+	return string(all[0].Log), nil
 }
 
 // Confirm confirms the commit of a change, if it is still the newest, and gives the lock back. It may

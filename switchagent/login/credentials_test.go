@@ -115,7 +115,7 @@ func TestAgent(t *testing.T) {
 	public := target.Key
 	keys := make([]agent.AddedKey, 9)
 	for i := range keys {
-		keys[i].PrivateKey = newKey(t, "ed25519")
+		keys[i].PrivateKey = newKey(t, "ed25519").Private
 	}
 	last, err := ssh.NewSignerFromKey(keys[8].PrivateKey)
 	if err != nil {
@@ -160,11 +160,7 @@ func TestFilesAreReadAnew(t *testing.T) {
 	stamps[target.Stamp()] = true
 	wantDial(t, target, "")
 	next := newKey(t, "rsa")
-	signer, err := ssh.NewSignerFromSigner(next)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.admit(signer.PublicKey())
+	s.admit(next.PublicKey())
 	wantDial(t, target, Auth)
 	s.writeKey(target.Key, next, "")
 	stamps[target.Stamp()] = true

@@ -2,13 +2,7 @@ package login
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +16,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"lastmile/lab/sshkey"
 )
 
 // server is an SSH server that lets in who has the user's key, or a certificate of the user's
@@ -90,23 +86,12 @@ func (s *server) pin(lines ...string) {
 }
 
 // writeKey writes a private key as ssh-keygen would and returns its public half.
-func (s *server) writeKey(file string, key crypto.Signer, passphrase string) ssh.PublicKey {
+func (s *server) writeKey(file string, key sshkey.Key, passphrase string) ssh.PublicKey {
 	s.t.Helper()
-	block, err := ssh.MarshalPrivateKey(key, "test")
-	if passphrase != "" {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, "test", []byte(passphrase))
-	}
-	if err != nil {
+	if err := key.Write(file, passphrase); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	public, err := ssh.NewPublicKey(key.Public())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return public
+	return key.PublicKey()
 }
 
 func (s *server) write(name, text string) string {
@@ -142,31 +127,14 @@ func (s *server) serve() {
 	}
 }
 
-func newKey(t *testing.T, keyType string) crypto.Signer {
+func newKey(t *testing.T, kind string) sshkey.Key {
 	t.Helper()
-	var key crypto.Signer
-	var err error
-	switch keyType {
-	case "ed25519":
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	case "ecdsa":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "rsa":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
+	return sshkey.ForTest(t, kind, "")
 }
 
-func newSigner(t *testing.T, keyType string) ssh.Signer {
+func newSigner(t *testing.T, kind string) ssh.Signer {
 	t.Helper()
-	signer, err := ssh.NewSignerFromSigner(newKey(t, keyType))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
+	return newKey(t, kind).Signer
 }
 
 // certify makes a certificate for a key, valid now unless shifted.

@@ -10,11 +10,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/login"
 )
 
 // dial opens a session that ends with the test.
-func dial(t *testing.T, target Target) *Session {
+func dial(t testing.TB, target Target) *Session {
 	t.Helper()
 	s, err := Dial(t.Context(), target)
 	if err != nil {
@@ -49,7 +50,7 @@ func TestDialUserKeyTypes(t *testing.T) {
 	for _, keyType := range []string{"ed25519", "ecdsa", "rsa"} {
 		srv := newServer(t, host)
 		target := srv.start(answerAll("<ok/>"), host.PublicKey())
-		writeKey(t, target.Key, newKey(t, keyType))
+		sshkey.ForTest(t, keyType, target.Key)
 		dial(t, target)
 	}
 }
@@ -74,10 +75,9 @@ func TestDialWrongHostKey(t *testing.T) {
 func TestDialKeysAreReadAnew(t *testing.T) {
 	old, host := newSigner(t, "ed25519"), newSigner(t, "ed25519")
 	srv := newServer(t, host)
-	allowed := newKey(t, "ed25519")
+	allowed := sshkey.ForTest(t, sshkey.Ed25519, "")
 	srv.config.PublicKeyCallback = func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		want, err := ssh.NewPublicKey(allowed.Public())
-		if err != nil || string(want.Marshal()) != string(key.Marshal()) {
+		if string(allowed.PublicKey().Marshal()) != string(key.Marshal()) {
 			return nil, errors.New("unknown key")
 		}
 		return nil, nil
@@ -90,7 +90,9 @@ func TestDialKeysAreReadAnew(t *testing.T) {
 	if _, err := Dial(t.Context(), target); err == nil || !strings.Contains(err.Error(), "unable to authenticate") {
 		t.Fatalf("got %v, want an authentication error", err)
 	}
-	writeKey(t, target.Key, allowed)
+	if err := allowed.Write(target.Key, ""); err != nil {
+		t.Fatal(err)
+	}
 	dial(t, target)
 }
 

@@ -1,8 +1,6 @@
 package netconf
 
 import (
-	"bytes"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +8,8 @@ import (
 	"time"
 
 	gonetconf "github.com/Juniper/go-netconf/netconf"
+
+	"lastmile/switchagent/netconf/xmlscan"
 )
 
 // errReply is the error of a reply that is no answer to the call: another message-id, another
@@ -25,15 +25,17 @@ type Call struct {
 	// order they come, at any depth; a large table is never held in memory as XML.
 	// What they collect counts only if the call returns no error.
 	Elements map[string]Element
-	// Timeout bounds the whole call; zero is 30 s.
+	// Silence is how long no byte of the reply may come; zero is 15 s.
+	Silence time.Duration
+	// Timeout bounds the whole call; zero is twice the Silence, or 30 s.
 	Timeout time.Duration
 	// Slow says that the server may be silent for all of Timeout, as it is during a commit.
-	// Any other call also fails when no byte of the reply comes for 15 s.
 	Slow bool
 }
 
 // Element is called at a wanted element. It may call decode once to read the element into a
-// struct; if it does not, the reader goes on inside the element.
+// struct, as encoding/xml does, or into [Fields]; if it does not, the reader goes on inside the
+// element.
 type Element func(decode func(v any) error) error
 
 // Reply is what every reply says, apart from its wanted elements.
@@ -96,35 +98,18 @@ func (c Call) Name() string {
 // read, or if messageID is "". An answer of severity error is a *ReplyError; of any other error
 // nothing can be said about what the server did.
 //
-// Without Elements the call is a command with a short reply, and a reply of the kind that some
-// Junos releases send to a commit, with </routing-engine> missing, is read as it was meant.
+// Without Elements the call is a command, and a reply of the kind that some Junos releases send to a
+// commit, with </routing-engine> missing, is read as it was meant.
 func (c Call) ReadReply(r io.Reader, messageID string) (Reply, error) {
-	if len(c.Elements) > 0 {
-		return c.readReply(newDecoder(r), messageID)
+	scan := xmlscan.New(newCleaner(r))
+	if len(c.Elements) == 0 {
+		scan.Unclosed = "routing-engine"
 	}
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return Reply{}, err
-	}
-	reply, err := c.readReply(newDecoder(bytes.NewReader(raw)), messageID)
-	var syntax *xml.SyntaxError
-	if errors.As(err, &syntax) && bytes.Contains(raw, []byte("routing-engine")) {
-		lenient := newDecoder(bytes.NewReader(raw))
-		lenient.Strict = false
-		return c.readReply(lenient, messageID)
-	}
-	return reply, err
+	return c.readReply(scan, messageID)
 }
 
-func newDecoder(r io.Reader) *xml.Decoder {
-	d := xml.NewDecoder(newCleaner(r))
-	// A declared charset is ignored: the cleaner has made the bytes UTF-8.
-	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
-	return d
-}
-
-func (c Call) readReply(d *xml.Decoder, messageID string) (Reply, error) {
-	r := replyReader{Decoder: d, elements: c.Elements}
+func (c Call) readReply(scan *xmlscan.Scanner, messageID string) (Reply, error) {
+	r := replyReader{scan: scan, elements: c.Elements, decoder: newDecoder(scan)}
 	gotID, err := r.open()
 	if err != nil {
 		return Reply{}, brokenReply(err)
@@ -146,7 +131,7 @@ func (c Call) readReply(d *xml.Decoder, messageID string) (Reply, error) {
 
 // brokenReply keeps the errors of the connection as they are and marks those of the content.
 func brokenReply(err error) error {
-	var syntax *xml.SyntaxError
+	var syntax *xmlscan.SyntaxError
 	if err == io.EOF {
 		err = errors.New("it ends early")
 	} else if !errors.As(err, &syntax) && !errors.Is(err, errReply) {
@@ -157,8 +142,9 @@ func brokenReply(err error) error {
 
 // replyReader reads a reply in one pass.
 type replyReader struct {
-	*xml.Decoder
+	scan             *xmlscan.Scanner
 	elements         map[string]Element
+	decoder          *decoder
 	ok               bool
 	errors, warnings []Error
 }
@@ -166,90 +152,62 @@ type replyReader struct {
 // open reads up to the root element and returns its message-id.
 func (r *replyReader) open() (string, error) {
 	for {
-		token, err := r.Token()
+		token, err := r.scan.Next()
 		if err != nil {
 			return "", err
 		}
-		start, isStart := token.(xml.StartElement)
-		if !isStart {
-			if err := refuse(token); err != nil {
-				return "", err
-			}
+		if token != xmlscan.Start {
 			continue
 		}
-		if start.Name.Local != "rpc-reply" {
-			return "", fmt.Errorf("%w: it is a <%s>", errReply, start.Name.Local)
+		if name := r.scan.Name(); string(name) != "rpc-reply" {
+			return "", fmt.Errorf("%w: it is a <%s>", errReply, name)
 		}
-		for _, attr := range start.Attr {
-			if attr.Name.Local == "message-id" {
-				return attr.Value, nil
+		for _, attr := range r.scan.Attrs() {
+			if string(attr.Local) == "message-id" {
+				return string(attr.Value), nil
 			}
 		}
 		return "", nil
 	}
 }
 
-// maxDepth is far beyond Junos' tables: the decoder remembers every open element, which in 64 MB
-// of start tags is a gigabyte.
-const maxDepth = 100
-
 // walk reads from behind the start of the root element to its end.
 func (r *replyReader) walk() error {
-	for depth := 1; depth > 0; {
-		token, err := r.Token()
+	for r.scan.Depth() > 0 {
+		token, err := r.scan.Next()
+		if err == nil && token == xmlscan.Start {
+			err = r.element()
+		}
 		if err != nil {
 			return err
-		}
-		switch token := token.(type) {
-		case xml.StartElement:
-			consumed, err := r.element(token)
-			if err != nil {
-				return err
-			}
-			if !consumed {
-				depth++
-			}
-			if depth > maxDepth {
-				return fmt.Errorf("%w: elements are nested more than %d deep", errReply, maxDepth)
-			}
-		case xml.EndElement:
-			depth--
-		default:
-			if err := refuse(token); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// element handles one start tag and says whether it read the element to its end.
-func (r *replyReader) element(start xml.StartElement) (consumed bool, err error) {
-	switch start.Name.Local {
+// element handles one start tag, and what decodes the element reads it to its end.
+func (r *replyReader) element() error {
+	name := r.scan.Name()
+	switch string(name) {
 	case "rpc-error":
-		return true, r.rpcError(start)
+		return r.rpcError()
 	case "error", "warning":
 		// A part of the namespace, or the prefix where none is declared.
-		if strings.Contains("/"+start.Name.Space+"/", "/xnm/") {
-			return true, r.xnmError(start)
+		if strings.Contains("/"+r.scan.Space()+"/", "/xnm/") {
+			return r.xnmError(string(name))
 		}
 	case "ok", "commit-success", "commit-check-success", "load-success":
 		r.ok = true
 	}
-	wanted := r.elements[start.Name.Local]
-	if wanted == nil {
-		return false, nil
+	if wanted := r.elements[string(name)]; wanted != nil {
+		return wanted(r.decoder.decode)
 	}
-	err = wanted(func(v any) error {
-		consumed = true
-		return r.DecodeElement(v, &start)
-	})
-	return consumed, err
+	return nil
 }
 
-func (r *replyReader) rpcError(start xml.StartElement) error {
+func (r *replyReader) rpcError() error {
 	var e Error
-	if err := r.DecodeElement(&e, &start); err != nil {
+	if err := r.decoder.element(&e); err != nil {
 		return err
 	}
 	r.add(e)
@@ -258,18 +216,18 @@ func (r *replyReader) rpcError(start xml.StartElement) error {
 
 // xnmError reads the form of the Junos XML protocol, which some commands answer with over
 // NETCONF as well.
-func (r *replyReader) xnmError(start xml.StartElement) error {
+func (r *replyReader) xnmError(severity string) error {
 	var e struct {
 		Daemon  string `xml:"source-daemon"`
 		Path    string `xml:"edit-path"`
 		Element string `xml:"statement"`
 		Message string `xml:"message"`
 	}
-	if err := r.DecodeElement(&e, &start); err != nil {
+	if err := r.decoder.element(&e); err != nil {
 		return err
 	}
 	r.add(Error{
-		RPCError:     gonetconf.RPCError{Severity: start.Name.Local, Path: e.Path, Message: e.Message},
+		RPCError:     gonetconf.RPCError{Severity: severity, Path: e.Path, Message: e.Message},
 		BadElement:   e.Element,
 		SourceDaemon: e.Daemon,
 	})
@@ -287,13 +245,4 @@ func (r *replyReader) add(e Error) {
 	} else {
 		r.errors = append(r.errors, e)
 	}
-}
-
-// refuse lets no document type definition in: no NETCONF server has a use for one, and it is
-// where entity attacks begin.
-func refuse(token xml.Token) error {
-	if _, found := token.(xml.Directive); found {
-		return fmt.Errorf("%w: it holds a <!directive>", errReply)
-	}
-	return nil
 }

@@ -3,13 +3,6 @@ package netconf
 import (
 	"bufio"
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
+	"lastmile/lab/sshkey"
 	"lastmile/switchagent/login"
 )
 
@@ -46,48 +40,9 @@ type peer struct {
 	chunked bool
 }
 
-func newKey(t testing.TB, keyType string) crypto.Signer {
+func newSigner(t testing.TB, kind string) ssh.Signer {
 	t.Helper()
-	var key crypto.Signer
-	var err error
-	switch keyType {
-	case "ed25519":
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	case "ecdsa":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "rsa":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func newSigner(t testing.TB, keyType string) ssh.Signer {
-	t.Helper()
-	signer, err := ssh.NewSignerFromSigner(newKey(t, keyType))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
-}
-
-// writeKey writes a private key as ssh-keygen would and returns its public half.
-func writeKey(t testing.TB, file string, key crypto.Signer) ssh.PublicKey {
-	t.Helper()
-	block, err := ssh.MarshalPrivateKey(key, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	public, err := ssh.NewPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return public
+	return sshkey.ForTest(t, kind, "").Signer
 }
 
 // newServer listens; start makes it answer. Any key logs in.
@@ -119,7 +74,7 @@ func (s *server) start(script func(*peer), pinned ...ssh.PublicKey) Target {
 		Addr: s.listener.Addr().String(), User: "switchagent", KnownHosts: filepath.Join(s.dir, "known_hosts"),
 		Credentials: login.Credentials{Key: filepath.Join(s.dir, "id")},
 	}
-	writeKey(s.t, target.Key, newKey(s.t, "ed25519"))
+	sshkey.ForTest(s.t, sshkey.Ed25519, target.Key)
 	s.pin(target, pinned...)
 	return target
 }

@@ -13,6 +13,7 @@
 package netconf
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -35,12 +36,23 @@ const (
 	maxMessage = 64 << 20
 )
 
+// ErrSlow is what errors are (errors.Is) of a server that did not answer in time although the
+// connection stands. It may be dead, or need longer.
+var ErrSlow = errors.New("server is slow")
+
+// slow is an error that is ErrSlow.
+type slow string
+
+func (s slow) Error() string      { return string(s) }
+func (slow) Is(target error) bool { return target == ErrSlow }
+
 // What ends a session although the connection stands.
-var (
-	errStalled = errors.New("server fell silent")
-	errTimeout = errors.New("no complete reply in time")
-	errClosed  = errors.New("session was closed")
+const (
+	errStalled = slow("server fell silent")
+	errTimeout = slow("no complete reply in time")
 )
+
+var errClosed = errors.New("session was closed")
 
 // Session is an open NETCONF session. Its methods may be called by several goroutines.
 type Session struct {
@@ -74,14 +86,15 @@ func (s *Session) ID() int { return s.session.SessionID }
 // Err says why the session is dead; it is nil while calls can be made.
 func (s *Session) Err() error { return s.conn.Failure() }
 
+// Done is closed when the session is dead.
+func (s *Session) Done() <-chan struct{} { return s.conn.Done() }
+
 // Call sends one operation and reads its reply. A *ReplyError leaves the session usable, and so
 // does a ctx that ends before anything is sent. Every other error is the end of the session, and
 // whether the operation took effect is unknown.
 func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = callTimeout
-	}
+	silence := cmp.Or(c.Silence, s.stall)
+	timeout := cmp.Or(c.Timeout, 2*c.Silence, callTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w (%s)", errTimeout, timeout))
 	defer cancel()
 	select {
@@ -96,7 +109,7 @@ func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
 	if err := s.Err(); err != nil {
 		return Reply{}, fmt.Errorf("netconf %s: session is dead: %w", c.Name(), err)
 	}
-	reply, err := s.exchange(ctx, c)
+	reply, err := s.exchange(ctx, c, silence)
 	var refused *ReplyError
 	if err != nil && !errors.As(err, &refused) {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -111,7 +124,7 @@ func (s *Session) Call(ctx context.Context, c Call) (Reply, error) {
 	return reply, err
 }
 
-func (s *Session) exchange(ctx context.Context, c Call) (Reply, error) {
+func (s *Session) exchange(ctx context.Context, c Call, silence time.Duration) (Reply, error) {
 	stop := context.AfterFunc(ctx, func() { s.conn.Fail(context.Cause(ctx)) })
 	defer stop()
 	rpc := gonetconf.NewRPCMessage([]gonetconf.RPCMethod{gonetconf.RawMethod(c.Body)})
@@ -124,7 +137,7 @@ func (s *Session) exchange(ctx context.Context, c Call) (Reply, error) {
 	}
 	msg := s.framer.message()
 	if !c.Slow {
-		watched := newStallReader(msg, s.stall, func() { s.conn.Fail(errStalled) })
+		watched := newStallReader(msg, silence, func() { s.conn.Fail(errStalled) })
 		defer watched.stop()
 		msg = watched
 	}

@@ -10,6 +10,7 @@ import (
 	gonetconf "github.com/Juniper/go-netconf/netconf"
 
 	"lastmile/switchagent/login"
+	"lastmile/switchagent/netconf/xmlscan"
 )
 
 // transport is what a gonetconf.Session stands on.
@@ -71,7 +72,7 @@ func readHello(r io.Reader) (*gonetconf.HelloMessage, error) {
 		SessionID    int      `xml:"session-id"`
 		Errors       []Error  `xml:"rpc-error"`
 	}
-	if err := newDecoder(r).Decode(&wire); err != nil {
+	if err := newDecoder(xmlscan.New(newCleaner(r))).Decode(&wire); err != nil {
 		return hello, brokenReply(err)
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil {

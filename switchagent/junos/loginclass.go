@@ -1,0 +1,35 @@
+package junos
+
+import (
+	"context"
+	"encoding/xml"
+
+	"lastmile/switchagent/netconf"
+)
+
+// LoginClass is the class of a user of the committed configuration; "" if there is no such user there,
+// or this one may not see it.
+func (c *Client) LoginClass(ctx context.Context, user string) (string, error) {
+	config := &element{XMLName: xml.Name{Local: "configuration"}}
+	config.at("system", "login").add("user", "").add("name", user)
+	filter, err := xml.Marshal(config)
+	if err != nil {
+		return "", err
+	}
+	class := ""
+	_, err = c.call(ctx, netconf.Call{
+		Body: `<get-configuration database="committed" inherit="inherit" format="xml">` + string(filter) + `</get-configuration>`,
+		Elements: elements{"user": func(decode func(any) error) error {
+			var u struct {
+				Name  text `xml:"name"`
+				Class text `xml:"class"`
+			}
+			err := decode(&u)
+			if string(u.Name) == user {
+				class = string(u.Class)
+			}
+			return err
+		}},
+	})
+	return class, err
+}
