@@ -31,7 +31,10 @@ type Agent struct {
 	metrics *metrics
 	dial    func(context.Context) (leaf, error)
 	minute  time.Duration // the leaf's; another in tests
-	health  atomic.Pointer[health]
+	// once says that a person waits: what goes wrong is the error that they get, and there is no next attempt.
+	once     bool
+	audience audience
+	health   atomic.Pointer[health]
 	// syslogAt is where syslog is heard, nil if it is not.
 	syslogAt atomic.Pointer[string]
 
@@ -48,6 +51,7 @@ type Agent struct {
 	trial      *trial    // of a commit that is to be confirmed
 	trialPause backoff   // after one that was not
 	applied    plan      // what the last commit should have changed
+	asked      plan      // what one should have changed whose answer was lost
 	locked     time.Time // since when somebody else has the database
 	usageAfter time.Time
 	stock      *stock
@@ -67,6 +71,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		log:        log,
 		metrics:    newMetrics(reg),
 		minute:     time.Minute,
+		audience:   nobody{},
 		verdicts:   verdicts{},
 		kicks:      newKicks(),
 		drift:      newDrift(cfg.Drift, cfg.Restores),
@@ -172,6 +177,7 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 	}
 	now := time.Now()
 	a.polled(now, seen, p)
+	a.audience.looked(seen, p)
 	waited := a.pace.see(now, p)
 	a.metrics.waiting.Set(waited.Seconds())
 	switch {
@@ -204,6 +210,7 @@ func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 		return tables{}, plan{}, err
 	}
 	now := time.Now()
+	a.readBack(seen)
 	wanted := a.policy.plan(now, seen, a.absent)
 	if a.trial != nil { // what the database holds may be taken back
 		return seen, wanted.none(), nil
@@ -246,7 +253,7 @@ func (a *Agent) pollFailed(err error) {
 	a.metrics.pollFailed(err)
 	last := a.health.Load().poll
 	repeated := last != nil && last.Error() == err.Error()
-	if !repeated && !errors.Is(err, junos.ErrLost) { // a lost session is logged when it has ended
+	if !repeated && !a.once && !errors.Is(err, junos.ErrLost) { // a lost session is logged when it has ended
 		a.log.Warn("poll failed", "err", err)
 	}
 	a.setHealth(func(h *health) { h.poll = err })

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -17,7 +18,7 @@ const defaultConfig = "/etc/switchagent/switchagent.yaml"
 func main() {
 	if err := rootCommand().Execute(); err != nil {
 		status := exitStatus(err)
-		if status != exitTodo {
+		if !errors.Is(err, errTodo) {
 			fmt.Fprintln(os.Stderr, "switchagent:", err)
 		}
 		os.Exit(status)

@@ -15,8 +15,14 @@ var ErrBeside = errors.New("another agent has committed beside this one")
 
 // committed is an entry of the list of commits of the static configuration.
 type committed struct {
-	At  text `xml:"date-time"`
-	Log text `xml:"log"`
+	At  moment `xml:"date-time"`
+	Log text   `xml:"log"`
+}
+
+// moment is a time as it is shown, and in seconds since 1970 where the release tells.
+type moment struct {
+	Text    text   `xml:",chardata"`
+	Seconds string `xml:"seconds,attr"`
 }
 
 // commits is the list that "show system commit" shows, newest first.

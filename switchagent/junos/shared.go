@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,6 +94,31 @@ func (d *shared) free(ctx context.Context) error {
 		}
 	}
 	return d.clean(ctx)
+}
+
+// Unconfirmed is ErrUnconfirmed while a commit of an agent waits for its confirmation. One whose time is
+// over by the switch's own clock was confirmed without a word in the log.
+func (c *Client) Unconfirmed(ctx context.Context) error {
+	newest, err := c.newest(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the log of commits: %w", err)
+	}
+	if !strings.HasPrefix(string(newest.Log), unconfirmed) {
+		return nil
+	}
+	var minutes int
+	if _, err := fmt.Sscanf(strings.TrimPrefix(string(newest.Log), unconfirmed), "%d", &minutes); err != nil {
+		return fmt.Errorf("commit log %q: %w", newest.Log, err)
+	}
+	window := time.Duration(minutes) * time.Minute
+	now, err := c.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	if at, err := strconv.ParseInt(newest.At.Seconds, 10, 64); err == nil && !now.IsZero() && now.Sub(time.Unix(at, 0)) > window {
+		return nil
+	}
+	return fmt.Errorf("%w: the switch takes it back within %s, unless somebody confirms it", ErrUnconfirmed, window)
 }
 
 // clean looks whether the candidate has edits that are not committed.
