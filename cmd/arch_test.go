@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"cmd/lab":             {"lab"},
 	"cmd/fibfloor":        {"hostagent/kernel"},                      // a process for lab's bench of tables, which has no code of ours in it
 	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
+	"cmd/rtfloor":         {},                                        // the same, and nobody else's threads
 	"cmd/pollfloor":       {"switchagent/junos"},                     // the same, for its bench of polls
 	"cmd/internal/daemon": {},
 
@@ -91,7 +92,7 @@ var fences = map[string][]string{
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
 	"github.com/cilium/ebpf":         {"bpf/etherbench", "bpf/etherfault", "bpf/uplink"},
 	// In the daemons only for the BFD worker: hostagent runs itself, and nothing else.
-	"os/exec": {"hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},
+	"os/exec": {"cmd/rtfloor", "hostagent/bfd/worker", "lab", "lab/frr", "lab/netns"},
 	"log":     {},
 	"testing": {"lab/frr", "lab/netns", "lab/sshkey"},
 	"github.com/prometheus/client_golang/prometheus/promhttp": {"cmd/internal/daemon"},

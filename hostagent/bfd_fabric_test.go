@@ -331,7 +331,7 @@ func TestShowBFDUsesFRRsKeys(t *testing.T) {
 	if err := json.Unmarshal(out, &answer); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	ours := strings.Fields(".profile .strict .detectTime .remoteDetectTime .polling .drops .lateTimers .lateMax .problem .watchdog .watchdogFirst .watchdogSecond .watchdogFalse")
+	ours := strings.Fields(".profile .strict .detectTime .remoteDetectTime .polling .drops .expired .lateTimers .lateMax .problem .watchdog .watchdogFirst .watchdogSecond .watchdogFalse")
 	for key := range keysOf(t, answer.Peers) {
 		if !strings.HasPrefix(key, ".drops.") && !known[key] && !slices.Contains(ours, key) {
 			t.Errorf("FRR has no %s", key)

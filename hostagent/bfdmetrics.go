@@ -39,6 +39,7 @@ var (
 	bfdWatchdog   = bfdDesc("worker_watchdog", "Whether the BFD worker has the watchdog in the kernel, or why not.", "reason")
 	bfdWatched    = bfdDesc("session_watchdog", "What the watchdog in the kernel does for the session with the uplink's leaf is 1.", "link", "state")
 	bfdTold       = bfdDesc("watchdog_events_total", "Silences of the leaf that the watchdog told of, before the worker had found them, after that, and wrongly.", "link", "event")
+	bfdMoves      = bfdDesc("worker_moves_total", "Times that the BFD worker was late and was moved to another processor.")
 	bfdRestarts   = bfdDesc("worker_restarts_total", "BFD workers that died and were replaced.")
 )
 
@@ -46,7 +47,7 @@ var (
 func (c bfdCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		bfdState, bfdSent, bfdReceived, bfdDropped, bfdLost, bfdSendErrors, bfdLate, bfdLateMax, bfdFailures, bfdDetect,
-		bfdWatched, bfdTold, bfdWorkerRuns, bfdScheduling, bfdLocked, bfdWatchdog, bfdRestarts,
+		bfdWatched, bfdTold, bfdWorkerRuns, bfdScheduling, bfdLocked, bfdWatchdog, bfdMoves, bfdRestarts,
 	} {
 		out <- d
 	}
@@ -79,8 +80,13 @@ func (c bfdCollector) Collect(out chan<- prometheus.Metric) {
 		return // worker_running says so, or will
 	}
 	links := map[string]bool{}
+	var moves uint64 // the worker's, told with each session
 	for i := range sessions {
 		collectSession(out, &sessions[i], links)
+		moves = max(moves, sessions[i].Moves)
+	}
+	if len(sessions) > 0 {
+		out <- prometheus.MustNewConstMetric(bfdMoves, prometheus.CounterValue, float64(moves))
 	}
 }
 

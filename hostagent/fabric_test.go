@@ -260,6 +260,12 @@ func TestBesideFRR(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Errorf("stopped by signal: %v", err)
 	}
+	s.expectGone(t)
+}
+
+// expectGone wants nothing left of a server that has stopped: not on the leaf, and not in its own kernel.
+func (s *server) expectGone(t *testing.T) {
+	t.Helper()
 	await(t, func() error {
 		if hasRoute(t.Context(), s.frr[0], "10.0.1.1/32") == nil {
 			return fmt.Errorf("the leaf still routes to a server that has stopped")

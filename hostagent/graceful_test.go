@@ -59,17 +59,7 @@ func TestRestartLosesNoPacketToTheServer(t *testing.T) {
 				})
 			}
 			p := s.probeIn(t)
-			p.awaitMore(200)
-			if err := s.cmd.Process.Signal(test.end); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.cmd.Wait(); err != nil && test.end != os.Kill {
-				t.Error(err)
-			}
-			p.awaitMore(200) // nobody is there
-			s.start(t, config...)
-			s.awaitLogged(t, "restart is over")
-			s.awaitLegs(t, "10.9.9.9", 2)
+			s.restartUnder(t, p, test.end, config)
 			p.awaitMore(1000)
 			if sent, lost := p.lost(); lost > 0 {
 				t.Errorf("%d of %d packets lost", lost, sent)

@@ -20,7 +20,50 @@ import (
 // leaf: FRR 8.4.4 takes its own routes to the server out for some 50 ms.)
 func TestLeafWhoseBGPRestarts(t *testing.T) {
 	s := newHost(t)
-	leaf := netns.ForTest(t, "leaf")
+	leaf, dir := newGracefulLeaf(t, s)
+	s.start(t)
+	s.awaitPaths(t, "10.9.9.9/32", 1)
+	s.awaitPaths(t, "c0d1::9/128", 1)
+	await(t, func() error {
+		_, err := s.ns.Run(t.Context(), "ping", "-c1", "-W1", "10.9.9.9")
+		return err
+	})
+	seen := s.monitor(t)
+	// FRR may close its first session after a start, without a word, before it
+	// has announced anything: then what is stale has to go (RFC 4724 section
+	// 4.2), and this was no test.
+	for tries := 1; ; tries++ {
+		s.mark(t, seen, "192.0.2.98")
+		from, falls := len(seen.String()), s.falls(t)
+		kill(t, filepath.Join(dir, "bgpd.pid"))
+		await(t, func() error { return s.metric(t, "hostagent_bgp_routes_kept", 1) })
+		startAgain(t, leaf, dir)
+		await(t, func() error { return s.metric(t, "hostagent_bgp_routes_kept", 0) })
+		await(t, func() error { return s.metric(t, "hostagent_bgp_session_up", 1) })
+		s.mark(t, seen, "192.0.2.99")
+		if s.falls(t) > falls+1 && tries < 5 {
+			s.awaitPaths(t, "10.9.9.9/32", 1)
+			s.awaitPaths(t, "c0d1::9/128", 1)
+			continue
+		}
+		for line := range strings.Lines(seen.String()[from:]) {
+			if !strings.Contains(line, "192.0.2.9") {
+				t.Errorf("a change in the server's kernel: %s", line)
+			}
+		}
+		break
+	}
+	s.awaitPaths(t, "10.9.9.9/32", 1)
+	if err := s.stop(); err != nil {
+		t.Errorf("stopped by signal: %v", err)
+	}
+}
+
+// newGracefulLeaf is a leaf at the other end of eth0 whose routes stay when its bgpd restarts, and the
+// directory of its daemons.
+func newGracefulLeaf(t *testing.T, s *server) (leaf *netns.NS, dir string) {
+	t.Helper()
+	leaf = netns.ForTest(t, "leaf")
 	for _, key := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
 		if err := leaf.Sysctl(key, "1"); err != nil {
 			t.Fatal(err)
@@ -43,14 +86,12 @@ func TestLeafWhoseBGPRestarts(t *testing.T) {
 		BGP: strings.Replace(fmt.Sprintf(leafConfig, 65001, 1), " timers bgp 3 9\n",
 			" timers bgp 3 9\n bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n", 1),
 	})
-	s.start(t)
-	s.awaitPaths(t, "10.9.9.9/32", 1)
-	s.awaitPaths(t, "c0d1::9/128", 1)
-	await(t, func() error {
-		_, err := s.ns.Run(t.Context(), "ping", "-c1", "-W1", "10.9.9.9")
-		return err
-	})
+	return leaf, dir
+}
 
+// monitor collects what the kernel tells of the server's routes and next hops.
+func (s *server) monitor(t *testing.T) *lockedText {
+	t.Helper()
 	seen := &lockedText{}
 	monitor := exec.Command("ip", "monitor", "route", "nexthop")
 	monitor.Stdout = seen
@@ -58,50 +99,24 @@ func TestLeafWhoseBGPRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { monitor.Process.Kill(); monitor.Wait() })
-	mark := func(address string) { // so that ip monitor has told of all before
-		t.Helper()
-		await(t, func() error {
-			for _, command := range []string{"add", "del"} {
-				if _, err := s.ns.Run(t.Context(), "ip", "route", command, address, "dev", "lo"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if !strings.Contains(seen.String(), "Deleted "+address) {
-				return fmt.Errorf("ip monitor has not told of %s", address)
-			}
-			return nil
-		})
-	}
-	// FRR may close its first session after a start, without a word, before it
-	// has announced anything: then what is stale has to go (RFC 4724 section
-	// 4.2), and this was no test.
-	for tries := 1; ; tries++ {
-		mark("192.0.2.98")
-		from, falls := len(seen.String()), s.falls(t)
-		kill(t, filepath.Join(dir, "bgpd.pid"))
-		await(t, func() error { return s.metric(t, "hostagent_bgp_routes_kept", 1) })
-		startAgain(t, leaf, dir)
-		await(t, func() error { return s.metric(t, "hostagent_bgp_routes_kept", 0) })
-		await(t, func() error { return s.metric(t, "hostagent_bgp_session_up", 1) })
-		mark("192.0.2.99")
-		if s.falls(t) > falls+1 && tries < 5 {
-			s.awaitPaths(t, "10.9.9.9/32", 1)
-			s.awaitPaths(t, "c0d1::9/128", 1)
-			continue
-		}
-		for line := range strings.Lines(seen.String()[from:]) {
-			if !strings.Contains(line, "192.0.2.9") {
-				t.Errorf("a change in the server's kernel: %s", line)
-			}
-		}
-		break
-	}
-	s.awaitPaths(t, "10.9.9.9/32", 1)
-	if err := s.stop(); err != nil {
-		t.Errorf("stopped by signal: %v", err)
-	}
+	return seen
 }
 
+// mark returns when the monitor has told of all that was before.
+func (s *server) mark(t *testing.T, seen *lockedText, address string) {
+	t.Helper()
+	await(t, func() error {
+		for _, command := range []string{"add", "del"} {
+			if _, err := s.ns.Run(t.Context(), "ip", "route", command, address, "dev", "lo"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !strings.Contains(seen.String(), "Deleted "+address) {
+			return fmt.Errorf("ip monitor has not told of %s", address)
+		}
+		return nil
+	})
+}
 func kill(t *testing.T, pidFile string) {
 	t.Helper()
 	text, err := os.ReadFile(pidFile)

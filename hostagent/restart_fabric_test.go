@@ -128,6 +128,22 @@ func (p *probes) lost() (sent, lost int) {
 	return int(p.sent), int(p.sent) - len(p.received)
 }
 
+// restartUnder ends the daemon and starts it again while probes go.
+func (s *server) restartUnder(t *testing.T, p *probes, end os.Signal, config []string) {
+	t.Helper()
+	p.awaitMore(200)
+	if err := s.cmd.Process.Signal(end); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil && end != os.Kill {
+		t.Error(err)
+	}
+	p.awaitMore(200) // nobody is there
+	s.start(t, config...)
+	s.awaitLogged(t, "restart is over")
+	s.awaitLegs(t, "10.9.9.9", 2)
+}
+
 // TestRestartLosesNoPacket ends the daemon in every way that leaves its routes,
 // and starts it again, while packets go out.
 func TestRestartLosesNoPacket(t *testing.T) {
@@ -148,17 +164,7 @@ func TestRestartLosesNoPacket(t *testing.T) {
 			s.start(t, config...)
 			s.awaitLegs(t, "10.9.9.9", 2)
 			p := s.probe(t)
-			p.awaitMore(200)
-			if err := s.cmd.Process.Signal(test.end); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.cmd.Wait(); err != nil && test.end != os.Kill {
-				t.Error(err)
-			}
-			p.awaitMore(200) // nobody is there
-			s.start(t, config...)
-			s.awaitLogged(t, "restart is over")
-			s.awaitLegs(t, "10.9.9.9", 2)
+			s.restartUnder(t, p, test.end, config)
 			p.awaitMore(200)
 			if sent, lost := p.lost(); lost > 0 {
 				t.Errorf("%d of %d packets lost", lost, sent)

@@ -92,12 +92,9 @@ func same(t *testing.T, what, want, got string) {
 	}
 }
 
-func TestShowOneRoute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := bothLeaves(t)
-		w.addresses("10.0.1.1/32")
-		time.Sleep(90 * time.Second)
-		same(t, "as good as each other", `BGP routing table entry for 10.0.2.2/32
+// What is shown of 10.0.2.2/32 when its paths are as good as each other, and when one is better.
+const (
+	equalPaths = `BGP routing table entry for 10.0.2.2/32
 Paths: (2 available, best #1, 2 used)
   65001
     fe80::1 from fe80::1%eth0 (-)
@@ -110,13 +107,8 @@ Paths: (2 available, best #1, 2 used)
       Used: as good as the best, used beside it
       Session up 1m30s
 Kernel: installed, proto 199, metric 20, src 10.0.1.1, via fe80::1 dev eth0, fe80::2 dev eth1
-`, w.route(t, "10.0.2.2/32"))
-
-		w.says(leaf1, "10.0.2.2/32", bgp.Attributes{
-			ASPath: []uint32{65001, 7, 8, 64512}, Sets: [][2]int{{1, 3}}, Origin: 2, MED: 10,
-			Communities: []uint32{65001<<16 | 7, 0xffffff01}, LargeCommunities: [][3]uint32{{64512, 1, 2}},
-		})
-		want := `BGP routing table entry for 10.0.2.2/32
+`
+	oneBetter = `BGP routing table entry for 10.0.2.2/32
 Paths: (2 available, best #2, 1 used)
   65001 {7,8} 64512
     fe80::1 from fe80::1%eth0 (-)
@@ -132,8 +124,21 @@ Paths: (2 available, best #2, 1 used)
       Session up 1m30s
 Kernel: installed, proto 199, metric 20, src 10.0.1.1, via fe80::2 dev eth1
 `
-		same(t, "one better", want, w.route(t, "10.0.2.2/32"))
-		same(t, "by address", want, w.route(t, "10.0.2.2"))
+)
+
+func TestShowOneRoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bothLeaves(t)
+		w.addresses("10.0.1.1/32")
+		time.Sleep(90 * time.Second)
+		same(t, "as good as each other", equalPaths, w.route(t, "10.0.2.2/32"))
+
+		w.says(leaf1, "10.0.2.2/32", bgp.Attributes{
+			ASPath: []uint32{65001, 7, 8, 64512}, Sets: [][2]int{{1, 3}}, Origin: 2, MED: 10,
+			Communities: []uint32{65001<<16 | 7, 0xffffff01}, LargeCommunities: [][3]uint32{{64512, 1, 2}},
+		})
+		same(t, "one better", oneBetter, w.route(t, "10.0.2.2/32"))
+		same(t, "by address", oneBetter, w.route(t, "10.0.2.2"))
 
 		w.addresses("10.0.1.1/32", "10.0.2.2/32")
 		if got := w.route(t, "10.0.2.2"); !strings.Contains(got, "announced by this server") || !strings.Contains(got, "no best path, 0 used") ||

@@ -30,6 +30,7 @@ type BFDWorker struct {
 	Scheduling   string `json:"scheduling,omitempty"`
 	LockedMemory bool   `json:"lockedMemory,omitempty"`
 	Restarts     int    `json:"restarts"`
+	Moves        uint64 `json:"moves"`                // times that it was late and was moved to another processor
 	Watchdog     bool   `json:"watchdog"`             // it has the one in the kernel
 	Unwatched    string `json:"noWatchdog,omitempty"` // why not
 	Problem      string `json:"problem,omitempty"`    // why none runs, or not as well as it should
@@ -78,6 +79,7 @@ type BFDPeer struct {
 	RemoteDetectTime float64           `json:"remoteDetectTime"` // and after which we are, to the leaf
 	Polling          bool              `json:"polling,omitempty"`
 	Drops            map[string]uint64 `json:"drops,omitempty"` // packets of the leaf that were not used, by reason
+	Expired          uint64            `json:"expired"`         // of session-down: we noticed, not the leaf
 	Late             uint64            `json:"lateTimers"`
 	LateMax          float64           `json:"lateMax"`        // milliseconds
 	Watchdog         string            `json:"watchdog"`       // in the kernel, for this session: off, refused, waiting, on
@@ -112,6 +114,9 @@ func (a *Agent) serveBFD(w http.ResponseWriter, r *http.Request) {
 	answer := BFD{Worker: describeWorker(a.bfd.Status()), Peers: []BFDPeer{}}
 	if err != nil && answer.Worker.Problem == "" {
 		answer.Worker.Problem = err.Error()
+	}
+	for i := range sessions {
+		answer.Worker.Moves = max(answer.Worker.Moves, sessions[i].Moves)
 	}
 	for _, u := range uplinks {
 		answer.Peers = append(answer.Peers, u.describe(sessions))
@@ -188,7 +193,7 @@ func (p *BFDPeer) addSession(s *worker.Session) {
 		p.DetectTime = milliseconds(s.DetectTime)
 		p.RemoteDetectTime = milliseconds(bfd.DetectTime(s.Timers.Multiplier, s.Timers.Transmit, s.Remote.RequiredMinRx))
 	}
-	p.Late, p.LateMax = s.Late, milliseconds(s.LateMax)
+	p.Expired, p.Late, p.LateMax = s.Expired, s.Late, milliseconds(s.LateMax)
 	p.Watchdog = s.Watchdog.String()
 	p.WatchdogFirst, p.WatchdogSecond, p.WatchdogFalse = s.WatchdogFirst, s.WatchdogSecond, s.WatchdogFalse
 	for _, d := range bfd.Drops() {

@@ -28,25 +28,7 @@ const twinConfig = `router bgp 65001
 // there are two sessions, and both links carry traffic.
 func TestTwinLinks(t *testing.T) {
 	s := newHost(t)
-	leaf := netns.ForTest(t, "leaf")
-	for key, value := range map[string]string{
-		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv6.conf.default.addr_gen_mode": "1",
-	} {
-		if err := leaf.Sysctl(key, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	addresses(t, leaf, "10.9.9.9/32", "c0d1::9/128")
-	for eth, swp := range map[string]string{"eth0": "swp1", "eth1": "swp2"} {
-		if err := netns.Veth(s.ns, eth, leaf, swp); err != nil {
-			t.Fatal(err)
-		}
-		if err := leaf.AddAddress(swp, "fe80::1/64"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	router := frr.ForTest(t, frr.Config{NS: leaf, BGP: twinConfig,
-		Zebra: "interface swp1\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 30\ninterface swp2\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 30\n"})
+	leaf, router := newTwin(t, s)
 	s.start(t)
 	both := func() {
 		t.Helper()
@@ -80,4 +62,28 @@ func TestTwinLinks(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Errorf("stopped by signal: %v", err)
 	}
+}
+
+// newTwin is a leaf at the other end of both links.
+func newTwin(t *testing.T, s *server) (*netns.NS, *frr.Router) {
+	t.Helper()
+	leaf := netns.ForTest(t, "leaf")
+	for key, value := range map[string]string{
+		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv6.conf.default.addr_gen_mode": "1",
+	} {
+		if err := leaf.Sysctl(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addresses(t, leaf, "10.9.9.9/32", "c0d1::9/128")
+	for eth, swp := range map[string]string{"eth0": "swp1", "eth1": "swp2"} {
+		if err := netns.Veth(s.ns, eth, leaf, swp); err != nil {
+			t.Fatal(err)
+		}
+		if err := leaf.AddAddress(swp, "fe80::1/64"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return leaf, frr.ForTest(t, frr.Config{NS: leaf, BGP: twinConfig,
+		Zebra: "interface swp1\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 30\ninterface swp2\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 30\n"})
 }

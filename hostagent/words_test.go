@@ -40,6 +40,40 @@ func keysOf(t *testing.T, text []byte) map[string]bool {
 	return keys
 }
 
+// shown is what `hostagent show` is asked, and FRR of the same.
+type shown struct {
+	args string
+	frr  string
+	cut  string // where in FRR's answer the comparable part is
+	ours string // keys that are not FRR's, or that FRR shows elsewhere or only of other routes
+}
+
+// compare wants every key of ours in FRR's answer. What is of the kernel is compared with FRR's answer about
+// the kernel, and with no other.
+func (s shown) compare(t *testing.T, ours, theirs []byte) {
+	t.Helper()
+	known := keysOf(t, theirs)
+	for key := range maps.Clone(known) {
+		if rest, inside := strings.CutPrefix(key, s.cut); inside {
+			known[rest] = true
+		}
+	}
+	for key := range keysOf(t, ours) {
+		place := key
+		if strings.HasPrefix(s.frr, "show ip") {
+			var inKernel bool
+			if place, inKernel = strings.CutPrefix(key, ".kernel"); !inKernel || place == "" {
+				continue
+			}
+		} else if strings.HasPrefix(key, ".kernel.") {
+			continue
+		}
+		if !known[place] && !slices.Contains(strings.Fields(s.ours), key) {
+			t.Errorf("%s: FRR's `%s` has no %s", s.args, s.frr, place)
+		}
+	}
+}
+
 // TestShowUsesFRRsKeys compares what `hostagent show` prints with what FRR
 // prints of the same.
 func TestShowUsesFRRsKeys(t *testing.T) {
@@ -48,12 +82,7 @@ func TestShowUsesFRRsKeys(t *testing.T) {
 	s.awaitPaths(t, "10.9.9.9/32", 2)
 	leaf := s.frr[0]
 	await(t, func() error { return hasRoute(t.Context(), leaf, "10.0.1.1/32") })
-	for _, test := range []struct {
-		args string
-		frr  string
-		cut  string // where in FRR's answer the comparable part is
-		ours string // keys that are not FRR's, or that FRR shows elsewhere or only of other routes
-	}{
+	for _, test := range []shown{
 		{"neighbors", "show bgp summary json", ".ipv4Unicast", ".peers.*.neighbor .peers.*.remoteRouterId .peers.*.held .peers.*.pfxAnnounced"},
 		// The keys metric, locPrf, multipath, community and largeCommunity are checked by the test of the table that judges with FRR.
 		{"routes", "show bgp ipv4 unicast json", "", ".routes.*.uplink .routes.*.nexthop .routes.*.reason " +
@@ -71,26 +100,7 @@ func TestShowUsesFRRsKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		known := keysOf(t, theirs)
-		for key := range maps.Clone(known) {
-			if rest, inside := strings.CutPrefix(key, test.cut); inside {
-				known[rest] = true
-			}
-		}
-		for key := range keysOf(t, out) {
-			place := key
-			if strings.HasPrefix(test.frr, "show ip") {
-				var inKernel bool
-				if place, inKernel = strings.CutPrefix(key, ".kernel"); !inKernel || place == "" {
-					continue
-				}
-			} else if strings.HasPrefix(key, ".kernel.") {
-				continue
-			}
-			if !known[place] && !slices.Contains(strings.Fields(test.ours), key) {
-				t.Errorf("%s: FRR's `%s` has no %s", test.args, test.frr, place)
-			}
-		}
+		test.compare(t, out, theirs)
 		if t.Failed() {
 			t.Logf("ours: %s\nFRR's: %s", out, theirs)
 		}

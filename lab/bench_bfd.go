@@ -7,35 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"lastmile/lab/blast"
-	"lastmile/lab/netns"
 )
-
-// A Stress is what else a server does while its BFD sessions are watched.
-type Stress struct {
-	Name string
-	Args []string // of stress-ng; none for nothing
-	// Churn is how many routes the leaves announce and withdraw all the time.
-	// The daemons have it by turns, each for itself.
-	Churn int
-}
-
-// Stresses are those that are measured.
-var Stresses = []Stress{
-	{Name: "idle"},
-	{Name: "cpu 4", Args: []string{"--cpu", "4"}},
-	{Name: "cpu 16", Args: []string{"--cpu", "16"}},
-	{Name: "mix", Args: strings.Fields("--cpu 2 --vm 2 --vm-bytes 256M --switch 2 --pipe 2 --sock 2")},
-	{Name: "churn", Churn: 100_000},
-}
 
 // DropsConfig says what [FalseDrops] measures.
 type DropsConfig struct {
@@ -66,10 +43,16 @@ type DropsResult struct {
 	Daemon Daemon `json:"daemon"`
 	Drops  int    `json:"drops"`        // of all sessions
 	Worst  int    `json:"worstSession"` // the most of one
+	// Which end noticed, by the leaf's count of failures: the leaf, when it heard
+	// nothing of the daemon, so the daemon was late; or the daemon, and then the leaf
+	// was late or the daemon did not read what came.
+	ByLeaf   int `json:"noticedByLeaf"`
+	ByServer int `json:"noticedByServer"`
 	// PeerLate is by how much the other end, the same before all daemons, was
 	// late at worst, since it runs: its sessions may fall for that too.
 	PeerLate float64 `json:"peerLateMs"`
-	Rounds   int     `json:"churnRounds,omitempty"` // times that the table went and came
+	Rounds   int     `json:"rounds,omitempty"` // times that the table went and came, or of long system calls
+	Floor    Floor   `json:"floor"`            // of the machine, meanwhile
 	// Late are hostagent's timers, since it runs; the others do not tell.
 	Late *BFDLateness `json:"late,omitempty"`
 }
@@ -79,6 +62,8 @@ type BFDLateness struct {
 	Sent uint64  `json:"sent"` // packets
 	Late uint64  `json:"late"` // timers later than a quarter of the interval
 	Max  float64 `json:"maxMs"`
+	// Moves is how often the worker had to go to another processor for that.
+	Moves uint64 `json:"moves"`
 }
 
 func (cfg DropsConfig) validate() error {
@@ -167,7 +152,7 @@ func (cfg DropsConfig) measure(ctx context.Context, stress Stress, daemons []Dae
 	if err != nil {
 		return nil, err
 	}
-	rounds, err := cfg.endure(ctx, stress, stages)
+	rounds, floor, err := cfg.endure(ctx, stress, stages)
 	if err != nil {
 		return nil, err
 	}
@@ -176,15 +161,15 @@ func (cfg DropsConfig) measure(ctx context.Context, stress Stress, daemons []Dae
 		return nil, err
 	}
 	for i, d := range daemons {
-		r := DropsResult{Stress: stress.Name, Daemon: d, Rounds: rounds[i]}
+		r := DropsResult{Stress: stress.Name, Daemon: d, Rounds: rounds[i], Floor: floor}
 		r.count(before[i], after[i])
 		if d == HostAgent {
 			if r.Late, err = stages[i].lateness(ctx); err != nil {
 				return nil, err
 			}
 		}
-		fmt.Fprintf(cfg.Out, "%-6s  %-9s  %5d drops, %4d at worst of one session; the peer was late by %.2f ms at most\n",
-			stress.Name, d, r.Drops, r.Worst, r.PeerLate)
+		fmt.Fprintf(cfg.Out, "%-6s  %-9s  %5d drops, %4d at worst of one session; the peer was late by %.2f ms at most, the machine by %.2f\n",
+			stress.Name, d, r.Drops, r.Worst, r.PeerLate, floor.One)
 		results = append(results, r)
 	}
 	return results, nil
@@ -214,59 +199,6 @@ func allSessions(stages []*bfdStage) ([][]bfdSession, error) {
 	return all, nil
 }
 
-// endure has the stress happen for as long as it shall, and returns how often
-// the tables of each stage went and came.
-func (cfg DropsConfig) endure(ctx context.Context, stress Stress, stages []*bfdStage) (rounds []int, err error) {
-	rounds = make([]int, len(stages))
-	timed, cancel := context.WithTimeout(ctx, cfg.For)
-	defer cancel()
-	var churning errgroup.Group
-	if stress.Churn > 0 {
-		for i, s := range stages {
-			churning.Go(func() error { rounds[i] = s.churn(timed); return nil })
-		}
-	}
-	if len(stress.Args) > 0 {
-		// In a namespace of ours: what takes these down ends it, whatever happens to us.
-		stop, err := startStress(timed, stages[0].middle, stress.Args)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, stop()) }()
-	}
-	<-timed.Done()
-	return rounds, errors.Join(churning.Wait(), ctx.Err())
-}
-
-// churn has the first two leaves withdraw and announce their tables.
-func (s *bfdStage) churn(ctx context.Context) int {
-	const pause = 100 * time.Millisecond
-	var group errgroup.Group
-	var rounds [2]int
-	for i, l := range s.leaves[:len(rounds)] {
-		group.Go(func() error { rounds[i] = l.Flap(ctx, pause); return nil })
-	}
-	_ = group.Wait() // they return none
-	return rounds[0] + rounds[1]
-}
-
-// startStress starts stress-ng, and returns what ends it.
-func startStress(ctx context.Context, ns *netns.NS, args []string) (stop func() error, err error) {
-	cmd := exec.CommandContext(ctx, "stress-ng", append(args, "--quiet")...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	if err := ns.Start(cmd); err != nil {
-		return nil, fmt.Errorf("starting stress-ng: %w", err)
-	}
-	return func() error {
-		err := cmd.Wait()
-		if ctx.Err() != nil {
-			return nil // it was told to end
-		}
-		return fmt.Errorf("stress-ng ended before it was to: %w", err)
-	}, nil
-}
-
 // lateness asks hostagent.
 func (s *bfdStage) lateness(ctx context.Context) (*BFDLateness, error) {
 	out, err := s.host.Run(ctx, s.Binaries.HostAgent, "show", "bfd", "-o", "json", "--socket", s.hostagentSocket())
@@ -279,11 +211,12 @@ func (s *bfdStage) lateness(ctx context.Context) (*BFDLateness, error) {
 			Late uint64  `json:"lateTimers"`
 			Max  float64 `json:"lateMax"`
 		}
+		Worker struct{ Moves uint64 }
 	}
 	if err := json.Unmarshal(out, &bfd); err != nil {
 		return nil, fmt.Errorf("reading hostagent show bfd: %w", err)
 	}
-	l := &BFDLateness{}
+	l := &BFDLateness{Moves: bfd.Worker.Moves}
 	for _, p := range bfd.Peers {
 		l.Sent, l.Late, l.Max = l.Sent+p.Sent, l.Late+p.Late, max(l.Max, p.Max)
 	}
@@ -294,15 +227,19 @@ func (s *bfdStage) lateness(ctx context.Context) (*BFDLateness, error) {
 // up now.
 func (r *DropsResult) count(before, after []bfdSession) {
 	for _, a := range after {
-		n := int(a.Ups)
+		var b bfdSession
 		if i := slices.IndexFunc(before, func(b bfdSession) bool { return b.Peer == a.Peer }); i >= 0 {
-			n -= int(before[i].Ups)
+			b = before[i]
 		}
+		n := int(a.Ups - b.Ups)
 		if !a.Up {
 			n++
 		}
 		r.Drops += n
 		r.Worst = max(r.Worst, n)
+		noticed := int(a.Expired - b.Expired)
+		r.ByLeaf += noticed
+		r.ByServer += int(a.Failures-b.Failures) - noticed
 		r.PeerLate = max(r.PeerLate, 1000*a.LateMax.Seconds())
 	}
 }
@@ -312,13 +249,14 @@ func (r DropsReport) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "false drops of %d BFD sessions at %s in %.0f s; load average %s before, %s after\n\n",
 		r.Sessions, r.BFD, r.Seconds, r.Load[0], r.Load[1])
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "STRESS\tDAEMON\tDROPS\tOF ONE SESSION\tPEER LATE, MS\tCHURN ROUNDS\tLATE TIMERS\tLATEST, MS\t")
+	fmt.Fprintln(t, "STRESS\tDAEMON\tDROPS\tOF ONE SESSION\tNOTICED BY LEAF, SERVER\tPEER LATE, MS\tROUNDS\tLATE TIMERS\tLATEST, MS\tMOVES\tNO PROCESSOR: A CERTAIN ONE, ANY, MS\t")
 	for _, x := range r.Results {
-		late, latest := "-", "-"
+		late, latest, moves := "-", "-", "-"
 		if x.Late != nil {
-			late, latest = fmt.Sprintf("%d of %d", x.Late.Late, x.Late.Sent), fmt.Sprintf("%.2f", x.Late.Max)
+			late, latest, moves = fmt.Sprintf("%d of %d", x.Late.Late, x.Late.Sent), fmt.Sprintf("%.2f", x.Late.Max), fmt.Sprint(x.Late.Moves)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.2f\t%d\t%s\t%s\t\n", x.Stress, x.Daemon, x.Drops, x.Worst, x.PeerLate, x.Rounds, late, latest)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d, %d\t%.2f\t%d\t%s\t%s\t%s\t%.2f, %.2f\t\n", x.Stress, x.Daemon, x.Drops, x.Worst,
+			x.ByLeaf, x.ByServer, x.PeerLate, x.Rounds, late, latest, moves, x.Floor.One, x.Floor.All)
 	}
 	return t.Flush()
 }

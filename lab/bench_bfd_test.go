@@ -51,16 +51,16 @@ func TestFalseDrops(t *testing.T) {
 	var said bytes.Buffer
 	report, err := lab.FalseDrops(t.Context(), lab.DropsConfig{
 		Name: fabricName("drops"), Binaries: binaries(t), Timers: lab.BFDTimers{Interval: 100 * time.Millisecond, Multiplier: 5},
-		Sessions: 2, For: 2 * time.Second, Stress: []string{"idle", "cpu 4", "churn"}, Out: &said,
+		Sessions: 2, For: 2 * time.Second, Stress: []string{"idle", "cpu 4", "churn", "calls"}, Out: &said,
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said.String())
 	}
-	if len(report.Results) != 3*len(benchDaemons) {
+	if len(report.Results) != 4*len(benchDaemons) {
 		t.Fatalf("%d results", len(report.Results))
 	}
 	for i, r := range report.Results {
-		if r.Daemon != benchDaemons[i%len(benchDaemons)] || (r.Stress == "churn") != (r.Rounds > 0) {
+		if r.Daemon != benchDaemons[i%len(benchDaemons)] || (r.Stress == "churn" || r.Stress == "calls") != (r.Rounds > 0) {
 			t.Errorf("%+v", r)
 		}
 	}

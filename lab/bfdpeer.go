@@ -25,12 +25,15 @@ type bfdPeer struct {
 
 // bfdSession is one as cmd/bfdpeer shows it.
 type bfdSession struct {
-	Peer    netip.Addr
-	Up      bool
-	Ready   bool // up, and both ends keep the timers that are wanted
-	Ups     uint64
-	Late    uint64
-	LateMax time.Duration
+	Peer  netip.Addr
+	Up    bool
+	Ready bool // up, and both ends keep the timers that are wanted
+	Ups   uint64
+	// Failures are those that routing would act upon, and Expired those of them that
+	// this end noticed.
+	Failures, Expired uint64
+	Late              uint64
+	LateMax           time.Duration
 }
 
 // startPeer starts one on the leaf, for peers with the link as their zone.

@@ -19,6 +19,7 @@ type Binaries struct {
 	SwitchAgent string
 	FIBFloor    string // our writer to the kernel alone; only [Table] needs it
 	BFDPeer     string // a leaf's BFD; only [Failover] and [FalseDrops] need it
+	RTFloor     string // measures how long real-time threads wait; only [FalseDrops] needs it
 	PollFloor   string // our NETCONF client alone; only [Poll] needs it
 }
 
@@ -31,6 +32,7 @@ func BinariesIn(dir string) Binaries {
 		SwitchAgent: filepath.Join(dir, "switchagent"),
 		FIBFloor:    filepath.Join(dir, "fibfloor"),
 		BFDPeer:     filepath.Join(dir, "bfdpeer"),
+		RTFloor:     filepath.Join(dir, "rtfloor"),
 		PollFloor:   filepath.Join(dir, "pollfloor"),
 	}
 }

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,12 +12,32 @@ import (
 	"lastmile/lab/netns"
 )
 
-// TestRouteWatch changes routes in every way in which daemons do, and looks at
-// what the watch makes of it.
-func TestRouteWatch(t *testing.T) {
-	t.Parallel()
-	ns, far := netns.ForTest(t, "host"), netns.ForTest(t, "far")
-	var devices [2]int
+// routeSteps is how daemons change routes, and over how many routes of the table each uplink leads then.
+var routeSteps = []struct {
+	command string
+	want    [2]int
+}{
+	{"nexthop add id 1 via fe80::1 dev eth0", [2]int{}},
+	{"nexthop add id 2 via fe80::2 dev eth1", [2]int{}},
+	{"nexthop add id 3 group 1/2", [2]int{}},
+	{"route add 20.0.0.0/32 nhid 3", [2]int{1, 1}},
+	{"route add 20.0.0.1/32 nhid 2", [2]int{1, 2}},
+	{"route add 20.0.0.2/32 nhid 1", [2]int{1, 2}}, // not the table's
+	{"route add 20.0.0.0/31 nhid 1", [2]int{1, 2}},
+	{"nexthop replace id 3 group 2", [2]int{0, 2}},
+	{"nexthop replace id 3 group 1/2", [2]int{1, 2}},
+	{"route replace 20.0.0.0/32 nhid 2", [2]int{0, 2}},
+	{"route del 20.0.0.1/32", [2]int{0, 1}},
+	{"route replace 20.0.0.0/32 nexthop via inet6 fe80::1 dev eth0 nexthop via inet6 fe80::2 dev eth1", [2]int{1, 1}},
+	{"route add 20.0.0.1/32 via inet6 fe80::1 dev eth0", [2]int{2, 1}},
+	{"route replace 20.0.0.1/32 nhid 3", [2]int{2, 2}},
+	{"route replace 20.0.0.0/32 nhid 3", [2]int{2, 2}},
+}
+
+// twoUplinks is a host, what its uplinks lead to, and their indices.
+func twoUplinks(t *testing.T) (ns, far *netns.NS, devices [2]int) {
+	t.Helper()
+	ns, far = netns.ForTest(t, "host"), netns.ForTest(t, "far")
 	for i := range devices {
 		link := fmt.Sprintf("eth%d", i)
 		if err := netns.Veth(ns, link, far, link); err != nil {
@@ -27,60 +48,57 @@ func TestRouteWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	table := blast.Table{Prefixes: 2}
-	w, err := watchRoutes(ns, devices, table)
+	return ns, far, devices
+}
+
+// expectTimely wants each change to be no later than now, and no more than a minute after what caused it.
+func expectTimely(t *testing.T, cause time.Time, since [2]time.Time) {
+	t.Helper()
+	for d, at := range since {
+		if at.After(time.Now()) || at.After(cause) && at.Sub(cause) > time.Minute {
+			t.Errorf("uplink %d changed at %v, after %v", d, at, cause)
+		}
+	}
+}
+
+// TestRouteWatch changes routes in every way in which daemons do, and looks at
+// what the watch makes of it.
+func TestRouteWatch(t *testing.T) {
+	t.Parallel()
+	ns, far, devices := twoUplinks(t)
+	w, err := watchRoutes(ns, devices, blast.Table{Prefixes: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.close()
-	view, err := newKernelView(ns)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer view.close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	expect := func(want [2]int) [2]time.Time {
 		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
 		since, err := w.await(ctx, func(over [2]int) bool { return over == want })
 		if err != nil {
 			t.Fatalf("want %v: %v", want, err)
 		}
 		return since
 	}
-	for _, step := range []struct {
-		command string
-		want    [2]int
-	}{
-		{"nexthop add id 1 via fe80::1 dev eth0", [2]int{}},
-		{"nexthop add id 2 via fe80::2 dev eth1", [2]int{}},
-		{"nexthop add id 3 group 1/2", [2]int{}},
-		{"route add 20.0.0.0/32 nhid 3", [2]int{1, 1}},
-		{"route add 20.0.0.1/32 nhid 2", [2]int{1, 2}},
-		{"route add 20.0.0.2/32 nhid 1", [2]int{1, 2}}, // not the table's
-		{"route add 20.0.0.0/31 nhid 1", [2]int{1, 2}},
-		{"nexthop replace id 3 group 2", [2]int{0, 2}},
-		{"nexthop replace id 3 group 1/2", [2]int{1, 2}},
-		{"route replace 20.0.0.0/32 nhid 2", [2]int{0, 2}},
-		{"route del 20.0.0.1/32", [2]int{0, 1}},
-		{"route replace 20.0.0.0/32 nexthop via inet6 fe80::1 dev eth0 nexthop via inet6 fe80::2 dev eth1", [2]int{1, 1}},
-		{"route add 20.0.0.1/32 via inet6 fe80::1 dev eth0", [2]int{2, 1}},
-		{"route replace 20.0.0.1/32 nhid 3", [2]int{2, 2}},
-		{"route replace 20.0.0.0/32 nhid 3", [2]int{2, 2}},
-	} {
+	for _, step := range routeSteps {
 		before := time.Now()
-		if _, err := ns.Run(ctx, "ip", strings.Fields(step.command)...); err != nil {
+		if _, err := ns.Run(t.Context(), "ip", strings.Fields(step.command)...); err != nil {
 			t.Fatal(err)
 		}
-		since := expect(step.want)
-		for d, at := range since {
-			if at.After(time.Now()) || at.After(before) && at.Sub(before) > time.Minute {
-				t.Errorf("%s: uplink %d changed at %v, after %v", step.command, d, at, before)
-			}
+		expectTimely(t, before, expect(step.want))
+		if t.Failed() {
+			t.Fatal(step.command)
 		}
 	}
 	// The kernel removes a next hop by itself, and says nothing.
-	polling, stop := context.WithCancel(ctx)
+	view, err := newKernelView(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.close()
+	polling, stop := context.WithCancel(t.Context())
+	defer stop()
 	polled := make(chan error, 1)
 	go func() { polled <- w.poll(polling, view) }()
 	at := time.Now()
@@ -96,6 +114,15 @@ func TestRouteWatch(t *testing.T) {
 	}
 }
 
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("there is not: %s", what)
+		}
+	}
+}
+
 // TestBridgePort: it loses packets and keeps both carriers, or takes one.
 func TestBridgePort(t *testing.T) {
 	t.Parallel()
@@ -105,14 +132,8 @@ func TestBridgePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer port.view.close()
-	for _, end := range []struct {
-		ns      *netns.NS
-		name    string
-		address string
-	}{{a, "eth0", "10.0.0.1/24"}, {b, "swp0", "10.0.0.2/24"}} {
-		if err := end.ns.AddAddress(end.name, end.address); err != nil {
-			t.Fatal(err)
-		}
+	if err := errors.Join(a.AddAddress("eth0", "10.0.0.1/24"), b.AddAddress("swp0", "10.0.0.2/24")); err != nil {
+		t.Fatal(err)
 	}
 	ping := func() bool {
 		_, err := a.Run(t.Context(), "ping", "-c", "1", "-W", "1", "10.0.0.2")
@@ -126,21 +147,13 @@ func TestBridgePort(t *testing.T) {
 		}
 		return strings.Contains(string(out), "LOWER_UP")
 	}
-	eventually := func(what string, holds func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("there is not: %s", what)
-			}
-		}
-	}
 	do := func(_ time.Time, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually("an answer", ping)
+	eventually(t, "an answer", ping)
 	do(port.forward(false))
 	if ping() {
 		t.Error("a port that does not forward does")
@@ -149,14 +162,14 @@ func TestBridgePort(t *testing.T) {
 		t.Error("an end has lost its carrier")
 	}
 	do(port.forward(true))
-	eventually("an answer again", ping)
+	eventually(t, "an answer again", ping)
 	do(port.power(false))
-	eventually("an end without carrier", func() bool { return !carrier(a, "eth0") })
+	eventually(t, "an end without carrier", func() bool { return !carrier(a, "eth0") })
 	if !carrier(b, "swp0") {
 		t.Error("the other end has lost its carrier")
 	}
 	do(port.power(true))
-	eventually("an answer at last", ping)
+	eventually(t, "an answer at last", ping)
 }
 
 func TestBFDTimers(t *testing.T) {

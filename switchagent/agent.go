@@ -152,8 +152,12 @@ func (a *Agent) session(ctx context.Context) error {
 		if err := a.poll(ctx, l); errors.Is(err, junos.ErrLost) {
 			return err
 		}
-		if !a.kicks.next(ctx, tick.C) {
+		switch {
+		case a.kicks.next(ctx, tick.C, l.Done()):
+		case ctx.Err() != nil:
 			return ctx.Err()
+		default:
+			return l.Err()
 		}
 	}
 }

@@ -77,11 +77,11 @@ func TestPlanSaysWhatIsAbsent(t *testing.T) {
 	s.await("1 2")
 	s.unplug(2)
 	s.cfg.Interfaces = []string{"ge-0/0/2.0", "ge-0/0/3.0"}
-	if v := s.plan(); len(v.Absent) != 2 || v.Absent[0].Reason != "interfaces does not mean its port any more" || v.Absent[1].Reason != "gone" {
+	if v := s.plan(); len(v.Absent) != 2 || v.Absent[0].Reason != absentNotMeant || v.Absent[1].Reason != absentGone {
 		t.Errorf("another port: %+v", v.Absent)
 	}
 	s.cfg.Interfaces, s.cfg.Group = []string{"ge-0/0/*.0"}, "server"
-	if v := s.plan(); len(v.Absent) != 2 || v.Absent[0].Reason != "its stanza is in group servers, and server is configured" {
+	if v := s.plan(); len(v.Absent) != 2 || v.Absent[0].Reason != absentOtherGroup {
 		t.Errorf("another group: %+v", v.Absent)
 	}
 }

@@ -1,6 +1,7 @@
 package switchagent
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,6 +32,23 @@ func TestBurstWithMessages(t *testing.T) {
 		}
 		if waits != 100 || worst > 2*time.Second+2*kickEvery {
 			t.Errorf("%d have a stanza, the last to get it waited %s; %d commits", waits, worst, len(a.leaf.commits))
+		}
+	})
+}
+
+// TestSessionLostBetweenPolls: who polls once an hour does not take an hour to notice.
+func TestSessionLostBetweenPolls(t *testing.T) {
+	f := newFakeLeaf()
+	runWith(t, f, func(c *Config) { c.PollInterval = time.Hour }, func(t *testing.T, a running) {
+		a.after(time.Minute)
+		if f.dials != 1 {
+			t.Fatalf("%d dials", f.dials)
+		}
+		a.leaf.sync()
+		close(f.ended)
+		a.after(2 * time.Second)
+		if f.dials != 2 || !strings.Contains(a.log.String(), "no session with the leaf") {
+			t.Errorf("%d dials: %s", f.dials, a.log)
 		}
 	})
 }

@@ -10,44 +10,46 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// configProblems is what Validate reports of a good configuration that was changed.
+var configProblems = []struct {
+	name   string
+	change func(*Config)
+	want   map[string]string // part of the problem, by key
+}{
+	{"good", func(*Config) {}, nil},
+	{"nothing", func(c *Config) { *c = DefaultConfig() }, map[string]string{
+		"target": "missing", "user": "missing", "key": "missing", "known_hosts": "missing", "group": "missing", "interfaces": "missing",
+		"inventory": "or else unknown: accept",
+	}},
+	{"admission", func(c *Config) { c.Unknown, c.SessionsPerPort, c.MaxSessions, c.PrefixLimit = "reject", 0, 0, -1 }, map[string]string{
+		"unknown": "refuse, quarantine or accept", "sessions_per_port": `"0" is not allowed: 1 to 1000`, "max_sessions": "1 to 100000",
+		"prefix_limit": "0 to 10000000", "inventory": "missing",
+	}},
+	{"target", func(c *Config) { c.Target = "leaf1:99999" }, map[string]string{"target": `"leaf1:99999" is not allowed`}},
+	{"durations", func(c *Config) { c.PollInterval, c.HoldDown = 0, 25*time.Hour }, map[string]string{
+		"poll_interval": `"0s" is not allowed: 100ms to 1h0m0s`, "hold_down": "1s to 24h0m0s",
+	}},
+	{"commits", func(c *Config) {
+		c.Database, c.Drift, c.Load, c.Confirm, c.ConfirmAfter = "candidate", "fight", "patch", 90*time.Second, time.Hour
+		c.Restores, c.CommitRate, c.CommitBurst, c.MaxRemovals, c.MaxRemovalShare = -1, 0, 0, -1, 101
+		c.BatchWindow, c.Takeover = time.Hour, -1
+	}, map[string]string{
+		"database": `"candidate" is not allowed: ephemeral, private or shared`, "drift": "restore, adopt or ignore", "load": "merge, replace or update",
+		"confirm": `"1m30s" is not allowed: 1 to 65535 whole minutes`, "confirm_after": "half of confirm",
+		"restores": `"-1"`, "commit_rate": "1 to 600", "commit_burst": "1 to 1000", "max_removals": "0 to", "max_removal_share": "0 to 100",
+		"batch_window": "0s to 1m0s", "takeover": "0s to 1h0m0s",
+	}},
+	{"update where others write", func(c *Config) { c.Database, c.Load = "private", "update" }, map[string]string{"load": "holds others' statements"}},
+	{"instance", func(c *Config) { c.Instance = "default" }, map[string]string{"instance": "other than the word default"}},
+	{"instance with markup", func(c *Config) { c.Instance = `x"/>` }, map[string]string{"instance": "letters, digits"}},
+	{"group", func(c *Config) { c.Group = "a b" }, map[string]string{"group": `"a b" is not allowed`}},
+	{"interfaces", func(c *Config) { c.Interfaces = []string{"ge-0/0/1.0", "ge-[0", ""} }, map[string]string{
+		"interfaces[1]": `"ge-[0" is not allowed`, "interfaces[2]": "missing",
+	}},
+}
+
 func TestValidate(t *testing.T) {
-	tests := []struct {
-		name   string
-		change func(*Config)
-		want   map[string]string // part of the problem, by key
-	}{
-		{"good", func(*Config) {}, nil},
-		{"nothing", func(c *Config) { *c = DefaultConfig() }, map[string]string{
-			"target": "missing", "user": "missing", "key": "missing", "known_hosts": "missing", "group": "missing", "interfaces": "missing",
-			"inventory": "or else unknown: accept",
-		}},
-		{"admission", func(c *Config) { c.Unknown, c.SessionsPerPort, c.MaxSessions, c.PrefixLimit = "reject", 0, 0, -1 }, map[string]string{
-			"unknown": "refuse, quarantine or accept", "sessions_per_port": `"0" is not allowed: 1 to 1000`, "max_sessions": "1 to 100000",
-			"prefix_limit": "0 to 10000000", "inventory": "missing",
-		}},
-		{"target", func(c *Config) { c.Target = "leaf1:99999" }, map[string]string{"target": `"leaf1:99999" is not allowed`}},
-		{"durations", func(c *Config) { c.PollInterval, c.HoldDown = 0, 25*time.Hour }, map[string]string{
-			"poll_interval": `"0s" is not allowed: 100ms to 1h0m0s`, "hold_down": "1s to 24h0m0s",
-		}},
-		{"commits", func(c *Config) {
-			c.Database, c.Drift, c.Load, c.Confirm, c.ConfirmAfter = "candidate", "fight", "patch", 90*time.Second, time.Hour
-			c.Restores, c.CommitRate, c.CommitBurst, c.MaxRemovals, c.MaxRemovalShare = -1, 0, 0, -1, 101
-			c.BatchWindow, c.Takeover = time.Hour, -1
-		}, map[string]string{
-			"database": `"candidate" is not allowed: ephemeral, private or shared`, "drift": "restore, adopt or ignore", "load": "merge, replace or update",
-			"confirm": `"1m30s" is not allowed: 1 to 65535 whole minutes`, "confirm_after": "half of confirm",
-			"restores": `"-1"`, "commit_rate": "1 to 600", "commit_burst": "1 to 1000", "max_removals": "0 to", "max_removal_share": "0 to 100",
-			"batch_window": "0s to 1m0s", "takeover": "0s to 1h0m0s",
-		}},
-		{"update where others write", func(c *Config) { c.Database, c.Load = "private", "update" }, map[string]string{"load": "holds others' statements"}},
-		{"instance", func(c *Config) { c.Instance = "default" }, map[string]string{"instance": "other than the word default"}},
-		{"instance with markup", func(c *Config) { c.Instance = `x"/>` }, map[string]string{"instance": "letters, digits"}},
-		{"group", func(c *Config) { c.Group = "a b" }, map[string]string{"group": `"a b" is not allowed`}},
-		{"interfaces", func(c *Config) { c.Interfaces = []string{"ge-0/0/1.0", "ge-[0", ""} }, map[string]string{
-			"interfaces[1]": `"ge-[0" is not allowed`, "interfaces[2]": "missing",
-		}},
-	}
-	for _, tt := range tests {
+	for _, tt := range configProblems {
 		t.Run(tt.name, func(t *testing.T) {
 			c := testConfig()
 			tt.change(&c)

@@ -214,7 +214,8 @@ func (d *doctor) policies(ctx context.Context) {
 		d.result("policies", "", err)
 		return
 	}
-	lacks := base.Lacks(d.cfg.Group)
+	// Where every stanza is from the inventory, each has a policy and a limit of its own.
+	lacks := slices.DeleteFunc(base.Lacks(d.cfg.Group), func(l junos.Lack) bool { return l.Own && !d.cfg.groupNamesAS() && d.cfg.PrefixLimit > 0 })
 	for _, lack := range lacks {
 		status := StatusWarning
 		if lack.Must {
@@ -223,7 +224,7 @@ func (d *doctor) policies(ctx context.Context) {
 		d.add("policies", status, lack.What, lack.Mend...)
 	}
 	if len(lacks) == 0 {
-		d.add("policies", StatusOK, "families, import policy, prefix limits and BFD are there")
+		d.add("policies", StatusOK, "families, import policies, prefix limits and BFD are there")
 	}
 }
 

@@ -19,68 +19,74 @@ func healthy(t *testing.T, profile string, change ...func(*sim.Config)) *site {
 	return s
 }
 
-// TestDoctorFindsTheFault: one thing is broken at a time; the check of that thing, and of nothing that
-// it does not hide, says so and how to mend it. Mended by that very command, the leaf is healthy again.
-func TestDoctorFindsTheFault(t *testing.T) {
-	change := func(lines string) func(*site) {
-		return func(s *site) { s.must(s.operator().CommitPrivate(s.t.Context(), lines)) }
-	}
-	inject := func(fault string) func(*site) { return func(s *site) { s.inject(fault) } }
-	const group = "protocols bgp group servers "
-	tests := []struct {
-		name, check, status, detail, mend string
-		spoil                             func(*site)
-	}{
-		{"no key", "files", StatusFault, "no such file", "", func(s *site) { s.must(os.Remove(s.cfg.Key)) }},
-		{"a key for all", "files", StatusWarning, "chmod 600", "", func(s *site) { s.must(os.Chmod(s.cfg.Key, 0o644)) }},
-		{"netconf off", "tcp", StatusFault, "", "set system services netconf ssh", change("delete system services netconf")},
-		{"host key", "host key", StatusFault, "SHA256:", "", inject("host-key count=all")},
-		{"login", "login", StatusFault, "unable to authenticate", "", inject("login count=all")},
-		{"another key", "login", StatusFault, "unable to authenticate", "set system login user switchagent authentication ssh-ed25519 \"ssh-ed25519 AAAA",
-			func(s *site) { sshkey.ForTest(s.t, sshkey.Ed25519, s.cfg.Key) }},
-		{"release", "release", StatusFault, "load: update needs Junos 21.1R1", "", func(s *site) { s.cfg.Load = junos.LoadUpdate }},
-		{"view", "tables", StatusFault, "permission denied", "permissions [ view", change("set system login class lastmile-agent deny-commands-regexps \"show ipv6.*\"")},
-		{"no instance", "instance", StatusFault, "is not configured", "set system configuration-database ephemeral instance lastmile",
-			change("delete system configuration-database ephemeral instance lastmile")},
-		{"rights", "rights", StatusFault, "permission denied", "allow-configuration-regexps", change("delete system login class lastmile-agent allow-configuration-regexps")},
-		{"no group", "group", StatusFault, "is not configured", "set " + group + "type external", change("delete protocols bgp group servers")},
-		{"deactivated", "group", StatusFault, "is deactivated", "activate protocols bgp group servers", change("deactivate protocols bgp group servers")},
-		{"internal", "group", StatusFault, "type internal", "set " + group + "type external", change("set " + group + "type internal")},
-		{"no AS", "group", StatusFault, "no peer-as", "set " + group + "peer-as", change("delete " + group + "peer-as")},
-		{"no extended-nexthop", "policies", StatusFault, "extended-nexthop is missing", "set " + group + "family inet unicast extended-nexthop",
-			change("delete " + group + "family inet unicast extended-nexthop")},
-		{"no inet6", "policies", StatusWarning, "inet6 unicast is missing", "set " + group + "family inet6 unicast", change("delete " + group + "family inet6")},
-		{"no import", "policies", StatusWarning, "accepts every route", "set " + group + "import POLICY", change("delete " + group + "import")},
-		{"no limits", "policies", StatusWarning, "no prefix limit", "prefix-limit maximum 16",
-			change("delete " + group + "family inet unicast prefix-limit\ndelete " + group + "family inet6 unicast prefix-limit")},
-		{"no BFD", "policies", StatusWarning, "no BFD", "bfd-liveness-detection minimum-interval 1000", change("delete " + group + "bfd-liveness-detection")},
-		{"RA off", "router advertisements", StatusFault, "ge-0/0/2.0 sends no", "set protocols router-advertisement interface ge-0/0/2.0",
-			change("delete protocols router-advertisement interface ge-0/0/2.0")},
-		{"RA deactivated", "router advertisements", StatusFault, "ge-0/0/1.0 sends no", "set protocols router-advertisement interface ge-0/0/1.0",
-			change("deactivate protocols router-advertisement interface ge-0/0/1.0")},
-		{"no ports", "interfaces", StatusFault, "no logical interface", "set interfaces PORT", func(s *site) { s.cfg.Interfaces = []string{"xe-*"} }},
-		{"native", "native discovery", StatusWarning, "ge-0/0/1.0: Junos discovers", "peer-auto-discovery interface ge-0/0/1.0",
-			change("set protocols bgp group auto dynamic-neighbor d peer-auto-discovery family inet6 ipv6-nd\n" +
-				"set protocols bgp group auto dynamic-neighbor d peer-auto-discovery interface ge-0/0/1.0")},
-		{"bad inventory", "inventory", StatusFault, "inventory.csv:2:12: server:", "", func(s *site) { s.inventory("ge-0/0/1.0,-,4200000101,10.0.0.1/32,,\n") }},
-		{"no inventory", "inventory", StatusFault, "no such file", "", func(s *site) { s.cfg.Inventory, s.cfg.Unknown = "/nowhere", unknownRefuse }},
-		{"unreadable key", "inventory", StatusFault, "inventory.csv:2: key_file of port ge-0/0/1.0: open /nowhere", "",
-			func(s *site) {
-				s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,/nowhere\n")
-				s.must(s.operator().CommitPrivate(s.t.Context(), "set system login class lastmile-agent permissions secret-control"))
-			}},
-		{"no such port", "inventory ports", StatusWarning, "inventory.csv:2: port ge-0/0/77.0 of bms1 does not exist", "set interfaces ge-0/0/77 unit 0 family inet6",
-			func(s *site) { s.inventory("ge-0/0/77.0,bms1,4200000101,10.0.0.1/32,,\n") }},
-		{"port not meant", "inventory ports", StatusWarning, "inventory.csv:2: port et-0/0/48.0 of bms1 is none that", "",
-			func(s *site) { s.inventory("et-0/0/48.0,bms1,4200000101,10.0.0.1/32,,\n") }},
-		{"rights to policies", "rights", StatusFault, "permission denied", "policy-options", func(s *site) {
-			s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,\n")
-			s.must(s.operator().CommitPrivate(s.t.Context(), "delete system login class lastmile-agent allow-configuration-regexps\n"+
-				"set system login class lastmile-agent allow-configuration-regexps \"protocols bgp group servers neighbor fe[89ab].*\""))
+// commits spoils a leaf by a commit of somebody's, and injects by a fault of the simulator.
+func commits(lines string) func(*site) {
+	return func(s *site) { s.must(s.operator().CommitPrivate(s.t.Context(), lines)) }
+}
+
+func injects(fault string) func(*site) { return func(s *site) { s.inject(fault) } }
+
+const servers = "protocols bgp group servers "
+
+// doctored is what may be wrong, which check finds it, and how to mend it.
+var doctored = []struct {
+	name, check, status, detail, mend string
+	spoil                             func(*site)
+}{
+	{"no key", "files", StatusFault, "no such file", "", func(s *site) { s.must(os.Remove(s.cfg.Key)) }},
+	{"a key for all", "files", StatusWarning, "chmod 600", "", func(s *site) { s.must(os.Chmod(s.cfg.Key, 0o644)) }},
+	{"netconf off", "tcp", StatusFault, "", "set system services netconf ssh", commits("delete system services netconf")},
+	{"host key", "host key", StatusFault, "SHA256:", "", injects("host-key count=all")},
+	{"login", "login", StatusFault, "unable to authenticate", "", injects("login count=all")},
+	{"another key", "login", StatusFault, "unable to authenticate", "set system login user switchagent authentication ssh-ed25519 \"ssh-ed25519 AAAA",
+		func(s *site) { sshkey.ForTest(s.t, sshkey.Ed25519, s.cfg.Key) }},
+	{"release", "release", StatusFault, "load: update needs Junos 21.1R1", "", func(s *site) { s.cfg.Load = junos.LoadUpdate }},
+	{"view", "tables", StatusFault, "permission denied", "permissions [ view", commits("set system login class lastmile-agent deny-commands-regexps \"show ipv6.*\"")},
+	{"no instance", "instance", StatusFault, "is not configured", "set system configuration-database ephemeral instance lastmile",
+		commits("delete system configuration-database ephemeral instance lastmile")},
+	{"rights", "rights", StatusFault, "permission denied", "allow-configuration-regexps", commits("delete system login class lastmile-agent allow-configuration-regexps")},
+	{"no group", "group", StatusFault, "is not configured", "set " + servers + "type external", commits("delete protocols bgp group servers")},
+	{"deactivated", "group", StatusFault, "is deactivated", "activate protocols bgp group servers", commits("deactivate protocols bgp group servers")},
+	{"internal", "group", StatusFault, "type internal", "set " + servers + "type external", commits("set " + servers + "type internal")},
+	{"no AS", "group", StatusFault, "no peer-as", "set " + servers + "peer-as", commits("delete " + servers + "peer-as")},
+	{"no extended-nexthop", "policies", StatusFault, "extended-nexthop is missing", "set " + servers + "family inet unicast extended-nexthop",
+		commits("delete " + servers + "family inet unicast extended-nexthop")},
+	{"no inet6", "policies", StatusWarning, "inet6 unicast is missing", "set " + servers + "family inet6 unicast", commits("delete " + servers + "family inet6")},
+	{"no import", "policies", StatusWarning, "accepts every route", "set " + servers + "import POLICY", commits("delete " + servers + "import")},
+	{"no limits", "policies", StatusWarning, "no prefix limit", "prefix-limit maximum 16",
+		commits("delete " + servers + "family inet unicast prefix-limit\ndelete " + servers + "family inet6 unicast prefix-limit")},
+	{"no BFD", "policies", StatusWarning, "no BFD", "bfd-liveness-detection minimum-interval 1000", commits("delete " + servers + "bfd-liveness-detection")},
+	{"RA off", "router advertisements", StatusFault, "ge-0/0/2.0 sends no", "set protocols router-advertisement interface ge-0/0/2.0",
+		commits("delete protocols router-advertisement interface ge-0/0/2.0")},
+	{"RA deactivated", "router advertisements", StatusFault, "ge-0/0/1.0 sends no", "set protocols router-advertisement interface ge-0/0/1.0",
+		commits("deactivate protocols router-advertisement interface ge-0/0/1.0")},
+	{"no ports", "interfaces", StatusFault, "no logical interface", "set interfaces PORT", func(s *site) { s.cfg.Interfaces = []string{"xe-*"} }},
+	{"native", "native discovery", StatusWarning, "ge-0/0/1.0: Junos discovers", "peer-auto-discovery interface ge-0/0/1.0",
+		commits("set protocols bgp group auto dynamic-neighbor d peer-auto-discovery family inet6 ipv6-nd\n" +
+			"set protocols bgp group auto dynamic-neighbor d peer-auto-discovery interface ge-0/0/1.0")},
+	{"bad inventory", "inventory", StatusFault, "inventory.csv:2:12: server:", "", func(s *site) { s.inventory("ge-0/0/1.0,-,4200000101,10.0.0.1/32,,\n") }},
+	{"no inventory", "inventory", StatusFault, "no such file", "", func(s *site) { s.cfg.Inventory, s.cfg.Unknown = "/nowhere", unknownRefuse }},
+	{"unreadable key", "inventory", StatusFault, "inventory.csv:2: key_file of port ge-0/0/1.0: open /nowhere", "",
+		func(s *site) {
+			s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,/nowhere\n")
+			s.must(s.operator().CommitPrivate(s.t.Context(), "set system login class lastmile-agent permissions secret-control"))
 		}},
-		{"clock", "clock", StatusWarning, "off", "set system ntp server", inject("clock rpc=get-software-information")},
-	}
-	for _, tt := range tests {
+	{"no such port", "inventory ports", StatusWarning, "inventory.csv:2: port ge-0/0/77.0 of bms1 does not exist", "set interfaces ge-0/0/77 unit 0 family inet6",
+		func(s *site) { s.inventory("ge-0/0/77.0,bms1,4200000101,10.0.0.1/32,,\n") }},
+	{"port not meant", "inventory ports", StatusWarning, "inventory.csv:2: port et-0/0/48.0 of bms1 is none that", "",
+		func(s *site) { s.inventory("et-0/0/48.0,bms1,4200000101,10.0.0.1/32,,\n") }},
+	{"rights to policies", "rights", StatusFault, "permission denied", "policy-options", func(s *site) {
+		s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,\n")
+		s.must(s.operator().CommitPrivate(s.t.Context(), "delete system login class lastmile-agent allow-configuration-regexps\n"+
+			"set system login class lastmile-agent allow-configuration-regexps \"protocols bgp group servers neighbor fe[89ab].*\""))
+	}},
+	{"clock", "clock", StatusWarning, "off", "set system ntp server", injects("clock rpc=get-software-information")},
+}
+
+// TestDoctorFindsTheFault: one thing is broken at a time; the check of that thing, and of nothing that
+// it does not hide, says so and how to mend it.
+func TestDoctorFindsTheFault(t *testing.T) {
+	for _, tt := range doctored {
 		t.Run(tt.name, func(t *testing.T) {
 			profile := "21.4R1"
 			if tt.name == "release" {

@@ -93,8 +93,8 @@ func (k *kicks) again(now time.Time) <-chan time.Time {
 	return time.After(kickEvery)
 }
 
-// next waits until it is time to poll, or early. It is false when ctx has ended.
-func (k *kicks) next(ctx context.Context, tick <-chan time.Time) bool {
+// next waits until it is time to poll, or early. It is false when ctx has ended, or the session has.
+func (k *kicks) next(ctx context.Context, tick <-chan time.Time, lost <-chan struct{}) bool {
 	for {
 		select {
 		case <-tick:
@@ -108,6 +108,8 @@ func (k *kicks) next(ctx context.Context, tick <-chan time.Time) bool {
 			if k.take(time.Now()) {
 				return true
 			}
+		case <-lost:
+			return false
 		case <-ctx.Done():
 			return false
 		}

@@ -71,7 +71,7 @@ func TestKicksAreBounded(t *testing.T) {
 		defer tick.Stop()
 		polls, begun := 0, time.Now()
 		for time.Since(begun) < 10*time.Minute {
-			if !k.next(ctx, tick.C) {
+			if !k.next(ctx, tick.C, nil) {
 				t.Fatal("it has ended")
 			}
 			polls++
@@ -81,7 +81,7 @@ func TestKicksAreBounded(t *testing.T) {
 		}
 		cancel()
 		synctest.Wait()
-		if k.next(ctx, nil) {
+		if k.next(ctx, nil, nil) {
 			t.Error("a poll after the end")
 		}
 	})
@@ -95,7 +95,7 @@ func TestOneKickIsAFewPolls(t *testing.T) {
 		defer cancel()
 		k.kick()
 		polls := 0
-		for k.next(ctx, nil) {
+		for k.next(ctx, nil, nil) {
 			polls++
 		}
 		if want := int(kickFor / kickEvery); polls < want || polls > want+1 {

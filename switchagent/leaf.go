@@ -13,6 +13,13 @@ import (
 type leaf interface {
 	reader
 	writer
+	lifetime
+}
+
+type lifetime interface {
+	// Done is closed when the session is lost, also between two polls.
+	Done() <-chan struct{}
+	Err() error // why
 	Close() error
 }
 

@@ -33,7 +33,8 @@ type fakeLeaf struct {
 	confirmed []bool // what it was told of commits on trial
 
 	commits []junos.Change
-	times   []time.Time // of the commits
+	times   []time.Time   // of the commits
+	ended   chan struct{} // of the session; the test closes it when that ends while nothing is asked
 	dials   int
 	closed  int
 }
@@ -64,6 +65,7 @@ func (f *fakeLeaf) sync() {
 
 func (f *fakeLeaf) dial(context.Context) (leaf, error) {
 	f.sync()
+	f.ended = make(chan struct{})
 	f.dials++
 	f.lost = false
 	return f, f.noDial
@@ -134,6 +136,10 @@ func (f *fakeLeaf) sessions(context.Context) ([]junos.Session, error) {
 	f.sync()
 	return f.announced, f.read()
 }
+
+func (f *fakeLeaf) Done() <-chan struct{} { return f.ended }
+
+func (f *fakeLeaf) Err() error { return errGone }
 
 func (f *fakeLeaf) Close() error {
 	f.closed++

@@ -86,75 +86,79 @@ func (p plan) String() string {
 	return strings.Join(words, " ")
 }
 
+// global is an address that makes a port somebody else's.
+var global = netip.MustParsePrefix("2001:db8::1/64")
+
+// additions is what is seen on a leaf, and what plan makes of it in words: + a stanza, ? a refusal, ~ one that is kept for now.
+var additions = []struct {
+	name   string
+	seen   tables
+	guards func(*guards)
+	want   string
+}{
+	{"nothing seen", tables{}, nil, ""},
+	{"router", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, nil, "+fe80::1%ge-0/0/1.0"},
+	{"two at once", tables{neighbors: []junos.Neighbor{router(peer(2, 2)), router(peer(1, 1))}}, nil, "+fe80::1%ge-0/0/1.0 +fe80::2%ge-0/0/2.0"},
+	{"two on one port", tables{neighbors: []junos.Neighbor{router(peer(2, 1)), router(peer(1, 1))}}, nil, "+fe80::1%ge-0/0/1.0 +fe80::2%ge-0/0/1.0"},
+	{"already there", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}, stanzas: []junos.Stanza{stanza(peer(1, 1))}}, nil, ""},
+	{"port that is not ours", tables{neighbors: []junos.Neighbor{router(netip.MustParseAddr("fe80::1%xe-0/0/1.0"))}}, nil, ""},
+	{"ordinary host", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.Router = false })}}, nil, "?fe80::1%ge-0/0/1.0=not_router"},
+	{"server that does not forward, but advertises", tables{
+		neighbors:   []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.Router = false })},
+		advertisers: []netip.Addr{peer(1, 1)},
+	}, nil, "+fe80::1%ge-0/0/1.0"},
+	{"advertises on another port", tables{
+		neighbors:   []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.Router = false })},
+		advertisers: []netip.Addr{peer(1, 2)},
+	}, nil, "?fe80::1%ge-0/0/1.0=not_router"},
+	{"advertises, but is no neighbour", tables{advertisers: []netip.Addr{peer(1, 1)}}, nil, ""},
+	{"no mac", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.MAC = "" })}}, nil, "?fe80::1%ge-0/0/1.0=unresolved"},
+	{"stale is there", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.State = "stale" })}}, nil, "+fe80::1%ge-0/0/1.0"},
+	{"unreachable is not", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.State = "unreachable" })}}, nil, "?fe80::1%ge-0/0/1.0=unresolved"},
+	{"incomplete is not", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.State = "incomplete" })}}, nil, "?fe80::1%ge-0/0/1.0=unresolved"},
+	{"same address on two ports", tables{neighbors: []junos.Neighbor{router(peer(1, 2)), router(peer(1, 1))}}, nil, "+fe80::1%ge-0/0/1.0 ?fe80::1%ge-0/0/2.0=duplicate"},
+	{"the incumbent stays", tables{
+		neighbors: []junos.Neighbor{router(peer(1, 2)), router(peer(1, 1))}, stanzas: []junos.Stanza{stanza(peer(1, 2))},
+	}, nil, "?fe80::1%ge-0/0/1.0=duplicate"},
+	{"moved to another port", tables{
+		neighbors: []junos.Neighbor{router(peer(1, 1))}, stanzas: []junos.Stanza{stanza(peer(1, 2))},
+	}, nil, "?fe80::1%ge-0/0/1.0=duplicate ~fe80::1%ge-0/0/2.0"},
+	{"both committed, as from 20.4R1 on", tables{
+		neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(1, 2))}, stanzas: []junos.Stanza{stanza(peer(1, 1)), stanza(peer(1, 2))},
+	}, nil, ""},
+	{"addressed port", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
+		g.interfaces["ge-0/0/1.0"] = addrs(netip.MustParsePrefix("fe80::ff/64"), global)
+	}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
+	{"port with an IPv4 address", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
+		g.interfaces["ge-0/0/1.0"] = addrs(netip.MustParsePrefix("169.254.1.1/16"))
+	}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
+	{"port with an address nobody understands", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
+		g.interfaces["ge-0/0/1.0"] = addrs(netip.Prefix{})
+	}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
+	{"port without any address", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
+		g.interfaces["ge-0/0/1.0"] = junos.Interface{}
+	}, "+fe80::1%ge-0/0/1.0"},
+	{"port that is not listed", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
+		delete(g.interfaces, "ge-0/0/1.0")
+	}, "?fe80::1%ge-0/0/1.0=interface_unknown"},
+	{"peer of somebody else", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 1))}}, func(g *guards) {
+		g.sessions = append(g.sessions, junos.Session{Peer: netip.MustParseAddr("fe80::1"), State: "Idle"})
+	}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
+	{"peer of somebody else on another port", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
+		g.sessions = append(g.sessions, junos.Session{Peer: peer(1, 2), State: "Idle"})
+	}, "+fe80::1%ge-0/0/1.0"},
+	{"peer of somebody else, bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 1))}}, func(g *guards) {
+		g.sessions, g.static = nil, []junos.Stanza{{Group: "other", Peer: netip.MustParseAddr("fe80::1")}}
+	}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
+	{"no group", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 2))}}, func(g *guards) {
+		g.group = errors.New("bgp group is not configured")
+		g.interfaces["ge-0/0/2.0"] = addrs(global)
+	}, "?fe80::1%ge-0/0/1.0=group_unusable ?fe80::2%ge-0/0/2.0=interface_addressed"},
+	{"bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) { g.sessions = nil }, "+fe80::1%ge-0/0/1.0"},
+}
+
 func TestPlanAdds(t *testing.T) {
-	global := netip.MustParsePrefix("2001:db8::1/64")
-	tests := []struct {
-		name   string
-		seen   tables
-		guards func(*guards)
-		want   string
-	}{
-		{"nothing seen", tables{}, nil, ""},
-		{"router", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, nil, "+fe80::1%ge-0/0/1.0"},
-		{"two at once", tables{neighbors: []junos.Neighbor{router(peer(2, 2)), router(peer(1, 1))}}, nil, "+fe80::1%ge-0/0/1.0 +fe80::2%ge-0/0/2.0"},
-		{"two on one port", tables{neighbors: []junos.Neighbor{router(peer(2, 1)), router(peer(1, 1))}}, nil, "+fe80::1%ge-0/0/1.0 +fe80::2%ge-0/0/1.0"},
-		{"already there", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}, stanzas: []junos.Stanza{stanza(peer(1, 1))}}, nil, ""},
-		{"port that is not ours", tables{neighbors: []junos.Neighbor{router(netip.MustParseAddr("fe80::1%xe-0/0/1.0"))}}, nil, ""},
-		{"ordinary host", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.Router = false })}}, nil, "?fe80::1%ge-0/0/1.0=not_router"},
-		{"server that does not forward, but advertises", tables{
-			neighbors:   []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.Router = false })},
-			advertisers: []netip.Addr{peer(1, 1)},
-		}, nil, "+fe80::1%ge-0/0/1.0"},
-		{"advertises on another port", tables{
-			neighbors:   []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.Router = false })},
-			advertisers: []netip.Addr{peer(1, 2)},
-		}, nil, "?fe80::1%ge-0/0/1.0=not_router"},
-		{"advertises, but is no neighbour", tables{advertisers: []netip.Addr{peer(1, 1)}}, nil, ""},
-		{"no mac", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.MAC = "" })}}, nil, "?fe80::1%ge-0/0/1.0=unresolved"},
-		{"stale is there", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.State = "stale" })}}, nil, "+fe80::1%ge-0/0/1.0"},
-		{"unreachable is not", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.State = "unreachable" })}}, nil, "?fe80::1%ge-0/0/1.0=unresolved"},
-		{"incomplete is not", tables{neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.State = "incomplete" })}}, nil, "?fe80::1%ge-0/0/1.0=unresolved"},
-		{"same address on two ports", tables{neighbors: []junos.Neighbor{router(peer(1, 2)), router(peer(1, 1))}}, nil, "+fe80::1%ge-0/0/1.0 ?fe80::1%ge-0/0/2.0=duplicate"},
-		{"the incumbent stays", tables{
-			neighbors: []junos.Neighbor{router(peer(1, 2)), router(peer(1, 1))}, stanzas: []junos.Stanza{stanza(peer(1, 2))},
-		}, nil, "?fe80::1%ge-0/0/1.0=duplicate"},
-		{"moved to another port", tables{
-			neighbors: []junos.Neighbor{router(peer(1, 1))}, stanzas: []junos.Stanza{stanza(peer(1, 2))},
-		}, nil, "?fe80::1%ge-0/0/1.0=duplicate ~fe80::1%ge-0/0/2.0"},
-		{"both committed, as from 20.4R1 on", tables{
-			neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(1, 2))}, stanzas: []junos.Stanza{stanza(peer(1, 1)), stanza(peer(1, 2))},
-		}, nil, ""},
-		{"addressed port", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.interfaces["ge-0/0/1.0"] = addrs(netip.MustParsePrefix("fe80::ff/64"), global)
-		}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
-		{"port with an IPv4 address", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.interfaces["ge-0/0/1.0"] = addrs(netip.MustParsePrefix("169.254.1.1/16"))
-		}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
-		{"port with an address nobody understands", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.interfaces["ge-0/0/1.0"] = addrs(netip.Prefix{})
-		}, "?fe80::1%ge-0/0/1.0=interface_addressed"},
-		{"port without any address", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.interfaces["ge-0/0/1.0"] = junos.Interface{}
-		}, "+fe80::1%ge-0/0/1.0"},
-		{"port that is not listed", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			delete(g.interfaces, "ge-0/0/1.0")
-		}, "?fe80::1%ge-0/0/1.0=interface_unknown"},
-		{"peer of somebody else", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 1))}}, func(g *guards) {
-			g.sessions = append(g.sessions, junos.Session{Peer: netip.MustParseAddr("fe80::1"), State: "Idle"})
-		}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
-		{"peer of somebody else on another port", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) {
-			g.sessions = append(g.sessions, junos.Session{Peer: peer(1, 2), State: "Idle"})
-		}, "+fe80::1%ge-0/0/1.0"},
-		{"peer of somebody else, bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 1))}}, func(g *guards) {
-			g.sessions, g.static = nil, []junos.Stanza{{Group: "other", Peer: netip.MustParseAddr("fe80::1")}}
-		}, "+fe80::2%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=foreign_session"},
-		{"no group", tables{neighbors: []junos.Neighbor{router(peer(1, 1)), router(peer(2, 2))}}, func(g *guards) {
-			g.group = errors.New("bgp group is not configured")
-			g.interfaces["ge-0/0/2.0"] = addrs(global)
-		}, "?fe80::1%ge-0/0/1.0=group_unusable ?fe80::2%ge-0/0/2.0=interface_addressed"},
-		{"bgp does not run yet", tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, func(g *guards) { g.sessions = nil }, "+fe80::1%ge-0/0/1.0"},
-	}
-	for _, tt := range tests {
+	for _, tt := range additions {
 		t.Run(tt.name, func(t *testing.T) {
 			g := free()
 			if tt.guards != nil {

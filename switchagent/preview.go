@@ -22,11 +22,14 @@ type Preview struct {
 	Established int      `json:"established"`
 	Served      int      `json:"served"`
 	Ended       []string `json:"sessions_ended"`
-	Refused     []Peer   `json:"refused"` // neighbours that get no stanza, or not the one that they should have
-	Crowds      []Crowd  `json:"crowds"`  // ports with more neighbours than they may have stanzas
-	Absent      []Peer   `json:"absent"`  // stanzas that go after the hold-down, and why
-	Waiting     []string `json:"waiting"` // commands that wait for a session to go down
-	Blocked     string   `json:"blocked"` // why there is nothing to do, although there should be
+	// Withdrawn is what is accepted now and would not be any more: a server may be cut off with its
+	// session up.
+	Withdrawn []Withdrawal `json:"withdrawn"`
+	Refused   []Peer       `json:"refused"` // neighbours that get no stanza, or not the one that they should have
+	Crowds    []Crowd      `json:"crowds"`  // ports with more neighbours than they may have stanzas
+	Absent    []Peer       `json:"absent"`  // stanzas that go after the hold-down, and why
+	Waiting   []string     `json:"waiting"` // commands that wait for a session to go down
+	Blocked   string       `json:"blocked"` // why there is nothing to do, although there should be
 	// Unconfirmed is the commit that the leaf may take back: what there is to do is not known before.
 	Unconfirmed string   `json:"unconfirmed"`
 	Notes       []string `json:"notes"` // what else a person should know
@@ -79,7 +82,7 @@ func (o *Operation) preview(seen tables, p plan) Preview {
 		change = p.would
 	}
 	v := Preview{
-		Commands: []string{}, Ended: []string{}, Waiting: []string{}, Crowds: []Crowd{}, Notes: o.notes(p),
+		Commands: []string{}, Ended: []string{}, Waiting: []string{}, Crowds: []Crowd{}, Notes: o.notes(p), Withdrawn: p.withdrawn(),
 		Added: len(change.Add), Removed: len(change.Remove), Edited: len(change.Edit), Established: len(p.up),
 	}
 	for _, command := range change.Commands() {
@@ -104,7 +107,7 @@ func (o *Operation) preview(seen tables, p plan) Preview {
 		v.Refused = append(v.Refused, peerOf(peer, string(reason)))
 	}
 	for s := range p.absent {
-		v.Absent = append(v.Absent, peerOf(s.Peer, o.whyAbsent(s, seen)))
+		v.Absent = append(v.Absent, peerOf(s.Peer, o.whyAbsent(s, p)))
 	}
 	v.Refused, v.Absent = sortedPeers(v.Refused), sortedPeers(v.Absent)
 	for _, link := range slices.Sorted(maps.Keys(p.crowd)) {
@@ -116,18 +119,24 @@ func (o *Operation) preview(seen tables, p plan) Preview {
 	return v
 }
 
-// whyAbsent says what is wrong with a stanza that goes: not every one's server has left.
-func (o *Operation) whyAbsent(s junos.Stanza, seen tables) string {
-	cfg := &o.agent.cfg
+// Why a stanza goes: not every one's server has left.
+const (
+	absentGone       = "gone"
+	absentOtherGroup = "other_group" // than the configured one
+	absentNotMeant   = "not_meant"   // its port is none of interfaces any more
+	absentUnwanted   = "unwanted"    // its server is there, and is refused
+)
+
+func (o *Operation) whyAbsent(s junos.Stanza, p plan) string {
 	switch {
-	case s.Group != cfg.Group:
-		return fmt.Sprintf("its stanza is in group %s, and %s is configured", s.Group, cfg.Group)
-	case !cfg.mayTouch(s.Peer.Zone()):
-		return "interfaces does not mean its port any more"
-	case slices.ContainsFunc(seen.neighbors, func(n junos.Neighbor) bool { return n.Addr == s.Peer }):
-		return "it is there, and is not to have a stanza any more"
+	case s.Group != o.agent.cfg.Group:
+		return absentOtherGroup
+	case !o.agent.cfg.mayTouch(s.Peer.Zone()):
+		return absentNotMeant
+	case p.refused[s.Peer] != "":
+		return absentUnwanted
 	}
-	return "gone"
+	return absentGone
 }
 
 // notes explains what a reason alone does not.

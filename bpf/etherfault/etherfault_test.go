@@ -9,22 +9,27 @@ import (
 	"lastmile/lab/netns"
 )
 
-// near - leaf - far: the leaf forwards between the two servers.
-func TestOnlyWhatTheLeafSendsItselfIsMarked(t *testing.T) {
-	near, leaf, far := netns.ForTest(t, "near"), netns.ForTest(t, "leaf"), netns.ForTest(t, "far")
-	run := func(ns *netns.NS, line string) string { return runIn(t, ns, line) }
-	for i, ns := range []*netns.NS{near, far} {
+// newRow is near - leaf - far: the leaf forwards between the two servers.
+func newRow(t *testing.T) (near, leaf *netns.NS) {
+	t.Helper()
+	near, leaf = netns.ForTest(t, "near"), netns.ForTest(t, "leaf")
+	for i, ns := range []*netns.NS{near, netns.ForTest(t, "far")} {
 		port, address := []string{"port0", "port1"}[i], []string{"192.0.2.1", "192.0.2.2"}[i]
 		if err := netns.Veth(ns, "up0", leaf, port); err != nil {
 			t.Fatal(err)
 		}
-		run(ns, "ip address add "+address+" peer 192.0.2.254 dev up0")
-		run(ns, "ip route add default via 192.0.2.254")
-		run(leaf, "ip address add 192.0.2.254 peer "+address+" dev "+port)
+		runIn(t, ns, "ip address add "+address+" peer 192.0.2.254 dev up0")
+		runIn(t, ns, "ip route add default via 192.0.2.254")
+		runIn(t, leaf, "ip address add 192.0.2.254 peer "+address+" dev "+port)
 	}
 	if err := leaf.Sysctl("net.ipv4.ip_forward", "1"); err != nil {
 		t.Fatal(err)
 	}
+	return near, leaf
+}
+
+func TestOnlyWhatTheLeafSendsItselfIsMarked(t *testing.T) {
+	near, leaf := newRow(t)
 	pings := func(to string) bool {
 		_, err := near.Run(context.Background(), "ping", "-c1", "-W1", to)
 		return err == nil
@@ -51,7 +56,7 @@ func TestOnlyWhatTheLeafSendsItselfIsMarked(t *testing.T) {
 	if !pings("192.0.2.254") {
 		t.Fatal("the leaf does not answer to begin with")
 	}
-	before := headerErrors(t, run(near, "cat /proc/thread-self/net/snmp6"))
+	before := headerErrors(t, runIn(t, near, "cat /proc/thread-self/net/snmp6"))
 	change(etherfault.On)
 	if !has() {
 		t.Error("it was given and is not there")
@@ -62,7 +67,7 @@ func TestOnlyWhatTheLeafSendsItselfIsMarked(t *testing.T) {
 	if !pings("192.0.2.2") {
 		t.Error("with the fault, a packet in transit did not arrive")
 	}
-	if after := headerErrors(t, run(near, "cat /proc/thread-self/net/snmp6")); after == before {
+	if after := headerErrors(t, runIn(t, near, "cat /proc/thread-self/net/snmp6")); after == before {
 		t.Error("Ip6InHdrErrors did not rise")
 	}
 	change(etherfault.Off)

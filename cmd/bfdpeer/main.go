@@ -86,6 +86,8 @@ type session struct {
 	Up    bool
 	Ready bool // up, and both ends keep the timers that are wanted
 	Ups   uint64
+	// Failures of the session, and those of them that this end noticed.
+	Failures, Expired uint64
 	// Late is how many timers our own end was late for by more than a quarter
 	// of the interval, and LateMax the most.
 	Late    uint64
@@ -103,7 +105,7 @@ func answer(ctx context.Context, client *worker.Client, timers bfd.Timers) error
 		for _, s := range sessions {
 			up := s.Known && s.State == bfd.Up
 			list = append(list, session{
-				Peer: s.Peer, Up: up, Ups: s.Ups, Late: s.Late, LateMax: s.LateMax,
+				Peer: s.Peer, Up: up, Ups: s.Ups, Failures: s.Failures, Expired: s.Expired, Late: s.Late, LateMax: s.LateMax,
 				Ready: up && !s.Polling && s.TransmitInterval == timers.Transmit && s.Remote.DesiredMinTx == timers.Transmit &&
 					s.DetectTime == timers.Receive*time.Duration(timers.Multiplier),
 			})

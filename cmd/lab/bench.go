@@ -115,7 +115,7 @@ func bfdCommand() *cobra.Command {
 	cmd.Flags().StringVar(&timers, "bfd", "10x3", "BFD timers, in ms x multiplier")
 	cmd.Flags().IntVar(&cfg.Sessions, "sessions", 6, "sessions of each daemon")
 	cmd.Flags().DurationVar(&cfg.For, "for", time.Minute, "how long the sessions are watched under each stress")
-	cmd.Flags().StringSliceVar(&cfg.Stress, "stress", nil, "what the machine does meanwhile, of idle, \"cpu 4\", \"cpu 16\", mix and churn; all if empty")
+	cmd.Flags().StringSliceVar(&cfg.Stress, "stress", nil, "what the machine does meanwhile, of idle, \"cpu 4\", \"cpu 16\", mix, churn and calls; all if empty")
 	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr and bird; all if empty")
 	nameFlag(cmd, &cfg.Name, "lmbfd")
 	return cmd

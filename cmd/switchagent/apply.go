@@ -64,7 +64,7 @@ func (r *rounds) Ended(outcome string, err error) {
 func applyCommand(o *operator) *cobra.Command {
 	var confirm time.Duration
 	c := o.command("apply", "Print what is to be committed, commit it, and wait until the leaf holds it; status 2 if something remains")
-	c.Flags().DurationVar(&confirm, "confirm", 0, "the leaf takes the commit back after this time unless all is well; needs database: shared")
+	c.Flags().DurationVar(&confirm, "confirm", 0, "whole minutes such as 2m, after which the leaf takes the commit back unless all is well (default: confirm of the configuration); needs database: shared")
 	return o.running(c, func(ctx context.Context, cmd *cobra.Command) error {
 		cfg, err := o.load()
 		if err == nil && cmd.Flags().Changed("confirm") {

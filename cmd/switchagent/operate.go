@@ -136,7 +136,7 @@ func writePreview(w io.Writer, v switchagent.Preview) {
 		fmt.Fprintf(w, "# %d more on %s: port_full\n", crowd.More, crowd.Link)
 	}
 	for _, peer := range v.Absent {
-		fmt.Fprintf(w, "# %s on %s: %s; the stanza goes after hold_down, while its session is not up\n", peer.Address, peer.Link, peer.Reason)
+		fmt.Fprintf(w, "# %s on %s %s; its stanza goes after hold_down, once its session is down\n", peer.Address, peer.Link, whyAbsent[peer.Reason])
 	}
 	for _, command := range v.Waiting {
 		fmt.Fprintf(w, "# waits for the session to go down: %s\n", command)
@@ -155,6 +155,15 @@ func writePreview(w io.Writer, v switchagent.Preview) {
 	for _, peer := range v.Ended {
 		fmt.Fprintf(w, "# the session with %s ENDS\n", peer)
 	}
+	for _, lost := range v.Withdrawn {
+		fmt.Fprintf(w, "# %s on %s: NOT ACCEPTED any more: %s\n", lost.Address, lost.Link, strings.Join(lost.Prefixes, " "))
+	}
+}
+
+// whyAbsent is the reasons of stanzas that go, in words.
+var whyAbsent = map[string]string{
+	"gone": "is gone", "unwanted": "is to have none", "other_group": "is in another group than the configured one",
+	"not_meant": "is on a port that interfaces does not mean",
 }
 
 func count(n int, what string) string {

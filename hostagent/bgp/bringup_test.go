@@ -11,48 +11,44 @@ import (
 	"lastmile/lab/netns"
 )
 
+// beginnings is what lets a session come up, by what the leaf has to say of us. Each ends the session,
+// does that, and says when it has begun to do it.
+var beginnings = map[string]struct {
+	neighbor string
+	begin    func(*testing.B, *speaker, *netns.NS, *frr.Router) time.Time
+}{
+	"unnumbered leaf hears us": {"swp1 " + unnumbered, func(b *testing.B, s *speaker, host *netns.NS, _ *frr.Router) time.Time {
+		s.delete(leaf0)
+		pause(b, 3*time.Second) // for the leaf to take us back
+		from := time.Now()
+		s.add(leaf0)
+		advertise(b, host, "eth0")
+		return from
+	}},
+	"leaf gets the stanza": {static, func(b *testing.B, s *speaker, _ *netns.NS, r *frr.Router) time.Time {
+		command(b, r, "configure terminal", "router bgp 65001", "no neighbor fe80::a")
+		pause(b, 2*time.Second)
+		from := time.Now()
+		command(b, r, "configure terminal", "router bgp 65001", "neighbor fe80::a remote-as 64512",
+			"neighbor fe80::a interface swp1", "neighbor fe80::a capability extended-nexthop",
+			"address-family ipv4 unicast", "neighbor fe80::a activate")
+		return from
+	}},
+	"leaf resets the session": {static, func(b *testing.B, s *speaker, _ *netns.NS, r *frr.Router) time.Time {
+		from := time.Now()
+		command(b, r, "clear bgp *")
+		return from
+	}},
+}
+
 // BenchmarkBringUp measures how long a session with FRR takes to come up:
 //
 //	go test -run '^$' -bench BringUp -benchtime 20x ./hostagent/bgp
 func BenchmarkBringUp(b *testing.B) {
-	vtysh := func(b *testing.B, r *frr.Router, commands ...string) {
-		b.Helper()
-		if out, err := r.Vtysh(b.Context(), commands...); err != nil {
-			b.Fatalf("%v: %v: %s", commands, err, out)
-		}
-	}
-	for name, bench := range map[string]struct {
-		neighbor string
-		// begin ends the session, does what lets it come up again, and says
-		// when it has begun to do that.
-		begin func(*testing.B, *speaker, *netns.NS, *frr.Router) time.Time
-	}{
-		"unnumbered leaf hears us": {"swp1 " + unnumbered, func(b *testing.B, s *speaker, host *netns.NS, _ *frr.Router) time.Time {
-			s.delete(leaf0)
-			pause(b, 3*time.Second) // for the leaf to take us back
-			from := time.Now()
-			s.add(leaf0)
-			advertise(b, host, "eth0")
-			return from
-		}},
-		"leaf gets the stanza": {static, func(b *testing.B, s *speaker, _ *netns.NS, r *frr.Router) time.Time {
-			vtysh(b, r, "configure terminal", "router bgp 65001", "no neighbor fe80::a")
-			pause(b, 2*time.Second)
-			from := time.Now()
-			vtysh(b, r, "configure terminal", "router bgp 65001", "neighbor fe80::a remote-as 64512",
-				"neighbor fe80::a interface swp1", "neighbor fe80::a capability extended-nexthop",
-				"address-family ipv4 unicast", "neighbor fe80::a activate")
-			return from
-		}},
-		"leaf resets the session": {static, func(b *testing.B, s *speaker, _ *netns.NS, r *frr.Router) time.Time {
-			from := time.Now()
-			vtysh(b, r, "clear bgp *")
-			return from
-		}},
-	} {
+	for name, bench := range beginnings {
 		b.Run(name, func(b *testing.B) {
 			host, leaf := newNS(b, "server"), newNS(b, "leaf")
-			connect(b, host, "eth0", leaf, "swp1")
+			connect(b, plug{host, "eth0"}, plug{leaf, "swp1"})
 			router := startLeaf(b, leaf, 65001, bench.neighbor)
 			s := startSpeaker(b, host, serverConfig())
 			s.add(leaf0)
@@ -66,6 +62,13 @@ func BenchmarkBringUp(b *testing.B) {
 			}
 			report(b, took)
 		})
+	}
+}
+
+func command(b *testing.B, r *frr.Router, lines ...string) {
+	b.Helper()
+	if out, err := r.Vtysh(b.Context(), lines...); err != nil {
+		b.Fatalf("%v: %v: %s", lines, err, out)
 	}
 }
 

@@ -30,43 +30,11 @@ func TestCollisionStorm(t *testing.T) {
 	for round := range 200 {
 		// Below and above ours, 10.0.1.1.
 		r := newRival([]string{"10.0.0.9", "10.0.1.9"}[round%2])
-		// The leaf dials as soon as we have dialled, or at about the same time.
-		onAccept := round%4 < 2
 		done := make(chan struct{})
 		running.Go(func() {
 			defer close(done)
-			var calls sync.WaitGroup
-			defer calls.Wait()
-			call := func() {
-				c, err := leaf.dial("fe80::1", "fe80::a", 179)
-				if err != nil {
-					return // the peer is not there yet, or no more
-				}
-				w := leaf.wire(c)
-				r.begin(w, true)
-				calls.Go(func() { r.speak(w) })
-			}
-			if !onAccept {
-				calls.Go(func() {
-					<-time.After(rand.N(35 * time.Millisecond))
-					call()
-				})
-			}
-			l.SetDeadline(time.Time{})
-			for {
-				c, err := l.Accept()
-				if errors.Is(err, net.ErrClosed) {
-					return
-				} else if err != nil {
-					return // the deadline at the end of the round
-				}
-				w := leaf.wire(c)
-				r.begin(w, false)
-				if onAccept {
-					call()
-				}
-				calls.Go(func() { r.speak(w) })
-			}
+			// The leaf dials as soon as we have dialled, or at about the same time.
+			r.collide(leaf, l, round%4 < 2)
 		})
 		from := len(s.log)
 		s.add(leaf0)
@@ -86,6 +54,41 @@ func TestCollisionStorm(t *testing.T) {
 		if i := slices.Index(states, bgp.Established); i != len(states)-2 {
 			t.Errorf("round %d: %v", round, states)
 		}
+	}
+}
+
+// collide takes calls until the listener's deadline, and makes some: with each that it takes, or one at any
+// time.
+func (r *rival) collide(leaf port, l *net.TCPListener, onAccept bool) {
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	call := func() {
+		c, err := leaf.dial("fe80::1", "fe80::a", 179)
+		if err != nil {
+			return // the peer is not there yet, or no more
+		}
+		w := leaf.wire(c)
+		r.begin(w, true)
+		calls.Go(func() { r.speak(w) })
+	}
+	if !onAccept {
+		calls.Go(func() {
+			<-time.After(rand.N(35 * time.Millisecond))
+			call()
+		})
+	}
+	l.SetDeadline(time.Time{})
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return // closed, or the deadline at the end of the round
+		}
+		w := leaf.wire(c)
+		r.begin(w, false)
+		if onAccept {
+			call()
+		}
+		calls.Go(func() { r.speak(w) })
 	}
 }
 

@@ -214,7 +214,7 @@ func TestUpdatesKeepTheSessionAlive(t *testing.T) {
 
 func TestPrefixLimit(t *testing.T) {
 	host, leafNS := newNS(t, "server"), newNS(t, "leaf")
-	connect(t, host, "eth0", leafNS, "swp1")
+	connect(t, plug{host, "eth0"}, plug{leafNS, "swp1"})
 	leaf := at(t, leafNS)
 	cfg := serverConfig()
 	cfg.Options = &bgp.Options{MaxPrefixes: 3}

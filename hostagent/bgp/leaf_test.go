@@ -35,16 +35,22 @@ func newNS(t testing.TB, label string) *netns.NS {
 	return ns
 }
 
+// A plug is one end of a cable.
+type plug struct {
+	*netns.NS
+	link string
+}
+
 // connect joins the server's interface to the leaf's.
-func connect(t testing.TB, host *netns.NS, eth string, leaf *netns.NS, swp string) {
+func connect(t testing.TB, host, leaf plug) {
 	t.Helper()
-	if err := netns.Veth(host, eth, leaf, swp); err != nil {
+	if err := netns.Veth(host.NS, host.link, leaf.NS, leaf.link); err != nil {
 		t.Fatal(err)
 	}
-	if err := host.AddAddress(eth, server.String()+"/64"); err != nil {
+	if err := host.AddAddress(host.link, server.String()+"/64"); err != nil {
 		t.Fatal(err)
 	}
-	if err := leaf.AddAddress(swp, "fe80::1/64"); err != nil {
+	if err := leaf.AddAddress(leaf.link, "fe80::1/64"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -99,7 +105,7 @@ func serverConfig() speakerConfig {
 func newPair(t *testing.T, as int, neighbor string) (*speaker, *netns.NS, *frr.Router) {
 	t.Helper()
 	host, leaf := newNS(t, "server"), newNS(t, "leaf")
-	connect(t, host, "eth0", leaf, "swp1")
+	connect(t, plug{host, "eth0"}, plug{leaf, "swp1"})
 	router := startLeaf(t, leaf, as, neighbor)
 	return startSpeaker(t, host, serverConfig()), leaf, router
 }

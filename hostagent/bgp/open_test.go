@@ -62,6 +62,9 @@ func TestParseOpen(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestParseOpenRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		body []byte
 		want string

@@ -20,7 +20,7 @@ import (
 func startWith(t *testing.T, options bgp.Options) (*speaker, port) {
 	t.Helper()
 	host, leaf := newNS(t, "server"), newNS(t, "leaf")
-	connect(t, host, "eth0", leaf, "swp1")
+	connect(t, plug{host, "eth0"}, plug{leaf, "swp1"})
 	cfg := serverConfig()
 	cfg.Options = &options
 	return startSpeaker(t, host, cfg), at(t, leaf)

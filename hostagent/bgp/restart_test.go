@@ -142,7 +142,7 @@ func TestEndOfRIBIsSent(t *testing.T) {
 // were killed or have asked for it. When we go for good it does not.
 func TestFRRKeepsOurRoutes(t *testing.T) {
 	host, leaf := newNS(t, "server"), newNS(t, "leaf")
-	connect(t, host, "eth0", leaf, "swp1")
+	connect(t, plug{host, "eth0"}, plug{leaf, "swp1"})
 	router := startLeaf(t, leaf, 65001, static+"; timers 1 9")
 	if err := router.Configure(t.Context(), "router bgp 65001", "bgp graceful-restart"); err != nil {
 		t.Fatal(err)

@@ -8,67 +8,70 @@ import (
 	"testing"
 )
 
-// Each row is a rule of RFC 7606, or one it leaves as it was.
+const twoBytes = true
+
+// survived has a row for each rule of RFC 7606, and for those that it leaves as they were.
+var survived = map[string]struct {
+	attributes [][]byte
+	want       action
+	why        string
+	old        bool // the peer's AS numbers are of two bytes
+}{
+	"3 c: ORIGIN optional":              {without(0, attr(pass, 1, 0)), treatAsWithdrawal, "ORIGIN has the wrong flags", false},
+	"3 c: MED transitive":               {with(attr(pass, 4, 0, 0, 0, 1)), treatAsWithdrawal, "MULTI_EXIT_DISC has the wrong flags", false},
+	"3 c: COMMUNITIES well-known":       {with(attr(wk, 8, "1234")), treatAsWithdrawal, "COMMUNITIES has the wrong flags", false},
+	"3 c: LOCAL_PREF optional":          {with(attr(opt, 5, 0, 0, 0, 1)), treatAsWithdrawal, "LOCAL_PREF has the wrong flags", false},
+	"3 d: no ORIGIN":                    {without(0), treatAsWithdrawal, "ORIGIN is missing", false},
+	"3 d: no AS_PATH":                   {without(1), treatAsWithdrawal, "AS_PATH is missing", false},
+	"3 d: no NEXT_HOP":                  {without(2), treatAsWithdrawal, "NEXT_HOP is missing", false},
+	"3 f: ATOMIC_AGGREGATE optional":    {with(attr(pass, 6)), discardAttribute, "ATOMIC_AGGREGATE has the wrong flags", false},
+	"3 f: AGGREGATOR well-known":        {with(attr(wk, 7, "12345678")), discardAttribute, "AGGREGATOR has the wrong flags", false},
+	"3 g: ORIGIN twice":                 {with(attr(wk, 1, 9)), discardAttribute, "ORIGIN is there twice", false},
+	"3 g: an unknown one twice":         {with(attr(pass, 99), attr(pass, 99)), discardAttribute, "is there twice", false},
+	"3 h: the gravest counts":           {with(attr(wk, 6, 1), attr(opt, 4, 1), attr(wk, 6, 2)), treatAsWithdrawal, "MULTI_EXIT_DISC", false},
+	"4: overrun":                        {with(join(opt, 4, 5, "1234")), treatAsWithdrawal, "longer than the attributes' field", false},
+	"4: underrun":                       {with(join(opt, 4)), treatAsWithdrawal, "longer than the attributes' field", false},
+	"4: underrun of an extended length": {with(join(opt|extended, 4, 0)), treatAsWithdrawal, "longer than the attributes' field", false},
+	"7.1: ORIGIN of 2 bytes":            {without(0, attr(wk, 1, 0, 0)), treatAsWithdrawal, "ORIGIN is malformed", false},
+	"7.1: ORIGIN of no bytes":           {without(0, attr(wk, 1)), treatAsWithdrawal, "ORIGIN is malformed", false},
+	"7.1: ORIGIN 3":                     {without(0, attr(wk, 1, 3)), treatAsWithdrawal, "ORIGIN is malformed", false},
+	"7.2: segment type 0":               {without(1, attr(wk, 2, 0, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"7.2: segment type 5":               {without(1, attr(wk, 2, 5, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"7.2: overrun":                      {without(1, attr(wk, 2, 2, 2, "1234567")), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"7.2: underrun":                     {without(1, attr(wk, 2, 2, 1, "1234", 2)), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"7.2: empty segment":                {without(1, attr(wk, 2, 2, 0)), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"7.2: numbers of two bytes":         {without(1, attr(wk, 2, 2, 1, "12")), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"7.2: numbers of four bytes":        {without(1, attr(wk, 2, 2, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", twoBytes},
+	"RFC 7607: AS 0":                    {without(1, attr(wk, 2, 2, 1, 0, 0, 0, 0)), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"RFC 5065: confederation sequence":  {without(1, attr(wk, 2, 3, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"RFC 5065: confederation set":       {without(1, attr(wk, 2, 4, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", false},
+	"7.3: NEXT_HOP of 3 bytes":          {without(2, attr(wk, 3, "123")), treatAsWithdrawal, "NEXT_HOP is malformed", false},
+	"7.3: NEXT_HOP of 16 bytes":         {without(2, attr(wk, 3, linkLocal)), treatAsWithdrawal, "NEXT_HOP is malformed", false},
+	"7.4: MED of 3 bytes":               {with(attr(opt, 4, "123")), treatAsWithdrawal, "MULTI_EXIT_DISC is malformed", false},
+	"7.5: LOCAL_PREF":                   {with(attr(wk, 5, 0, 0, 0, 1)), discardAttribute, "LOCAL_PREF comes from an external peer", false},
+	"7.5: LOCAL_PREF of 3 bytes":        {with(attr(wk, 5, 0, 0, 0)), discardAttribute, "LOCAL_PREF comes from an external peer", false},
+	"7.6: ATOMIC_AGGREGATE of 1 byte":   {with(attr(wk, 6, 1)), discardAttribute, "ATOMIC_AGGREGATE is malformed", false},
+	"7.7: AGGREGATOR of 6 bytes":        {with(attr(pass, 7, "123456")), discardAttribute, "AGGREGATOR is malformed", false},
+	"7.7: AGGREGATOR of 8 bytes":        {without(1, attr(wk, 2), attr(pass, 7, "12345678")), discardAttribute, "AGGREGATOR is malformed", twoBytes},
+	"RFC 7607: AGGREGATOR 0":            {with(attr(pass, 7, 0, 0, 0, 0, "1234")), discardAttribute, "AGGREGATOR is malformed", false},
+	"7.8: COMMUNITIES of no bytes":      {with(attr(pass, 8)), treatAsWithdrawal, "COMMUNITIES is malformed", false},
+	"7.8: COMMUNITIES of 5 bytes":       {with(attr(pass, 8, "12345")), treatAsWithdrawal, "COMMUNITIES is malformed", false},
+	"7.9: ORIGINATOR_ID":                {with(attr(opt, 9, "1234")), discardAttribute, "ORIGINATOR_ID comes from an external peer", false},
+	"7.10: CLUSTER_LIST":                {with(attr(opt, 10, "123")), discardAttribute, "CLUSTER_LIST comes from an external peer", false},
+	"7.14: extended of 7 bytes":         {with(attr(pass, 16, "1234567")), treatAsWithdrawal, "EXTENDED_COMMUNITIES is malformed", false},
+	"7.14: extended of no bytes":        {with(attr(pass, 16)), treatAsWithdrawal, "EXTENDED_COMMUNITIES is malformed", false},
+	"7.15: IPv6 extended of 8 bytes":    {with(attr(pass, 25, "12345678")), treatAsWithdrawal, "IP6_EXTENDED_COMMUNITIES is malformed", false},
+	"RFC 8092: large of 8 bytes":        {with(attr(pass, 32, "12345678")), treatAsWithdrawal, "LARGE_COMMUNITY is malformed", false},
+	"RFC 6793 4.1: AS4_PATH needless":   {with(attr(pass, 17, 2, 1, "1234")), discardAttribute, "AS4_PATH comes from a peer", false},
+	"RFC 6793 6: AS4_PATH overrun":      {without(1, attr(wk, 2, 2, 1, "12"), attr(pass, 17, 2, 2, "1234")), discardAttribute, "AS4_PATH is malformed", twoBytes},
+	"RFC 6793 6: AS4_PATH empty":        {without(1, attr(wk, 2, 2, 1, "12"), attr(pass, 17)), discardAttribute, "AS4_PATH is malformed", twoBytes},
+	"RFC 6793 6: AS4_PATH well-known":   {without(1, attr(wk, 2, 2, 1, "12"), attr(wk, 17, 2, 1, "1234")), discardAttribute, "AS4_PATH has the wrong flags", twoBytes},
+	"RFC 7607: AS4_PATH with AS 0":      {without(1, attr(wk, 2, 2, 1, "12"), attr(pass, 17, 2, 1, 0, 0, 0, 0)), discardAttribute, "AS4_PATH is malformed", twoBytes},
+	"RFC 6793 6: AS4_AGGREGATOR":        {with(attr(pass, 18, "1234567")), discardAttribute, "AS4_AGGREGATOR is malformed", false},
+}
+
 func TestErrorsThatTheSessionSurvives(t *testing.T) {
-	const twoBytes = true
-	for name, test := range map[string]struct {
-		attributes [][]byte
-		want       action
-		why        string
-		old        bool // the peer's AS numbers are of two bytes
-	}{
-		"3 c: ORIGIN optional":              {without(0, attr(pass, 1, 0)), treatAsWithdrawal, "ORIGIN has the wrong flags", false},
-		"3 c: MED transitive":               {with(attr(pass, 4, 0, 0, 0, 1)), treatAsWithdrawal, "MULTI_EXIT_DISC has the wrong flags", false},
-		"3 c: COMMUNITIES well-known":       {with(attr(wk, 8, "1234")), treatAsWithdrawal, "COMMUNITIES has the wrong flags", false},
-		"3 c: LOCAL_PREF optional":          {with(attr(opt, 5, 0, 0, 0, 1)), treatAsWithdrawal, "LOCAL_PREF has the wrong flags", false},
-		"3 d: no ORIGIN":                    {without(0), treatAsWithdrawal, "ORIGIN is missing", false},
-		"3 d: no AS_PATH":                   {without(1), treatAsWithdrawal, "AS_PATH is missing", false},
-		"3 d: no NEXT_HOP":                  {without(2), treatAsWithdrawal, "NEXT_HOP is missing", false},
-		"3 f: ATOMIC_AGGREGATE optional":    {with(attr(pass, 6)), discardAttribute, "ATOMIC_AGGREGATE has the wrong flags", false},
-		"3 f: AGGREGATOR well-known":        {with(attr(wk, 7, "12345678")), discardAttribute, "AGGREGATOR has the wrong flags", false},
-		"3 g: ORIGIN twice":                 {with(attr(wk, 1, 9)), discardAttribute, "ORIGIN is there twice", false},
-		"3 g: an unknown one twice":         {with(attr(pass, 99), attr(pass, 99)), discardAttribute, "is there twice", false},
-		"3 h: the gravest counts":           {with(attr(wk, 6, 1), attr(opt, 4, 1), attr(wk, 6, 2)), treatAsWithdrawal, "MULTI_EXIT_DISC", false},
-		"4: overrun":                        {with(join(opt, 4, 5, "1234")), treatAsWithdrawal, "longer than the attributes' field", false},
-		"4: underrun":                       {with(join(opt, 4)), treatAsWithdrawal, "longer than the attributes' field", false},
-		"4: underrun of an extended length": {with(join(opt|extended, 4, 0)), treatAsWithdrawal, "longer than the attributes' field", false},
-		"7.1: ORIGIN of 2 bytes":            {without(0, attr(wk, 1, 0, 0)), treatAsWithdrawal, "ORIGIN is malformed", false},
-		"7.1: ORIGIN of no bytes":           {without(0, attr(wk, 1)), treatAsWithdrawal, "ORIGIN is malformed", false},
-		"7.1: ORIGIN 3":                     {without(0, attr(wk, 1, 3)), treatAsWithdrawal, "ORIGIN is malformed", false},
-		"7.2: segment type 0":               {without(1, attr(wk, 2, 0, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"7.2: segment type 5":               {without(1, attr(wk, 2, 5, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"7.2: overrun":                      {without(1, attr(wk, 2, 2, 2, "1234567")), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"7.2: underrun":                     {without(1, attr(wk, 2, 2, 1, "1234", 2)), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"7.2: empty segment":                {without(1, attr(wk, 2, 2, 0)), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"7.2: numbers of two bytes":         {without(1, attr(wk, 2, 2, 1, "12")), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"7.2: numbers of four bytes":        {without(1, attr(wk, 2, 2, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", twoBytes},
-		"RFC 7607: AS 0":                    {without(1, attr(wk, 2, 2, 1, 0, 0, 0, 0)), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"RFC 5065: confederation sequence":  {without(1, attr(wk, 2, 3, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"RFC 5065: confederation set":       {without(1, attr(wk, 2, 4, 1, "1234")), treatAsWithdrawal, "AS_PATH is malformed", false},
-		"7.3: NEXT_HOP of 3 bytes":          {without(2, attr(wk, 3, "123")), treatAsWithdrawal, "NEXT_HOP is malformed", false},
-		"7.3: NEXT_HOP of 16 bytes":         {without(2, attr(wk, 3, linkLocal)), treatAsWithdrawal, "NEXT_HOP is malformed", false},
-		"7.4: MED of 3 bytes":               {with(attr(opt, 4, "123")), treatAsWithdrawal, "MULTI_EXIT_DISC is malformed", false},
-		"7.5: LOCAL_PREF":                   {with(attr(wk, 5, 0, 0, 0, 1)), discardAttribute, "LOCAL_PREF comes from an external peer", false},
-		"7.5: LOCAL_PREF of 3 bytes":        {with(attr(wk, 5, 0, 0, 0)), discardAttribute, "LOCAL_PREF comes from an external peer", false},
-		"7.6: ATOMIC_AGGREGATE of 1 byte":   {with(attr(wk, 6, 1)), discardAttribute, "ATOMIC_AGGREGATE is malformed", false},
-		"7.7: AGGREGATOR of 6 bytes":        {with(attr(pass, 7, "123456")), discardAttribute, "AGGREGATOR is malformed", false},
-		"7.7: AGGREGATOR of 8 bytes":        {without(1, attr(wk, 2), attr(pass, 7, "12345678")), discardAttribute, "AGGREGATOR is malformed", twoBytes},
-		"RFC 7607: AGGREGATOR 0":            {with(attr(pass, 7, 0, 0, 0, 0, "1234")), discardAttribute, "AGGREGATOR is malformed", false},
-		"7.8: COMMUNITIES of no bytes":      {with(attr(pass, 8)), treatAsWithdrawal, "COMMUNITIES is malformed", false},
-		"7.8: COMMUNITIES of 5 bytes":       {with(attr(pass, 8, "12345")), treatAsWithdrawal, "COMMUNITIES is malformed", false},
-		"7.9: ORIGINATOR_ID":                {with(attr(opt, 9, "1234")), discardAttribute, "ORIGINATOR_ID comes from an external peer", false},
-		"7.10: CLUSTER_LIST":                {with(attr(opt, 10, "123")), discardAttribute, "CLUSTER_LIST comes from an external peer", false},
-		"7.14: extended of 7 bytes":         {with(attr(pass, 16, "1234567")), treatAsWithdrawal, "EXTENDED_COMMUNITIES is malformed", false},
-		"7.14: extended of no bytes":        {with(attr(pass, 16)), treatAsWithdrawal, "EXTENDED_COMMUNITIES is malformed", false},
-		"7.15: IPv6 extended of 8 bytes":    {with(attr(pass, 25, "12345678")), treatAsWithdrawal, "IP6_EXTENDED_COMMUNITIES is malformed", false},
-		"RFC 8092: large of 8 bytes":        {with(attr(pass, 32, "12345678")), treatAsWithdrawal, "LARGE_COMMUNITY is malformed", false},
-		"RFC 6793 4.1: AS4_PATH needless":   {with(attr(pass, 17, 2, 1, "1234")), discardAttribute, "AS4_PATH comes from a peer", false},
-		"RFC 6793 6: AS4_PATH overrun":      {without(1, attr(wk, 2, 2, 1, "12"), attr(pass, 17, 2, 2, "1234")), discardAttribute, "AS4_PATH is malformed", twoBytes},
-		"RFC 6793 6: AS4_PATH empty":        {without(1, attr(wk, 2, 2, 1, "12"), attr(pass, 17)), discardAttribute, "AS4_PATH is malformed", twoBytes},
-		"RFC 6793 6: AS4_PATH well-known":   {without(1, attr(wk, 2, 2, 1, "12"), attr(wk, 17, 2, 1, "1234")), discardAttribute, "AS4_PATH has the wrong flags", twoBytes},
-		"RFC 7607: AS4_PATH with AS 0":      {without(1, attr(wk, 2, 2, 1, "12"), attr(pass, 17, 2, 1, 0, 0, 0, 0)), discardAttribute, "AS4_PATH is malformed", twoBytes},
-		"RFC 6793 6: AS4_AGGREGATOR":        {with(attr(pass, 18, "1234567")), discardAttribute, "AS4_AGGREGATOR is malformed", false},
-	} {
+	for name, test := range survived {
 		d := newTestDecoder()
 		if test.old {
 			d.asSize = 2

@@ -170,8 +170,8 @@ func TestPeerWithOurASIsRefused(t *testing.T) {
 
 func TestNothingIsPassedOn(t *testing.T) {
 	host, first, second := newNS(t, "server"), newNS(t, "first"), newNS(t, "second")
-	connect(t, host, "eth0", first, "swp1")
-	connect(t, host, "eth1", second, "swp1")
+	connect(t, plug{host, "eth0"}, plug{first, "swp1"})
+	connect(t, plug{host, "eth1"}, plug{second, "swp1"})
 	startLeaf(t, first, 65001, static)
 	router := startLeaf(t, second, 65002, static)
 	s := startSpeaker(t, host, serverConfig())
@@ -187,8 +187,8 @@ func TestNothingIsPassedOn(t *testing.T) {
 // Two links to one switch, which has one link-local address on both.
 func TestTwinLinks(t *testing.T) {
 	host, leaf := newNS(t, "server"), newNS(t, "leaf")
-	connect(t, host, "eth0", leaf, "swp1")
-	connect(t, host, "eth1", leaf, "swp2")
+	connect(t, plug{host, "eth0"}, plug{leaf, "swp1"})
+	connect(t, plug{host, "eth1"}, plug{leaf, "swp2"})
 	router := startLeaf(t, leaf, 65001, "swp1 "+unnumbered, "swp2 "+unnumbered)
 	s := startSpeaker(t, host, serverConfig())
 	s.announce("10.0.1.1/32")
@@ -241,7 +241,7 @@ protocol bgp server {
 
 func TestBIRD(t *testing.T) {
 	host, leaf := newNS(t, "server"), newNS(t, "leaf")
-	connect(t, host, "eth0", leaf, "swp1")
+	connect(t, plug{host, "eth0"}, plug{leaf, "swp1"})
 	dir := t.TempDir()
 	config, socket := filepath.Join(dir, "bird.conf"), filepath.Join(dir, "bird.ctl")
 	if err := os.WriteFile(config, []byte(birdConfig), 0o644); err != nil {

@@ -105,75 +105,80 @@ func announced(u Update) []netip.Prefix {
 	return all
 }
 
+// route is one by a path of AS numbers, with nothing else that decides.
+func route(prefix string, path ...uint32) Route {
+	return Route{netip.MustParsePrefix(prefix), &Attributes{ASPath: path, Length: len(path), LocalPref: 100}}
+}
+
+// decoded is UPDATEs without an error, and what is in them.
+var decoded = map[string]struct {
+	body []byte
+	want Update
+}{
+	"IPv4 in the message's fields": {
+		updateBody(join(net8, 0), good, join(net10, 32, 192, 0, 2, 1, 0)),
+		Update{
+			Withdrawn: prefixes("10.0.0.0/8", "0.0.0.0/0"),
+			Announced: []Route{
+				route("10.1.0.0/16", 65001),
+				route("192.0.2.1/32", 65001),
+				route("0.0.0.0/0", 65001),
+			},
+		},
+	},
+	"all lists in one": {
+		updateBody(net8, with(unreach6, attr(opt, 14, 0, 1, 1, 16, linkLocal, 0, 24, 10, 1, 2)), net10),
+		Update{
+			Withdrawn: prefixes("10.0.0.0/8", "2001:db8::/32"),
+			Announced: []Route{
+				route("10.1.0.0/16", 65001),
+				route("10.1.2.0/24", 65001),
+			},
+		},
+	},
+	"bits beyond the length": {
+		updateBody(join(9, 10, 255), [][]byte{origin, as65001, attr(opt, 14, 0, 2, 1, 16, linkLocal, 0, 33, "\x20\x01\x0d\xb8\xff")}, nil),
+		Update{
+			Withdrawn: prefixes("10.128.0.0/9"),
+			Announced: []Route{route("2001:db8:8000::/33", 65001)},
+		},
+	},
+	"every attribute that decides": {
+		updateBody(nil, [][]byte{
+			attr(opt, 4, 0, 0, 1, 0), attr(wk, 1, 2), nextHop, attr(pass, 8, "\xff\xff\x00\x00\xfd\xe9\x00\x07"),
+			attr(wk, 2, 2, 2, "\x00\x00\xfd\xe9\xfa\x56\xea\x00", 1, 2, "\x00\x00\xfc\x00\x00\x00\xfc\x01"),
+			attr(pass, 32, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0, 0, 3),
+		}, net10),
+		Update{Announced: []Route{{netip.MustParsePrefix("10.1.0.0/16"), &Attributes{
+			ASPath: []uint32{65001, 4200000000, 64512, 64513}, Sets: [][2]int{{2, 4}}, Length: 3, Origin: 2, MED: 256, LocalPref: 100,
+			Communities: []uint32{0xffff0000, 65001<<16 | 7}, LargeCommunities: [][3]uint32{{1, 2, 0xff000003}},
+		}}}},
+	},
+	"empty AS path, unused attributes, extended lengths": {
+		updateBody(nil, [][]byte{
+			attr(wk, 6), attr(pass, 7, "\x00\x00\xfd\xe9\x0a\x00\x00\x01"), attr(pass, 16, "12345678"),
+			attr(pass, 25, "12345678901234567890"), attr(pass|0x20, 99, "what?"), attr(opt, 100),
+			join(wk|extended, 1, 0, 1, 1), join(wk|extended, 2, 0, 0), nextHop,
+		}, net10),
+		Update{Announced: []Route{{netip.MustParsePrefix("10.1.0.0/16"), &Attributes{ASPath: []uint32{}, Origin: 1, LocalPref: 100}}}},
+	},
+	"prefixes that cannot be routed": {
+		updateBody(nil, with(attr(opt, 14, 0, 2, 1, 16, linkLocal, 0, net2001, 10, 254, 128, 128, noAddress[:15], 1, 8, 255)),
+			join(8, 127, 4, 224, 32, 239, 1, 1, 1, net10)),
+		Update{Announced: []Route{
+			route("10.1.0.0/16", 65001),
+			route("2001:db8::/32", 65001),
+		}},
+	},
+	"families that the session does not have": {
+		updateBody(nil, with(attr(opt, 14, 0, 1, 128, 12, "0123456789ab", 0, 200, "anything"), attr(opt, 15, 0, 1, 2, 99)), net10),
+		Update{Announced: []Route{route("10.1.0.0/16", 65001)}},
+	},
+	"no prefixes": {updateBody(nil, [][]byte{attr(opt, 14, 0, 2, 1, 16, linkLocal, 0)}, nil), Update{}},
+}
+
 func TestDecode(t *testing.T) {
-	path := func(numbers ...uint32) *Attributes {
-		return &Attributes{ASPath: numbers, Length: len(numbers), LocalPref: 100}
-	}
-	for name, test := range map[string]struct {
-		body []byte
-		want Update
-	}{
-		"IPv4 in the message's fields": {
-			updateBody(join(net8, 0), good, join(net10, 32, 192, 0, 2, 1, 0)),
-			Update{
-				Withdrawn: prefixes("10.0.0.0/8", "0.0.0.0/0"),
-				Announced: []Route{
-					{netip.MustParsePrefix("10.1.0.0/16"), path(65001)},
-					{netip.MustParsePrefix("192.0.2.1/32"), path(65001)},
-					{netip.MustParsePrefix("0.0.0.0/0"), path(65001)},
-				},
-			},
-		},
-		"all lists in one": {
-			updateBody(net8, with(unreach6, attr(opt, 14, 0, 1, 1, 16, linkLocal, 0, 24, 10, 1, 2)), net10),
-			Update{
-				Withdrawn: prefixes("10.0.0.0/8", "2001:db8::/32"),
-				Announced: []Route{
-					{netip.MustParsePrefix("10.1.0.0/16"), path(65001)},
-					{netip.MustParsePrefix("10.1.2.0/24"), path(65001)},
-				},
-			},
-		},
-		"bits beyond the length": {
-			updateBody(join(9, 10, 255), [][]byte{origin, as65001, attr(opt, 14, 0, 2, 1, 16, linkLocal, 0, 33, "\x20\x01\x0d\xb8\xff")}, nil),
-			Update{
-				Withdrawn: prefixes("10.128.0.0/9"),
-				Announced: []Route{{netip.MustParsePrefix("2001:db8:8000::/33"), path(65001)}},
-			},
-		},
-		"every attribute that decides": {
-			updateBody(nil, [][]byte{
-				attr(opt, 4, 0, 0, 1, 0), attr(wk, 1, 2), nextHop, attr(pass, 8, "\xff\xff\x00\x00\xfd\xe9\x00\x07"),
-				attr(wk, 2, 2, 2, "\x00\x00\xfd\xe9\xfa\x56\xea\x00", 1, 2, "\x00\x00\xfc\x00\x00\x00\xfc\x01"),
-				attr(pass, 32, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0, 0, 3),
-			}, net10),
-			Update{Announced: []Route{{netip.MustParsePrefix("10.1.0.0/16"), &Attributes{
-				ASPath: []uint32{65001, 4200000000, 64512, 64513}, Sets: [][2]int{{2, 4}}, Length: 3, Origin: 2, MED: 256, LocalPref: 100,
-				Communities: []uint32{0xffff0000, 65001<<16 | 7}, LargeCommunities: [][3]uint32{{1, 2, 0xff000003}},
-			}}}},
-		},
-		"empty AS path, unused attributes, extended lengths": {
-			updateBody(nil, [][]byte{
-				attr(wk, 6), attr(pass, 7, "\x00\x00\xfd\xe9\x0a\x00\x00\x01"), attr(pass, 16, "12345678"),
-				attr(pass, 25, "12345678901234567890"), attr(pass|0x20, 99, "what?"), attr(opt, 100),
-				join(wk|extended, 1, 0, 1, 1), join(wk|extended, 2, 0, 0), nextHop,
-			}, net10),
-			Update{Announced: []Route{{netip.MustParsePrefix("10.1.0.0/16"), &Attributes{ASPath: []uint32{}, Origin: 1, LocalPref: 100}}}},
-		},
-		"prefixes that cannot be routed": {
-			updateBody(nil, with(attr(opt, 14, 0, 2, 1, 16, linkLocal, 0, net2001, 10, 254, 128, 128, noAddress[:15], 1, 8, 255)),
-				join(8, 127, 4, 224, 32, 239, 1, 1, 1, net10)),
-			Update{Announced: []Route{
-				{netip.MustParsePrefix("10.1.0.0/16"), path(65001)},
-				{netip.MustParsePrefix("2001:db8::/32"), path(65001)},
-			}},
-		},
-		"families that the session does not have": {
-			updateBody(nil, with(attr(opt, 14, 0, 1, 128, 12, "0123456789ab", 0, 200, "anything"), attr(opt, 15, 0, 1, 2, 99)), net10),
-			Update{Announced: []Route{{netip.MustParsePrefix("10.1.0.0/16"), path(65001)}}},
-		},
-		"no prefixes": {updateBody(nil, [][]byte{attr(opt, 14, 0, 2, 1, 16, linkLocal, 0)}, nil), Update{}},
-	} {
+	for name, test := range decoded {
 		got, fault, err := newTestDecoder().decode(test.body)
 		if err != nil || fault != none {
 			t.Errorf("%s: %+v, %v", name, fault, err)

@@ -35,7 +35,7 @@ type port struct {
 func newPort(t *testing.T) (*speaker, *netns.NS, port) {
 	t.Helper()
 	host, leaf := newNS(t, "server"), newNS(t, "leaf")
-	connect(t, host, "eth0", leaf, "swp1")
+	connect(t, plug{host, "eth0"}, plug{leaf, "swp1"})
 	return startSpeaker(t, host, serverConfig()), host, at(t, leaf)
 }
 

@@ -194,32 +194,35 @@ func testRestartAfterALinkWentDown(t *testing.T, b *bench) {
 	}
 }
 
-// TestGarbageOfEarlierRuns is what other forms of us, and worse, have left.
+// garbage is what other forms of us, and worse, have left.
+var garbage = []string{
+	"nexthop add id 11 via fe80::1 dev up0 proto 199",
+	"nexthop add id 12 group 11 proto 199",
+	"nexthop add id 13 via fe80::1 dev up0 proto 199", // a second one
+	"nexthop add id 14 group 13 proto 199",
+	"nexthop add id 15 via 10.0.0.7 dev up0 onlink proto 199",
+	"nexthop add id 16 group 15 proto 199",
+	"nexthop add id 17 group 11/13 proto 199",
+	"nexthop add id 18 blackhole proto 199",
+	"route add 10.0.2.2/32 nhid 12 proto 199 metric 20",
+	"route add 10.0.3.3/32 dev up0 proto 199",
+	"route add default dev up0 proto 199 metric 7",
+	"route add 10.0.4.4/32 nhid 14 proto 199 metric 20",
+	"route add 10.0.6.6/32 nhid 16 proto 199 metric 20",
+	"route add 10.0.7.7/32 nhid 17 proto 199 metric 20",
+	"route add 10.0.8.8/32 nhid 18 proto 199 metric 20",
+	"route add blackhole 10.0.9.9/32 proto 199 metric 20",
+	"route add 10.0.2.2/32 dev up0 proto 199 metric 7", // beside the good one
+	"-6 route add c0d1::3/128 dev up0 proto 199",
+	"-6 route add default dev up0 proto 199 metric 7",
+	"-6 route add c0d1::5/128 nhid 12 proto 199",
+}
+
+// TestGarbageOfEarlierRuns: it goes, and what is not ours stays.
 func TestGarbageOfEarlierRuns(t *testing.T) { inBothModes(t, testGarbageOfEarlierRuns) }
 
 func testGarbageOfEarlierRuns(t *testing.T, b *bench) {
-	for _, line := range []string{
-		"nexthop add id 11 via fe80::1 dev up0 proto 199",
-		"nexthop add id 12 group 11 proto 199",
-		"nexthop add id 13 via fe80::1 dev up0 proto 199", // a second one
-		"nexthop add id 14 group 13 proto 199",
-		"nexthop add id 15 via 10.0.0.7 dev up0 onlink proto 199",
-		"nexthop add id 16 group 15 proto 199",
-		"nexthop add id 17 group 11/13 proto 199",
-		"nexthop add id 18 blackhole proto 199",
-		"route add 10.0.2.2/32 nhid 12 proto 199 metric 20",
-		"route add 10.0.3.3/32 dev up0 proto 199",
-		"route add default dev up0 proto 199 metric 7",
-		"route add 10.0.4.4/32 nhid 14 proto 199 metric 20",
-		"route add 10.0.6.6/32 nhid 16 proto 199 metric 20",
-		"route add 10.0.7.7/32 nhid 17 proto 199 metric 20",
-		"route add 10.0.8.8/32 nhid 18 proto 199 metric 20",
-		"route add blackhole 10.0.9.9/32 proto 199 metric 20",
-		"route add 10.0.2.2/32 dev up0 proto 199 metric 7", // beside the good one
-		"-6 route add c0d1::3/128 dev up0 proto 199",
-		"-6 route add default dev up0 proto 199 metric 7",
-		"-6 route add c0d1::5/128 nhid 12 proto 199",
-	} {
+	for _, line := range garbage {
 		b.ip(line)
 	}
 	foreign := []string{"nexthop add id 7 via fe80::9 dev up0", "route add 10.0.99.1/32 nhid 7", "-6 route add c0d1::99/128 dev up0 proto static"}

@@ -8,30 +8,41 @@ import (
 	"lastmile/hostagent/rib"
 )
 
-func TestImport(t *testing.T) {
-	var (
-		host, net24 = netip.MustParsePrefix("10.0.2.2/32"), netip.MustParsePrefix("10.0.2.0/24")
-		host6       = netip.MustParsePrefix("c0d1::1/128")
-		all4, all6  = netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
-		any4        = rib.Range{Prefix: all4, Max: 32}
-		low, high   = uint32(50), uint32(200)
-	)
+// A policyTest is a path to a prefix, and what becomes of it under a policy.
+type policyTest struct {
+	name   string
+	policy []rib.Rule
+	prefix netip.Prefix
+	path   rib.Path
+	accept bool
+	pref   uint32
+}
+
+func (tt policyTest) test(t *testing.T) {
+	table := rib.New(rib.Config{AS: 64512, Import: tt.policy})
+	table.Update(leaf1, announce(tt.prefix, tt.path), nil)
+	e, found := table.Lookup(tt.prefix)
+	if found != tt.accept || found && e.Paths[0].Path.LocalPref != tt.pref {
+		t.Errorf("accepted %v: %+v", found, e.Paths)
+	}
+	if p := table.Peers()[0]; (p.Rejected == 0) != tt.accept || p.Looped != 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
+var (
+	host, net24 = netip.MustParsePrefix("10.0.2.2/32"), netip.MustParsePrefix("10.0.2.0/24")
+	host6       = netip.MustParsePrefix("c0d1::1/128")
+	all4, all6  = netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
+	any4        = rib.Range{Prefix: all4, Max: 32}
+	low, high   = uint32(50), uint32(200)
+)
+
+func TestImportByPrefixAndLink(t *testing.T) {
 	defaults := rib.Rule{Prefixes: []rib.Range{{Prefix: all4}, {Prefix: all6}}}
-	short, long, tagged := path(1), path(1, 2, 3), path(1)
-	tagged.Communities, tagged.LargeCommunities = []uint32{5, 6}, [][3]uint32{{7, 8, 9}}
-	local := path(1)
-	local.Communities = []uint32{0xffffff01}
-	leaving := path(1)
-	leaving.Communities = []uint32{5, rib.GracefulShutdown}
-	tests := []struct {
-		name   string
-		policy []rib.Rule
-		prefix netip.Prefix
-		path   rib.Path
-		accept bool
-		pref   uint32
-	}{
-		{"none accepts all", nil, host, long, true, 100},
+	short := path(1)
+	for _, tt := range []policyTest{
+		{"none accepts all", nil, host, short, true, 100},
 		{"default only, IPv4", []rib.Rule{defaults}, all4, short, true, 100},
 		{"default only, IPv6", []rib.Rule{defaults}, all6, short, true, 100},
 		{"default only, another", []rib.Rule{defaults}, host, short, false, 0},
@@ -47,6 +58,22 @@ func TestImport(t *testing.T) {
 		{"link", []rib.Rule{{Links: []string{"eth1", "eth0"}, LocalPref: &low}}, host, short, true, 50},
 		{"link by pattern", []rib.Rule{{Links: []string{"e*0"}, LocalPref: &low}}, host, short, true, 50},
 		{"another link", []rib.Rule{{Links: []string{"eth1"}, LocalPref: &low}}, host, short, false, 0},
+		{"at most /24, inside", []rib.Rule{{Prefixes: []rib.Range{{Prefix: all4, Max: 24}}}}, net24, short, true, 100},
+		{"at most /24, longer", []rib.Rule{{Prefixes: []rib.Range{{Prefix: all4, Max: 24}}}}, host, short, false, 0},
+	} {
+		t.Run(tt.name, tt.test)
+	}
+}
+
+func TestImportByAttributes(t *testing.T) {
+	long, tagged := path(1, 2, 3), path(1)
+	tagged.Communities, tagged.LargeCommunities = []uint32{5, 6}, [][3]uint32{{7, 8, 9}}
+	local := path(1)
+	local.Communities = []uint32{0xffffff01}
+	leaving := path(1)
+	leaving.Communities = []uint32{5, rib.GracefulShutdown}
+	for _, tt := range []policyTest{
+		{"none accepts all", nil, host, long, true, 100},
 		{"longest path", []rib.Rule{{MaxLength: 3}}, host, long, true, 100},
 		{"too long a path", []rib.Rule{{MaxLength: 2}}, host, long, false, 0},
 		{"community", []rib.Rule{{Communities: tags("0:9", "0:6"), LocalPref: &high}, {}}, host, tagged, true, 200},
@@ -55,24 +82,11 @@ func TestImport(t *testing.T) {
 		{"not all of any entry", []rib.Rule{{Communities: tags("0:5 0:9", "0:6 7:8:8"), LocalPref: &high}, {}}, host, tagged, true, 100},
 		{"large community", []rib.Rule{{Communities: tags("7:8:9"), Reject: true}, {}}, host, tagged, false, 0},
 		{"a community by name", []rib.Rule{{Communities: tags("no-export"), Reject: true}, {}}, host, local, false, 0},
-		{"at most /24, inside", []rib.Rule{{Prefixes: []rib.Range{{Prefix: all4, Max: 24}}}}, net24, short, true, 100},
-		{"at most /24, longer", []rib.Rule{{Prefixes: []rib.Range{{Prefix: all4, Max: 24}}}}, host, short, false, 0},
 		{"graceful shutdown", nil, host, leaving, true, 0},
 		{"graceful shutdown before the policy's preference", []rib.Rule{{LocalPref: &high}}, host, leaving, true, 0},
 		{"graceful shutdown of what is rejected", []rib.Rule{{Reject: true}}, host, leaving, false, 0},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			table := rib.New(rib.Config{AS: 64512, Import: tt.policy})
-			table.Update(leaf1, announce(tt.prefix, tt.path), nil)
-			e, found := table.Lookup(tt.prefix)
-			if found != tt.accept || found && e.Paths[0].Path.LocalPref != tt.pref {
-				t.Errorf("accepted %v: %+v", found, e.Paths)
-			}
-			if p := table.Peers()[0]; (p.Rejected == 0) != tt.accept || p.Looped != 0 {
-				t.Errorf("%+v", p)
-			}
-		})
+	} {
+		t.Run(tt.name, tt.test)
 	}
 }
 

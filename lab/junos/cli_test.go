@@ -77,17 +77,10 @@ func cliCommand(t testing.TB, d *network.Driver, command string, parts ...string
 	return r.Result
 }
 
-// TestScrapliCLI drives the command line with scrapligo's Junos driver.
-func TestScrapliCLI(t *testing.T) {
-	cfg, w := world(t, "21.4R1")
-	cfg.Static = strings.Replace(cfg.Static, "set system services netconf ssh\n", "", 1)
-	device, netconf, cli := withCLI(t, cfg)
-	if _, err := connect(t, netconf); err == nil {
-		t.Error("NETCONF without being configured")
-	}
-	if _, err := connect(t, cli); err == nil {
-		t.Error("the subsystem without being configured")
-	}
+// TestScrapliShows drives the operational mode with scrapligo's Junos driver.
+func TestScrapliShows(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	_, _, cli := withCLI(t, cfg)
 	d := scrapliCLI(t, cli)
 	cliCommand(t, d, "show version", "21.4R1.12")
 	cliCommand(t, d, "show ipv6 neighbors", "fe80::abcd", "52:54:00:00:00:01", "ge-0/0/2.0", "Total entries: 2")
@@ -98,8 +91,20 @@ func TestScrapliCLI(t *testing.T) {
 	cliCommand(t, d, "show interfaces terse ge-9/9/9.0", "error: device ge-9/9/9.0 not found")
 	cliCommand(t, d, "frobnicate", "unknown command")
 	cliCommand(t, d, "show nonsense", "syntax error")
+}
 
-	r, err := d.SendConfigs([]string{
+// TestScrapliEnablesNetconf drives the configuration mode with it, from a device that has no NETCONF yet.
+func TestScrapliEnablesNetconf(t *testing.T) {
+	cfg, w := world(t, "21.4R1")
+	cfg.Static = strings.Replace(cfg.Static, "set system services netconf ssh\n", "", 1)
+	device, netconf, cli := withCLI(t, cfg)
+	if _, err := connect(t, netconf); err == nil {
+		t.Error("NETCONF without being configured")
+	}
+	if _, err := connect(t, cli); err == nil {
+		t.Error("the subsystem without being configured")
+	}
+	r, err := scrapliCLI(t, cli).SendConfigs([]string{
 		"set system services netconf ssh",
 		"set system login user agent class super-user",
 		"delete system domain-name",
@@ -126,7 +131,16 @@ func TestScrapliCLI(t *testing.T) {
 			t.Errorf("%s after the commit: %v", name, err)
 		}
 	}
-	bad, err := d.SendConfigs([]string{"set protocols bgp grup x", "set protocols bgp group servers neighbor fe80::9", "commit", "rollback", "show | compare"})
+	if len(w.Disturbed()) > 0 {
+		t.Errorf("disturbed: %q", w.Disturbed())
+	}
+}
+
+// TestScrapliSeesRefusals: what the device refuses is an error for scrapligo, and disturbs no session.
+func TestScrapliSeesRefusals(t *testing.T) {
+	cfg, w := world(t, "21.4R1")
+	_, _, cli := withCLI(t, cfg)
+	bad, err := scrapliCLI(t, cli).SendConfigs([]string{"set protocols bgp grup x", "set protocols bgp group servers neighbor fe80::9", "commit", "rollback", "show | compare"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,66 +228,94 @@ func (c *terminal) types(line, end string, parts ...string) string {
 	return answer
 }
 
-// TestTerminal is what a person meets: modes, questions, locks.
-func TestTerminal(t *testing.T) {
+// What stands before the cursor.
+const atExec, atConfig, atQuestion = "lab@leaf1> ", "lab@leaf1# ", "(yes) "
+
+// TestTerminalExclusive is what a person meets who wants the configuration alone, and their neighbour.
+func TestTerminalExclusive(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	_, _, cli := withCLI(t, cfg)
+	c, other := openTerminal(t, cli), openTerminal(t, cli)
+	c.types("configure exclusive", atConfig, "warning: uncommitted changes will be discarded on exit", "Entering configuration mode", "[edit]")
+	other.types("configure private", atExec, "error: configuration database locked by:\r\n  lab")
+	c.types("set system domain-nam\x7fme x.example", atConfig)
+	c.types("exit", atQuestion, "Discard uncommitted changes?")
+	c.types("no", atConfig)
+	c.types("commit and-quit", atExec, "commit complete", "Exiting configuration mode")
+}
+
+// TestTerminalPrivate has a private copy, and then a commit on trial that nobody confirms.
+func TestTerminalPrivate(t *testing.T) {
 	cfg, _ := world(t, "21.4R1")
 	cfg.Minute = 200 * time.Millisecond
 	device, _, cli := withCLI(t, cfg)
-	c, other := openTerminal(t, cli), openTerminal(t, cli)
-	const exec, config, question = "lab@leaf1> ", "lab@leaf1# ", "(yes) "
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-
-	c.types("configure exclusive", config, "warning: uncommitted changes will be discarded on exit", "Entering configuration mode", "[edit]")
-	other.types("configure private", exec, "error: configuration database locked by:\r\n  lab")
-	c.types("set system domain-nam\x7fme x.example", config)
-	c.types("exit", question, "Discard uncommitted changes?")
-	c.types("no", config)
-	c.types("commit and-quit", exec, "commit complete", "Exiting configuration mode")
-
-	c.types("configure private", config)
+	c := openTerminal(t, cli)
+	c.types("configure private", atConfig)
 	c.types("load set terminal", "input]\r\n")
 	io.WriteString(c.in, "set system host-name leaf9\ndelete system domain-name\n\x04")
 	c.until("# ")
-	c.types("show system | display set", config, "set system host-name leaf9")
-	c.types("commit confirmed 1", config, "error: commit confirmed and commit check are not supported in this configuration mode")
-	c.types("exit", question)
-	c.types("", exec)
-	c.types("configure exclusive", config)
-	c.types("set system host-name leaf9", config)
+	c.types("show system | display set", atConfig, "set system host-name leaf9")
+	c.types("commit confirmed 1", atConfig, "error: commit confirmed and commit check are not supported in this configuration mode")
+	c.types("exit", atQuestion)
+	c.types("", atExec)
+	c.types("configure exclusive", atConfig)
+	c.types("set system host-name leaf9", atConfig)
 	c.types("commit confirmed 1", "leaf9# ", "automatically rolled back in 1 minutes", "commit complete")
-
 	eventually(t, "rolled back", func() bool { return strings.Contains(device.Committed(), "leaf1") })
-	c.types("top", config)
+}
+
+// TestTerminalLoads has text loaded, run commands, and rollbacks.
+func TestTerminalLoads(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	_, _, cli := withCLI(t, cfg)
+	c := openTerminal(t, cli)
+	c.types("configure", atConfig)
+	c.types("set system time-zone UTC", atConfig)
+	c.types("commit", atConfig, "commit complete")
+	c.types("top", atConfig)
 	c.types("load merge terminal", "input]\r\n")
 	io.WriteString(c.in, "system { nonsense; }\n\x04")
-	if answer := c.until(config); !strings.Contains(answer, "load complete (1 errors)") {
+	if answer := c.until(atConfig); !strings.Contains(answer, "load complete (1 errors)") {
 		t.Errorf("load: %s", answer)
 	}
-	c.types("run show bgp summary", config, "bgp-information:")
-	c.types("rollback 1", config, "load complete")
-	c.types("rollback 49", config, "error:")
-	c.types("rollback", config)
-	c.types("exit", exec)
+	c.types("run show bgp summary", atConfig, "bgp-information:")
+	c.types("rollback 1", atConfig, "load complete")
+	c.types("rollback 49", atConfig, "error:")
+	c.types("rollback", atConfig)
+	c.types("exit", atExec)
+}
 
+// TestTerminalBesideOthers meets what others have left in the shared candidate and in an ephemeral instance.
+func TestTerminalBesideOthers(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	device, _, cli := withCLI(t, cfg)
+	c := openTerminal(t, cli)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	o := device.Operator("admin")
 	defer o.Close()
 	if err := o.Edit(ctx, "set system time-zone UTC"); err != nil {
 		t.Fatal(err)
 	}
-	c.types("configure private", exec, "error: configuration database modified")
-	c.types("configure", config, "The configuration has been changed but not committed")
-	c.types("show | compare", config, "+  time-zone UTC;")
-	c.types("exit", question, "Exit with uncommitted changes?")
-	c.types("yes", exec)
+	c.types("configure private", atExec, "error: configuration database modified")
+	c.types("configure", atConfig, "The configuration has been changed but not committed")
+	c.types("show | compare", atConfig, "+  time-zone UTC;")
+	c.types("exit", atQuestion, "Exit with uncommitted changes?")
+	c.types("yes", atExec)
 	if err := o.CommitEphemeral(ctx, "lastmile", "set protocols bgp group servers neighbor fe80::1 local-interface ge-0/0/1.0"); err != nil {
 		t.Fatal(err)
 	}
-	c.types("show ephemeral-configuration instance lastmile | display set", exec, "neighbor fe80::1 local-interface")
-	c.types("show ephemeral-configuration lastmile | display xml", exec, "<name>fe80::1</name>")
-	c.types("show ephemeral-configuration instance other", exec, "error:")
-	c.types("show system configuration database usage", exec, "maximum-size: 450.00 MB")
+	c.types("show ephemeral-configuration instance lastmile | display set", atExec, "neighbor fe80::1 local-interface")
+	c.types("show ephemeral-configuration lastmile | display xml", atExec, "<name>fe80::1</name>")
+	c.types("show ephemeral-configuration instance other", atExec, "error:")
+	c.types("show system configuration database usage", atExec, "maximum-size: 450.00 MB")
+}
 
+// TestTerminalFault: a fault strikes the command line too.
+func TestTerminalFault(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	device, _, cli := withCLI(t, cfg)
+	c := openTerminal(t, cli)
 	inject(t, device, "drop rpc=get-ipv6-nd-information after=80")
 	if _, err := io.WriteString(c.in, "show ipv6 neighbors | display xml\n"); err != nil {
 		t.Fatal(err)

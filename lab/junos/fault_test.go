@@ -26,110 +26,138 @@ func inject(t testing.TB, d *junos.Device, text string) int {
 	return id
 }
 
-// TestConnectionFaults ends, holds up and garbles what comes over the wire.
+// TestConnectionFaults ends, holds up and garbles what comes over the wire, one after the other.
 func TestConnectionFaults(t *testing.T) {
 	cfg, _ := world(t, "21.4R1")
 	device, address := serve(t, cfg)
-
-	t.Run("drop after some bytes", func(t *testing.T) {
-		r := mustConnect(t, address)
-		inject(t, device, "drop rpc=get-ipv6-nd-information after=150 nth=2")
-		if reply, err := r.call(neighbors); err != nil || !strings.Contains(reply, "</rpc-reply>") {
-			t.Errorf("the first: %v %s", err, reply)
-		}
-		if reply, err := r.call(neighbors); err == nil || len(reply) > 151 {
-			t.Errorf("the second: %v %q", err, reply)
-		}
-	})
-	t.Run("stall", func(t *testing.T) {
-		r := mustConnect(t, address)
-		inject(t, device, "stall after=10")
-		if reply, err, came := r.soon(neighbors, 200*time.Millisecond); came {
-			t.Errorf("it answered %q %v", reply, err)
-		}
-	})
-	t.Run("stall for a time", func(t *testing.T) {
-		r := mustConnect(t, address)
-		inject(t, device, "stall after=10 delay=100ms")
-		begin := time.Now()
-		if reply, err := r.call(neighbors); err != nil || !strings.HasSuffix(reply, "</rpc-reply>\n") || time.Since(begin) < 100*time.Millisecond {
-			t.Errorf("after %s: %v %q", time.Since(begin), err, reply)
-		}
-	})
-	t.Run("dribble", func(t *testing.T) {
-		r := mustConnect(t, address)
-		inject(t, device, "dribble delay=50us")
-		if reply, err := r.call(neighbors); err != nil || !strings.HasSuffix(reply, "</rpc-reply>\n") {
-			t.Errorf("%v %q", err, reply)
-		}
-	})
-	t.Run("noise", func(t *testing.T) {
-		r := mustConnect(t, address)
-		inject(t, device, `noise text="\a*** Broadcast ***\r\n"`)
-		if reply, err := r.call(neighbors); err != nil || !strings.Contains(reply, "\a*** Broadcast ***\r\n<rpc-reply") {
-			t.Errorf("%v %q", err, reply)
-		}
-	})
-	t.Run("in the hello", func(t *testing.T) {
-		inject(t, device, "drop rpc=hello after=60")
-		if _, err := connect(t, address); err == nil {
-			t.Error("a session")
-		}
-		inject(t, device, `error rpc=hello text="could not fork"`)
-		if _, err := connect(t, address); err != nil {
-			t.Error(err) // an error where the hello is expected is a message
-		}
-	})
-	t.Run("at the door", func(t *testing.T) {
-		for _, fault := range []string{"login", "drop rpc=connect"} {
-			inject(t, device, fault)
-			if _, err := connect(t, address); err == nil {
-				t.Errorf("%s: let in", fault)
-			}
-		}
-		inject(t, device, "slow rpc=connect delay=10ms")
-		mustConnect(t, address)
-	})
-	t.Run("host key", func(t *testing.T) {
-		seen := func() (key []byte) {
-			client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
-				User: "lab", Auth: []ssh.AuthMethod{ssh.Password("lab123")},
-				HostKeyCallback: func(_ string, _ net.Addr, k ssh.PublicKey) error { key = k.Marshal(); return nil },
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			client.Close()
-			return key
-		}
-		right := seen()
-		id := inject(t, device, "host-key count=all")
-		if bytes.Equal(seen(), right) || !bytes.Equal(seen(), seen()) {
-			t.Error("not one other key")
-		}
-		if !device.Clear(id) || !bytes.Equal(seen(), right) {
-			t.Error("the wrong key stays")
-		}
-	})
-	t.Run("a session that lingers", func(t *testing.T) {
-		r := mustConnect(t, address)
-		if _, err := r.call(openEphemeral); err != nil {
-			t.Fatal(err)
-		}
-		inject(t, device, "linger delay=150ms")
-		begin := time.Now()
-		r.client.Close()
-		eventually(t, "the lock released", func() bool { return device.OpenedBy("lastmile") == "" })
-		if after := time.Since(begin); after < 150*time.Millisecond {
-			t.Errorf("released after %s", after)
-		}
-	})
+	for _, test := range []struct {
+		name string
+		test func(*testing.T, *junos.Device, string)
+	}{
+		{"drop after some bytes", drops},
+		{"stall", stalls},
+		{"stall for a time", stallsForATime},
+		{"dribble", dribbles},
+		{"noise", makesNoise},
+		{"in the hello", failsInTheHello},
+		{"at the door", failsAtTheDoor},
+		{"host key", showsAnotherKey},
+		{"a session that lingers", lingers},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.test(t, device, address) })
+	}
 	if left := device.Faults(); len(left) != 0 {
 		t.Errorf("left: %+v", left)
 	}
 	if n := len(device.Strikes()); n < 11 {
 		t.Errorf("%d strikes are logged", n)
 	}
+}
+
+func drops(t *testing.T, device *junos.Device, address string) {
+	r := mustConnect(t, address)
+	inject(t, device, "drop rpc=get-ipv6-nd-information after=150 nth=2")
+	if reply, err := r.call(neighbors); err != nil || !strings.Contains(reply, "</rpc-reply>") {
+		t.Errorf("the first: %v %s", err, reply)
+	}
+	if reply, err := r.call(neighbors); err == nil || len(reply) > 151 {
+		t.Errorf("the second: %v %q", err, reply)
+	}
+}
+
+func stalls(t *testing.T, device *junos.Device, address string) {
+	r := mustConnect(t, address)
+	inject(t, device, "stall after=10")
+	if reply, err, came := r.soon(neighbors, 200*time.Millisecond); came {
+		t.Errorf("it answered %q %v", reply, err)
+	}
+}
+
+func stallsForATime(t *testing.T, device *junos.Device, address string) {
+	r := mustConnect(t, address)
+	inject(t, device, "stall after=10 delay=100ms")
+	begin := time.Now()
+	if reply, err := r.call(neighbors); err != nil || !strings.HasSuffix(reply, "</rpc-reply>\n") || time.Since(begin) < 100*time.Millisecond {
+		t.Errorf("after %s: %v %q", time.Since(begin), err, reply)
+	}
+}
+
+func dribbles(t *testing.T, device *junos.Device, address string) {
+	r := mustConnect(t, address)
+	inject(t, device, "dribble delay=50us")
+	if reply, err := r.call(neighbors); err != nil || !strings.HasSuffix(reply, "</rpc-reply>\n") {
+		t.Errorf("%v %q", err, reply)
+	}
+}
+
+func makesNoise(t *testing.T, device *junos.Device, address string) {
+	r := mustConnect(t, address)
+	inject(t, device, `noise text="\a*** Broadcast ***\r\n"`)
+	if reply, err := r.call(neighbors); err != nil || !strings.Contains(reply, "\a*** Broadcast ***\r\n<rpc-reply") {
+		t.Errorf("%v %q", err, reply)
+	}
+}
+
+func failsInTheHello(t *testing.T, device *junos.Device, address string) {
+	inject(t, device, "drop rpc=hello after=60")
+	if _, err := connect(t, address); err == nil {
+		t.Error("a session")
+	}
+	inject(t, device, `error rpc=hello text="could not fork"`)
+	if _, err := connect(t, address); err != nil {
+		t.Error(err) // an error where the hello is expected is a message
+	}
+}
+
+func failsAtTheDoor(t *testing.T, device *junos.Device, address string) {
+	for _, fault := range []string{"login", "drop rpc=connect"} {
+		inject(t, device, fault)
+		if _, err := connect(t, address); err == nil {
+			t.Errorf("%s: let in", fault)
+		}
+	}
+	inject(t, device, "slow rpc=connect delay=10ms")
+	mustConnect(t, address)
+}
+
+func showsAnotherKey(t *testing.T, device *junos.Device, address string) {
+	seen := func() []byte { return hostKey(t, address) }
+	right := seen()
+	id := inject(t, device, "host-key count=all")
+	if bytes.Equal(seen(), right) || !bytes.Equal(seen(), seen()) {
+		t.Error("not one other key")
+	}
+	if !device.Clear(id) || !bytes.Equal(seen(), right) {
+		t.Error("the wrong key stays")
+	}
+}
+
+func lingers(t *testing.T, device *junos.Device, address string) {
+	r := mustConnect(t, address)
+	if _, err := r.call(openEphemeral); err != nil {
+		t.Fatal(err)
+	}
+	inject(t, device, "linger delay=150ms")
+	begin := time.Now()
+	r.client.Close()
+	eventually(t, "the lock released", func() bool { return device.OpenedBy("lastmile") == "" })
+	if after := time.Since(begin); after < 150*time.Millisecond {
+		t.Errorf("released after %s", after)
+	}
+}
+
+// hostKey is what the device says it is.
+func hostKey(t *testing.T, address string) (key []byte) {
+	t.Helper()
+	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
+		User: "lab", Auth: []ssh.AuthMethod{ssh.Password("lab123")},
+		HostKeyCallback: func(_ string, _ net.Addr, k ssh.PublicKey) error { key = k.Marshal(); return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	return key
 }
 
 // TestCommitFaults loses the commit or its reply.
@@ -213,12 +241,11 @@ func TestTableFaults(t *testing.T) {
 	}
 }
 
-// TestFaultsAround are what others do to the device.
-func TestFaultsAround(t *testing.T) {
-	cfg, w := world(t, "21.4R1")
+// TestOthersHoldTheConfiguration: somebody locks it, or has edited the candidate.
+func TestOthersHoldTheConfiguration(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
 	device, address := serve(t, cfg)
 	d := dial(t, address)
-
 	inject(t, device, "lock rpc=open-configuration delay=1h")
 	mustHold(t, d, openEphemeral, "configuration database locked by:\n  admin", "lock-denied")
 	mustHold(t, d, "<lock-configuration/>", "locked by:")
@@ -239,7 +266,13 @@ func TestFaultsAround(t *testing.T) {
 	if strings.Contains(device.Candidate(), "half-done") {
 		t.Error("still half done")
 	}
+}
 
+// TestOthersCommitFirst: who commits a private copy later has to look again.
+func TestOthersCommitFirst(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	device, address := serve(t, cfg)
+	d := dial(t, address)
 	mustHold(t, d, openPrivate, "</rpc-reply>")
 	mustHold(t, d, load("set system domain-name mine.example"), "<ok/>")
 	id := inject(t, device, "writer rpc=commit-configuration count=all")
@@ -255,7 +288,12 @@ func TestFaultsAround(t *testing.T) {
 	}
 	mustHold(t, d, commit, "<commit-results>\n</commit-results>\n<ok/>") // nothing to do
 	mustHold(t, d, closeOpen, "</rpc-reply>")
+}
 
+func TestTheClockJumps(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	device, address := serve(t, cfg)
+	d := dial(t, address)
 	inject(t, device, "clock delay=-48h rpc=get-system-uptime-information")
 	yesterday := time.Now().Add(-36 * time.Hour).Unix()
 	var shown int64
@@ -263,7 +301,12 @@ func TestFaultsAround(t *testing.T) {
 	if _, err := fmt.Sscan(reply[:strings.IndexByte(reply, '"')], &shown); err != nil || shown == 0 || shown > yesterday {
 		t.Errorf("the clock did not jump: %d %v", shown, err)
 	}
+}
 
+// TestReboot: a boot ends sessions and takes ephemeral data with it, and is no commit.
+func TestReboot(t *testing.T) {
+	cfg, w := world(t, "21.4R1")
+	device, address := serve(t, cfg)
 	o := device.Operator("admin")
 	defer o.Close()
 	if err := o.CommitEphemeral(t.Context(), "lastmile", "set protocols bgp group servers neighbor fe80::1 local-interface ge-0/0/1.0"); err != nil {

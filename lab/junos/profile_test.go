@@ -43,72 +43,75 @@ func stanza(address, logical string) string {
 
 const neighbors = "<get-ipv6-nd-information/>"
 
+// habits is what each release answers, and what is not in its answers.
+var habits = []struct {
+	profile string
+	holds   map[string][]string // request -> parts
+	lacks   map[string][]string
+}{
+	{
+		"18.4R1",
+		map[string][]string{
+			openEphemeral:                     {"uncommitted changes will be discarded on exit", "warning", "http://xml.juniper.net/junos/18.4R1/junos"},
+			stanza("fe80::1", "ge-0/0/1.0"):   {"<load-success/>"},
+			commit:                            {"<ok/>"},
+			neighbors:                         {"<ipv6-nd-neighbor-address>\nFE80::ABCD\n</ipv6-nd-neighbor-address>"},
+			loadXML("update", "<protocols/>"): {"load update is not supported in the ephemeral"},
+			load("set protocols bgp group servers neighbor fe80::2%ge-0/0/1.0"):                           {"invalid ip address or hostname"},
+			load("set protocols bgp group g dynamic-neighbor t peer-auto-discovery interface ge-0/0/1.0"): {"<bad-element>peer-auto-discovery</bad-element>"},
+			"<commit-configuration><confirmed/></commit-configuration>":                                   {"not supported in this configuration mode"},
+		},
+		map[string][]string{neighbors: {"ipv6-nd-total"}},
+	},
+	{
+		"20.4R1",
+		map[string][]string{
+			openEphemeral: {"<rpc-reply", "http://xml.juniper.net/junos/20.4R0/junos"},
+			stanza("fe80::1%ge-0/0/1.0", "ge-0/0/1.0"): {"<ok/>"},
+			commit:                            {"<ok/>"},
+			neighbors:                         {"<!-- keepalive -->", "<ipv6-nd-total>2</ipv6-nd-total>"},
+			loadXML("update", "<protocols/>"): {"load update is not supported in the ephemeral"},
+		},
+		map[string][]string{openEphemeral: {"<ok/>", "rpc-error"}, commit: {"commit-results"}},
+	},
+	{
+		"21.4R1",
+		map[string][]string{
+			openEphemeral:                    {"<rpc-reply"},
+			stanza("fe80::1", "ge-0/0/1.0"):  {"<ok/>"},
+			commit:                           {"<ok/>"},
+			"<get-bgp-summary-information/>": {"<peer-address>fe80::1</peer-address>", "Established"},
+			load("set protocols bgp group g dynamic-neighbor t peer-auto-discovery interface ge-0/0/1.0"): {"<ok/>"},
+			load("set protocols bgp rfc8950-compliant"):                                                   {"<bad-element>rfc8950-compliant</bad-element>"},
+		},
+		nil,
+	},
+	{
+		"24.4R1",
+		map[string][]string{
+			openEphemeral:                     {"<ok/>"},
+			stanza("fe80::1", "ge-0/0/1.0"):   {"<ok/>"},
+			commit:                            {"requires 'bgp' license", "<ok/>"},
+			neighbors:                         {"<ipv6-nd-reference-count>1<", "<none/>"},
+			"<get-bgp-neighbor-information/>": {"<peer-address>fe80::1%ge-0/0/1.0+50172</peer-address>"},
+			`<get-ipv6-nd-information><interface xmlns="">ge-0/0/1.0</interface></get-ipv6-nd-information>`: {"syntax error", "<bad-element>interface</bad-element>"},
+		},
+		nil,
+	},
+	{
+		"rfc-compliant",
+		map[string][]string{
+			openEphemeral:                   {"<nc:rpc-reply"},
+			stanza("fe80::1", "ge-0/0/1.0"): {"<nc:ok/>"},
+			commit:                          {`<routing-engine junos:style="show-name">`, "<commit-check-success/>\n<nc:ok/>\n</nc:rpc-reply>"},
+		},
+		map[string][]string{commit: {"</routing-engine>"}},
+	},
+}
+
 // TestProfiles commits a stanza on every release, and looks for its habits.
 func TestProfiles(t *testing.T) {
-	for _, test := range []struct {
-		profile string
-		holds   map[string][]string // request -> parts
-		lacks   map[string][]string
-	}{
-		{
-			"18.4R1",
-			map[string][]string{
-				openEphemeral:                     {"uncommitted changes will be discarded on exit", "warning", "http://xml.juniper.net/junos/18.4R1/junos"},
-				stanza("fe80::1", "ge-0/0/1.0"):   {"<load-success/>"},
-				commit:                            {"<ok/>"},
-				neighbors:                         {"<ipv6-nd-neighbor-address>\nFE80::ABCD\n</ipv6-nd-neighbor-address>"},
-				loadXML("update", "<protocols/>"): {"load update is not supported in the ephemeral"},
-				load("set protocols bgp group servers neighbor fe80::2%ge-0/0/1.0"):                           {"invalid ip address or hostname"},
-				load("set protocols bgp group g dynamic-neighbor t peer-auto-discovery interface ge-0/0/1.0"): {"<bad-element>peer-auto-discovery</bad-element>"},
-				"<commit-configuration><confirmed/></commit-configuration>":                                   {"not supported in this configuration mode"},
-			},
-			map[string][]string{neighbors: {"ipv6-nd-total"}},
-		},
-		{
-			"20.4R1",
-			map[string][]string{
-				openEphemeral: {"<rpc-reply", "http://xml.juniper.net/junos/20.4R0/junos"},
-				stanza("fe80::1%ge-0/0/1.0", "ge-0/0/1.0"): {"<ok/>"},
-				commit:                            {"<ok/>"},
-				neighbors:                         {"<!-- keepalive -->", "<ipv6-nd-total>2</ipv6-nd-total>"},
-				loadXML("update", "<protocols/>"): {"load update is not supported in the ephemeral"},
-			},
-			map[string][]string{openEphemeral: {"<ok/>", "rpc-error"}, commit: {"commit-results"}},
-		},
-		{
-			"21.4R1",
-			map[string][]string{
-				openEphemeral:                    {"<rpc-reply"},
-				stanza("fe80::1", "ge-0/0/1.0"):  {"<ok/>"},
-				commit:                           {"<ok/>"},
-				"<get-bgp-summary-information/>": {"<peer-address>fe80::1</peer-address>", "Established"},
-				load("set protocols bgp group g dynamic-neighbor t peer-auto-discovery interface ge-0/0/1.0"): {"<ok/>"},
-				load("set protocols bgp rfc8950-compliant"):                                                   {"<bad-element>rfc8950-compliant</bad-element>"},
-			},
-			nil,
-		},
-		{
-			"24.4R1",
-			map[string][]string{
-				openEphemeral:                     {"<ok/>"},
-				stanza("fe80::1", "ge-0/0/1.0"):   {"<ok/>"},
-				commit:                            {"requires 'bgp' license", "<ok/>"},
-				neighbors:                         {"<ipv6-nd-reference-count>1<", "<none/>"},
-				"<get-bgp-neighbor-information/>": {"<peer-address>fe80::1%ge-0/0/1.0+50172</peer-address>"},
-				`<get-ipv6-nd-information><interface xmlns="">ge-0/0/1.0</interface></get-ipv6-nd-information>`: {"syntax error", "<bad-element>interface</bad-element>"},
-			},
-			nil,
-		},
-		{
-			"rfc-compliant",
-			map[string][]string{
-				openEphemeral:                   {"<nc:rpc-reply"},
-				stanza("fe80::1", "ge-0/0/1.0"): {"<nc:ok/>"},
-				commit:                          {`<routing-engine junos:style="show-name">`, "<commit-check-success/>\n<nc:ok/>\n</nc:rpc-reply>"},
-			},
-			map[string][]string{commit: {"</routing-engine>"}},
-		},
-	} {
+	for _, test := range habits {
 		t.Run(test.profile, func(t *testing.T) {
 			cfg, w := world(t, test.profile)
 			device, address := serve(t, cfg)

@@ -128,14 +128,17 @@ exit
 exit
 `
 
-func TestRenderPolicy(t *testing.T) {
-	const policy = "set policy-options policy-statement p "
-	const use = "set protocols bgp group servers export p\n"
-	for name, test := range map[string]struct{ lines, want string }{
-		"own addresses": {
-			use + policy + "term a from protocol [ direct bgp ]\n" + policy + "term a from route-filter 10.0.0.0/8 upto /24\n" +
-				policy + "term a from route-filter 192.0.2.1/32 exact\n" + policy + "term a then accept\n" + policy + "then reject\n",
-			`ip prefix-list p:out:inet:1000 seq 5 permit 10.0.0.0/8 le 24
+const (
+	policy = "set policy-options policy-statement p "
+	use    = "set protocols bgp group servers export p\n"
+)
+
+// policies is statements of policies, and what FRR is told of them.
+var policies = map[string]struct{ lines, want string }{
+	"own addresses": {
+		use + policy + "term a from protocol [ direct bgp ]\n" + policy + "term a from route-filter 10.0.0.0/8 upto /24\n" +
+			policy + "term a from route-filter 192.0.2.1/32 exact\n" + policy + "term a then accept\n" + policy + "then reject\n",
+		`ip prefix-list p:out:inet:1000 seq 5 permit 10.0.0.0/8 le 24
 ip prefix-list p:out:inet:1000 seq 10 permit 192.0.2.1/32
 route-map p:out:inet permit 1000
 match tag 1
@@ -148,25 +151,25 @@ exit
 route-map p:out:inet deny 1002
 exit
 `},
-		"a list of the other family never matches": {
-			use + "set policy-options prefix-list six 2001:db8::/32\n" + policy + "from prefix-list six\n" + policy + "then reject\n", "",
-		},
-		"lengths": {
-			use + "set policy-options prefix-list l 10.0.0.0/8\n" + policy + "from prefix-list-filter l longer\n" +
-				policy + "from route-filter 172.16.0.0/12 prefix-length-range /16-/24\n" + policy + "from route-filter 0.0.0.0/0 orlonger\n" + policy + "then accept\n",
-			`ip prefix-list p:out:inet:1000 seq 5 permit 172.16.0.0/12 ge 16 le 24
+	"a list of the other family never matches": {
+		use + "set policy-options prefix-list six 2001:db8::/32\n" + policy + "from prefix-list six\n" + policy + "then reject\n", "",
+	},
+	"lengths": {
+		use + "set policy-options prefix-list l 10.0.0.0/8\n" + policy + "from prefix-list-filter l longer\n" +
+			policy + "from route-filter 172.16.0.0/12 prefix-length-range /16-/24\n" + policy + "from route-filter 0.0.0.0/0 orlonger\n" + policy + "then accept\n",
+		`ip prefix-list p:out:inet:1000 seq 5 permit 172.16.0.0/12 ge 16 le 24
 ip prefix-list p:out:inet:1000 seq 10 permit 0.0.0.0/0 le 32
 ip prefix-list p:out:inet:1000 seq 15 permit 10.0.0.0/8 ge 9 le 32
 route-map p:out:inet permit 1000
 match ip address prefix-list p:out:inet:1000
 exit
 `},
-		"marks and goes on": {
-			"set protocols bgp group servers export [ p q ]\nset policy-options policy-statement q then accept\n" +
-				"set policy-options community c members 65001:1\n" + policy + "term a from community c\n" +
-				policy + "term a then local-preference 200\n" + policy + "term a then as-path-prepend \"65001 65001\"\n" +
-				policy + "term a then community delete c\n" + policy + "term b then next policy\n",
-			`bgp community-list standard c seq 5 permit 65001:1
+	"marks and goes on": {
+		"set protocols bgp group servers export [ p q ]\nset policy-options policy-statement q then accept\n" +
+			"set policy-options community c members 65001:1\n" + policy + "term a from community c\n" +
+			policy + "term a then local-preference 200\n" + policy + "term a then as-path-prepend \"65001 65001\"\n" +
+			policy + "term a then community delete c\n" + policy + "term b then next policy\n",
+		`bgp community-list standard c seq 5 permit 65001:1
 route-map p:q:out:inet permit 1000
 match community c
 set local-preference 200
@@ -180,14 +183,17 @@ exit
 route-map p:q:out:inet permit 2000
 exit
 `},
-		"not to its own AS": {
-			"delete protocols bgp group servers advertise-peer-as\n",
-			`bgp as-path access-list AS-64512 seq 5 permit _64512_
+	"not to its own AS": {
+		"delete protocols bgp group servers advertise-peer-as\n",
+		`bgp as-path access-list AS-64512 seq 5 permit _64512_
 route-map out:inet:not:64512 deny 1
 match as-path AS-64512
 exit
 `},
-	} {
+}
+
+func TestRenderPolicy(t *testing.T) {
+	for name, test := range policies {
 		t.Run(name, func(t *testing.T) {
 			tree := parse(t, leafBase)
 			if _, errs := tree.mergeSetLines(test.lines); len(errs) > 0 {
@@ -279,25 +285,34 @@ func TestOneRefusalDoesNotTakeTheRest(t *testing.T) {
 	}
 }
 
+// A second neighbour, and the same with a description and a policy.
+const (
+	second    = leafBase + "set protocols bgp group servers neighbor fe80::2 local-interface ge-0/0/2.0\n"
+	described = second + `set protocols bgp group servers neighbor fe80::2 description bms2
+set protocols bgp group servers neighbor fe80::2 import p
+set policy-options policy-statement p then reject
+`
+)
+
+func settingsOf(t *testing.T, lines string) []*setting {
+	t.Helper()
+	s, _ := render(parse(t, lines), testNames)
+	return s
+}
+
 // TestRefusedStatementsStayKnown: FRR keeps what it refuses to remove, and what
 // it took of an object before it refused the rest; so both are known and go
 // later. A policy that a refused line may refer to stays until then.
 func TestRefusedStatementsStayKnown(t *testing.T) {
-	const second = leafBase + "set protocols bgp group servers neighbor fe80::2 local-interface ge-0/0/2.0\n"
-	const with = second + `set protocols bgp group servers neighbor fe80::2 description bms2
-set protocols bgp group servers neighbor fe80::2 import p
-set policy-options policy-statement p then reject
-`
-	settings := func(lines string) []*setting { s, _ := render(parse(t, lines), testNames); return s }
 	const path = "router bgp 65001\n"
 	const family = path + "address-family ipv4 unicast\n"
 	for name, test := range map[string]struct{ have, want, refused, sent string }{
 		"a line that goes": {
-			with, second, "no neighbor fe80::2 route-map",
+			described, second, "no neighbor fe80::2 route-map",
 			family + "no neighbor fe80::2 route-map p:in:inet in\nexit\nexit\n" +
 				"no route-map p:in:inet deny 1000\nno route-map p:in:inet permit 2000\n",
 		},
-		"a line that comes": {second, with, "neighbor fe80::2 description", path + "neighbor fe80::2 description bms2\nexit\n"},
+		"a line that comes": {second, described, "neighbor fe80::2 description", path + "neighbor fe80::2 description bms2\nexit\n"},
 		"a neighbour that goes": {
 			second, leafBase, "no neighbor fe80::2", path + "no neighbor fe80::2\nexit\n",
 		},
@@ -305,15 +320,15 @@ set policy-options policy-statement p then reject
 		t.Run(name, func(t *testing.T) {
 			router := &refuser{word: "\x00"}
 			r := &routing{router: router}
-			if _, err := r.apply(t.Context(), settings(test.have)); err != nil {
+			if _, err := r.apply(t.Context(), settingsOf(t, test.have)); err != nil {
 				t.Fatal(err)
 			}
 			router.word = test.refused
-			if _, err := r.apply(t.Context(), settings(test.want)); err == nil {
+			if _, err := r.apply(t.Context(), settingsOf(t, test.want)); err == nil {
 				t.Error("nothing was refused")
 			}
 			router.word, router.batches = "\x00", nil
-			if _, err := r.apply(t.Context(), settings(test.want)); err != nil {
+			if _, err := r.apply(t.Context(), settingsOf(t, test.want)); err != nil {
 				t.Fatal(err)
 			}
 			if len(router.batches) != 1 {
@@ -322,22 +337,24 @@ set policy-options policy-statement p then reject
 			if diff := cmp.Diff(test.sent, strings.Join(router.batches[0], "\n")+"\n"); diff != "" {
 				t.Errorf("second time (-want +got):\n%s", diff)
 			}
-			if diff := difference(r.applied, settings(test.want)); len(diff) > 0 {
+			if diff := difference(r.applied, settingsOf(t, test.want)); len(diff) > 0 {
 				t.Errorf("left to do: %d steps", len(diff))
 			}
 		})
 	}
-	t.Run("a neighbour of which a line was refused", func(t *testing.T) {
-		router := &refuser{word: "neighbor fe80::2 description"}
-		r := &routing{router: router}
-		if _, err := r.apply(t.Context(), settings(with)); err == nil {
-			t.Error("nothing was refused")
-		}
-		router.batches = nil
-		if _, err := r.apply(t.Context(), settings(leafBase)); err != nil || len(router.batches) != 1 || !slices.Contains(router.batches[0], "no neighbor fe80::2") {
-			t.Errorf("sent %q, want the neighbour removed (%v)", router.batches, err)
-		}
-	})
+}
+
+// TestNeighbourOfWhichALineWasRefused: it is known, and goes.
+func TestNeighbourOfWhichALineWasRefused(t *testing.T) {
+	router := &refuser{word: "neighbor fe80::2 description"}
+	r := &routing{router: router}
+	if _, err := r.apply(t.Context(), settingsOf(t, described)); err == nil {
+		t.Error("nothing was refused")
+	}
+	router.batches = nil
+	if _, err := r.apply(t.Context(), settingsOf(t, leafBase)); err != nil || len(router.batches) != 1 || !slices.Contains(router.batches[0], "no neighbor fe80::2") {
+		t.Errorf("sent %q, want the neighbour removed (%v)", router.batches, err)
+	}
 }
 
 func TestMergedConfiguration(t *testing.T) {

@@ -67,7 +67,7 @@ func TestSpellings(t *testing.T) {
 		t.Fatalf("xml: %v\n%s", r.errs, w.buf.String())
 	}
 	again("xml", fromXML.setLines())
-	for _, part := range []string{
+	expectParts(t, "xml", w.buf.String(), []string{
 		"<group>\n<name>servers</name>", "<import>in</import>\n<import>also</import>",
 		"<autonomous-system>\n<as-number>65001</as-number>\n<loops>3</loops>",
 		`<neighbor inactive="inactive">` + "\n<name>fe80::1</name>",
@@ -75,11 +75,7 @@ func TestSpellings(t *testing.T) {
 		"<community>\n<add/>\n<community-name>blue</community-name>",
 		"<next-hop>\n<self/>", "<prefix-list-item>\n<name>10.0.0.0/8</name>",
 		"<teardown>\n<limit-threshold>80</limit-threshold>\n<idle-timeout>\n<timeout>5</timeout>",
-	} {
-		if !strings.Contains(w.buf.String(), part) {
-			t.Errorf("xml lacks %q:\n%s", part, w.buf.String())
-		}
-	}
+	})
 
 	text := tree.text("")
 	fromText := newTree(tree.def)
@@ -87,12 +83,18 @@ func TestSpellings(t *testing.T) {
 		t.Fatalf("text: %v\n%s", errs, text)
 	}
 	again("text", fromText.setLines())
-	for _, part := range []string{
+	expectParts(t, "text", text, []string{
 		"autonomous-system 65001 loops 3;", "import [ in also ];", "teardown 80 idle-timeout 5;",
 		"                inactive: neighbor fe80::1 {\n", "route-filter 10.0.0.0/8 {\n",
-	} {
+	})
+}
+
+// expectParts wants all parts in a spelling, whatever they are indented by.
+func expectParts(t *testing.T, name, text string, parts []string) {
+	t.Helper()
+	for _, part := range parts {
 		if !strings.Contains(text, strings.TrimLeft(part, " ")) {
-			t.Errorf("text lacks %q:\n%s", part, text)
+			t.Errorf("%s lacks %q:\n%s", name, part, text)
 		}
 	}
 }

@@ -14,47 +14,50 @@ const (
 	change    = "[edit system]\n-  host-name leaf1;\n+  host-name leaf9;\n"
 )
 
+// configurations is what a switch answers, and what is typed between entering configuration mode and leaving it.
+var configurations = map[string]struct {
+	chassis string
+	answers map[string]func(*terminal)
+	typed   []string // between entering configuration mode and leaving it
+	diff    string
+	err     string
+}{
+	"committed": {
+		answers: map[string]func(*terminal){"show | compare": say(change)},
+		typed:   []string{wanted, "show | compare", committed}, diff: strings.TrimSpace(change),
+	},
+	"committed at the top, with a chassis": {
+		chassis: "{master:0}", answers: map[string]func(*terminal){"show | compare": say("[edit]\n+  system;\n")},
+		typed: []string{wanted, "show | compare", committed}, diff: "[edit]\n+  system;",
+	},
+	"committed at the top": {
+		answers: map[string]func(*terminal){"show | compare": say("[edit]\n+  system;\n")},
+		typed:   []string{wanted, "show | compare", committed}, diff: "[edit]\n+  system;",
+	},
+	"there already": {typed: []string{wanted, "show | compare", "rollback 0"}},
+	"there already, with a chassis": {
+		chassis: "{master:0}", typed: []string{wanted, "show | compare", "rollback 0"},
+	},
+	"a line is refused": {
+		answers: map[string]func(*terminal){wanted: say("                   ^\nsyntax error.\n")},
+		typed:   []string{wanted, "rollback 0"}, err: `"` + wanted + `": ^ syntax error.`,
+	},
+	"the commit is refused": {
+		answers: map[string]func(*terminal){
+			"show | compare": say(change), committed: say("error: commit failed: (statements constraint check failed)\n"),
+		},
+		typed: []string{wanted, "show | compare", committed, "rollback 0"}, err: "statements constraint check failed",
+	},
+	"the commit says nothing of success": {
+		answers: map[string]func(*terminal){"show | compare": say(change), committed: say("re0:\n")},
+		typed:   []string{wanted, "show | compare", committed, "rollback 0"}, err: `"commit": re0:`,
+	},
+}
+
 // TestConfigure: what is typed is a private copy from its beginning to its end, and what was not committed
 // does not stay.
 func TestConfigure(t *testing.T) {
-	for name, test := range map[string]struct {
-		chassis string
-		answers map[string]func(*terminal)
-		typed   []string // between entering configuration mode and leaving it
-		diff    string
-		err     string
-	}{
-		"committed": {
-			answers: map[string]func(*terminal){"show | compare": say(change)},
-			typed:   []string{wanted, "show | compare", committed}, diff: strings.TrimSpace(change),
-		},
-		"committed at the top, with a chassis": {
-			chassis: "{master:0}", answers: map[string]func(*terminal){"show | compare": say("[edit]\n+  system;\n")},
-			typed: []string{wanted, "show | compare", committed}, diff: "[edit]\n+  system;",
-		},
-		"committed at the top": {
-			answers: map[string]func(*terminal){"show | compare": say("[edit]\n+  system;\n")},
-			typed:   []string{wanted, "show | compare", committed}, diff: "[edit]\n+  system;",
-		},
-		"there already": {typed: []string{wanted, "show | compare", "rollback 0"}},
-		"there already, with a chassis": {
-			chassis: "{master:0}", typed: []string{wanted, "show | compare", "rollback 0"},
-		},
-		"a line is refused": {
-			answers: map[string]func(*terminal){wanted: say("                   ^\nsyntax error.\n")},
-			typed:   []string{wanted, "rollback 0"}, err: `"` + wanted + `": ^ syntax error.`,
-		},
-		"the commit is refused": {
-			answers: map[string]func(*terminal){
-				"show | compare": say(change), committed: say("error: commit failed: (statements constraint check failed)\n"),
-			},
-			typed: []string{wanted, "show | compare", committed, "rollback 0"}, err: "statements constraint check failed",
-		},
-		"the commit says nothing of success": {
-			answers: map[string]func(*terminal){"show | compare": say(change), committed: say("re0:\n")},
-			typed:   []string{wanted, "show | compare", committed, "rollback 0"}, err: `"commit": re0:`,
-		},
-	} {
+	for name, test := range configurations {
 		t.Run(name, func(t *testing.T) {
 			switched := &junos{chassis: test.chassis, answers: test.answers}
 			shell := dial(t, switched.script)

@@ -114,6 +114,9 @@ func (s *Shell) do(ctx context.Context, f func() error) error {
 // Err says why the shell is of no use; nil while it is.
 func (s *Shell) Err() error { return s.conn.Failure() }
 
+// Done is closed when it is of no use any more.
+func (s *Shell) Done() <-chan struct{} { return s.conn.Done() }
+
 // Run runs one command of the operational mode and returns what it prints.
 func (s *Shell) Run(ctx context.Context, command string) (string, error) {
 	if err := oneLine(command); err != nil {

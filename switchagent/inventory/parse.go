@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -171,6 +172,9 @@ func (p *parser) entry(checkPrefix func(netip.Prefix) error) Entry {
 	}
 	if !serverName.MatchString(e.Server) {
 		p.report("server", "%q is not allowed; 1 to 64 letters, digits, - _ and . are wanted, the first and last no sign", e.Server)
+	}
+	if strings.ContainsFunc(e.KeyFile, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		p.report("key_file", "%q is not allowed; a path of printable characters is wanted", e.KeyFile)
 	}
 	p.numbers(&e)
 	e.Prefixes = p.prefixes("prefixes", checkPrefix)

@@ -161,6 +161,8 @@ type Lack struct {
 	What string
 	Mend []string
 	Must bool // no session, or none of use, comes up without
+	// Own says that a stanza from the inventory brings its own: the group's is for all others.
+	Own bool
 }
 
 // Lacks is what a group lacks for sessions with servers, apart from what Static.CheckGroup finds.
@@ -172,7 +174,12 @@ func (b Base) Lacks(group string) (all []Lack) {
 	set := "set protocols bgp group " + group + " "
 	add := func(has, must bool, what string, mend ...string) {
 		if !has {
-			all = append(all, Lack{what, mend, must})
+			all = append(all, Lack{What: what, Mend: mend, Must: must})
+		}
+	}
+	own := func(has bool, what, mend string) {
+		if !has {
+			all = append(all, Lack{What: what, Mend: []string{mend}, Own: true})
 		}
 	}
 	inherited := func(own, above, anyFamily bool) bool { return own || above && !anyFamily }
@@ -181,9 +188,9 @@ func (b Base) Lacks(group string) (all []Lack) {
 		set+"family inet unicast extended-nexthop")
 	add(inherited(g.inet6, b.bgp.inet6, families), false, "family inet6 unicast is missing: servers get no IPv6 routes",
 		set+"family inet6 unicast")
-	add(g.imported || b.bgp.imported || b.noPolicy, false, "no import policy: Junos accepts every route from every server",
+	own(g.imported || b.bgp.imported || b.noPolicy, "no import policy: Junos accepts every route from every server",
 		set+"import POLICY")
-	add(g.limited > 0 || b.bgp.limited > 0, false, "no prefix limit: a server may fill the table",
+	own(g.limited > 0 || b.bgp.limited > 0, "no prefix limit: a server may fill the table",
 		set+"family inet unicast prefix-limit maximum 16")
 	add(g.bfd || b.bgp.bfd, false, "no BFD: a server that dies with its link up is noticed by the hold time",
 		set+"bfd-liveness-detection minimum-interval 1000")

@@ -43,7 +43,13 @@ type Trace struct {
 type caller interface {
 	Call(context.Context, netconf.Call) (netconf.Reply, error)
 	ID() int
-	Err() error
+	lifetime
+}
+
+// lifetime is that of a session.
+type lifetime interface {
+	Err() error // why it is of no use; nil while it is
+	Done() <-chan struct{}
 	Close() error
 }
 
@@ -71,6 +77,12 @@ func Dial(ctx context.Context, t Target, trace func(Trace)) (*Client, error) {
 // SessionID is the process id of the mgd that serves the session: "show system users" and the
 // message of a held lock name it.
 func (c *Client) SessionID() int { return c.session.ID() }
+
+// Done is closed when the session is lost, also while nothing is asked of it.
+func (c *Client) Done() <-chan struct{} { return c.session.Done() }
+
+// Err says why the session is lost.
+func (c *Client) Err() error { return fmt.Errorf("%w: %w", ErrLost, c.session.Err()) }
 
 // Wait lets the switch be silent for so long in an answer, and take twice as long for all of it. It is
 // 15 s before. Commits have a time of their own, and the command line too.

@@ -105,47 +105,51 @@ const changeXML = `<load-configuration action="merge" format="xml"><configuratio
 	`<group><name>edge</name><neighbor><name>fe80::2</name><local-interface>ge-0/0/2.0</local-interface></neighbor></group>` +
 	`</bgp></protocols></configuration></load-configuration>`
 
-func TestCommit(t *testing.T) {
-	const (
-		ok       = "<ok/>"
-		warning  = `<rpc-error><error-severity>warning</error-severity><error-message>uncommitted changes will be discarded on exit</error-message></rpc-error>`
-		lockHeld = `<rpc-error><error-severity>error</error-severity><error-message>
+// What a device answers to the steps of a commit.
+const (
+	ok       = "<ok/>"
+	warning  = `<rpc-error><error-severity>warning</error-severity><error-message>uncommitted changes will be discarded on exit</error-message></rpc-error>`
+	lockHeld = `<rpc-error><error-severity>error</error-severity><error-message>
 configuration database locked by:
   admin terminal  (pid 32260) on since 2021-05-06 11:04:06 UTC, idle 00:04:48
       exclusive
 </error-message></rpc-error>`
-		loadError = `<load-configuration-results>` + `<rpc-error><error-severity>error</error-severity><error-message>syntax error</error-message>` +
-			`<error-info><bad-element>local-interface</bad-element></error-info></rpc-error><load-error-count>1</load-error-count></load-configuration-results>`
-		loadWarning = `<load-configuration-results>` + warning + `</load-configuration-results>`
-		malformed   = `<routing-engine junos:style="show-name"><name>node1</name><commit-check-success/><ok/>`
-		failed      = `<commit-results><rpc-error><error-severity>error</error-severity><source-daemon>dcd</source-daemon><error-message>boom</error-message></rpc-error> configuration check-out failed</commit-results>`
-		remoteLock  = `<rpc-error><error-severity>error</error-severity><error-message>remote lock-configuration failed on re1</error-message></rpc-error>`
-	)
-	tests := []struct {
-		name                           string
-		instance, open, load, commit   string
-		outcome                        Outcome
-		want                           string // in the error
-		wantLocked, wantLost, unclosed bool
-	}{
-		{name: "good", open: ok, load: ok, commit: ok, outcome: Applied},
-		{name: "empty open", open: "", load: "<load-configuration-results><ok/></load-configuration-results>", commit: "<commit-results/><ok/>", outcome: Applied},
-		{name: "warnings", open: warning, load: loadWarning, commit: warning + ok, outcome: Applied},
-		{name: "malformed commit reply", open: ok, load: ok, commit: malformed, outcome: Applied},
-		{name: "no such instance", instance: "<configuration/>", outcome: Refused, want: "not configured", unclosed: true},
-		{name: "lock held", open: lockHeld, outcome: Refused, want: "admin terminal", wantLocked: true, unclosed: true},
-		{name: "lock-denied", open: strings.Replace(refusal, "<error-severity>", "<error-tag>lock-denied</error-tag><error-severity>", 1), outcome: Refused, wantLocked: true, unclosed: true},
-		{name: "session ends at the open", open: "lost", outcome: Refused, wantLost: true, unclosed: true},
-		{name: "load refused", open: ok, load: loadError, outcome: Refused, want: "local-interface"},
-		{name: "load confirms nothing", open: ok, load: "", outcome: Refused, want: "confirmed nothing"},
-		{name: "session ends at the load", open: ok, load: "lost", outcome: Refused, wantLost: true, unclosed: true},
-		{name: "commit refused", open: ok, load: ok, commit: failed, outcome: Refused, want: "boom (from dcd)"},
-		{name: "second engine locked", open: ok, load: ok, commit: remoteLock, outcome: Refused, wantLocked: true},
-		{name: "commit confirms nothing", open: ok, load: ok, commit: "", outcome: Unknown, want: "confirmed nothing"},
-		{name: "commit reply lost", open: ok, load: ok, commit: "lost", outcome: Unknown, wantLost: true, unclosed: true},
-		{name: "commit reply broken", open: ok, load: ok, commit: "<ok>", outcome: Unknown, wantLost: true, unclosed: true},
-	}
-	for _, tt := range tests {
+	loadError = `<load-configuration-results>` + `<rpc-error><error-severity>error</error-severity><error-message>syntax error</error-message>` +
+		`<error-info><bad-element>local-interface</bad-element></error-info></rpc-error><load-error-count>1</load-error-count></load-configuration-results>`
+	loadWarning = `<load-configuration-results>` + warning + `</load-configuration-results>`
+	malformed   = `<routing-engine junos:style="show-name"><name>node1</name><commit-check-success/><ok/>`
+	failed      = `<commit-results><rpc-error><error-severity>error</error-severity><source-daemon>dcd</source-daemon><error-message>boom</error-message></rpc-error> configuration check-out failed</commit-results>`
+	remoteLock  = `<rpc-error><error-severity>error</error-severity><error-message>remote lock-configuration failed on re1</error-message></rpc-error>`
+)
+
+// commits is a change that is committed, by what the device answers to each step.
+var commits = []struct {
+	name                           string
+	instance, open, load, commit   string
+	outcome                        Outcome
+	want                           string // in the error
+	wantLocked, wantLost, unclosed bool
+}{
+	{name: "good", open: ok, load: ok, commit: ok, outcome: Applied},
+	{name: "empty open", open: "", load: "<load-configuration-results><ok/></load-configuration-results>", commit: "<commit-results/><ok/>", outcome: Applied},
+	{name: "warnings", open: warning, load: loadWarning, commit: warning + ok, outcome: Applied},
+	{name: "malformed commit reply", open: ok, load: ok, commit: malformed, outcome: Applied},
+	{name: "no such instance", instance: "<configuration/>", outcome: Refused, want: "not configured", unclosed: true},
+	{name: "lock held", open: lockHeld, outcome: Refused, want: "admin terminal", wantLocked: true, unclosed: true},
+	{name: "lock-denied", open: strings.Replace(refusal, "<error-severity>", "<error-tag>lock-denied</error-tag><error-severity>", 1), outcome: Refused, wantLocked: true, unclosed: true},
+	{name: "session ends at the open", open: "lost", outcome: Refused, wantLost: true, unclosed: true},
+	{name: "load refused", open: ok, load: loadError, outcome: Refused, want: "local-interface"},
+	{name: "load confirms nothing", open: ok, load: "", outcome: Refused, want: "confirmed nothing"},
+	{name: "session ends at the load", open: ok, load: "lost", outcome: Refused, wantLost: true, unclosed: true},
+	{name: "commit refused", open: ok, load: ok, commit: failed, outcome: Refused, want: "boom (from dcd)"},
+	{name: "second engine locked", open: ok, load: ok, commit: remoteLock, outcome: Refused, wantLocked: true},
+	{name: "commit confirms nothing", open: ok, load: ok, commit: "", outcome: Unknown, want: "confirmed nothing"},
+	{name: "commit reply lost", open: ok, load: ok, commit: "lost", outcome: Unknown, wantLost: true, unclosed: true},
+	{name: "commit reply broken", open: ok, load: ok, commit: "<ok>", outcome: Unknown, wantLost: true, unclosed: true},
+}
+
+func TestCommit(t *testing.T) {
+	for _, tt := range commits {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.instance == "" {
 				tt.instance = "committed.xml"

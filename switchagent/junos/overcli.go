@@ -15,8 +15,7 @@ import (
 type Shell interface {
 	// Run returns what a command prints. An error without Err is the switch's refusal.
 	Run(ctx context.Context, command string) (string, error)
-	Err() error // why it is of no use
-	Close() error
+	lifetime
 }
 
 // OverCLI is a client that reads through a command line, with | display xml. What changes anything

@@ -52,6 +52,9 @@ func Accept(as []uint32, prefixes []netip.Prefix, nextHop bool) Import {
 // Own says whether the neighbour has a policy of its own.
 func (i Import) Own() bool { return i.own }
 
+// SamePath says whether both accept the same AS paths.
+func (i Import) SamePath(other Import) bool { return i.path == other.path }
+
 // Prefixes is what is accepted.
 func (i Import) Prefixes() (all []netip.Prefix) {
 	for _, word := range strings.Fields(i.prefixes) {

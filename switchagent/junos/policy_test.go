@@ -67,8 +67,16 @@ func TestPolicyCommands(t *testing.T) {
 	if diff := cmp.Diff(want, typed(Change{Add: []Stanza{s}})); diff != "" {
 		t.Errorf("added (-want +got):\n%s", diff)
 	}
-	want = []string{
-		"delete " + n, "delete policy-options as-path " + name, "delete " + in,
+}
+
+// TestPolicyGoes: with the server its policy goes, and its neighbour first; a server in quarantine keeps one
+// that rejects all.
+func TestPolicyGoes(t *testing.T) {
+	s := bms1()
+	name := s.PolicyName()
+	in := "policy-options policy-statement " + name
+	want := []string{
+		"delete protocols bgp group servers neighbor fe80::1", "delete policy-options as-path " + name, "delete " + in,
 	}
 	if diff := cmp.Diff(want, typed(Change{Remove: []Stanza{s}})); diff != "" {
 		t.Errorf("removed (-want +got):\n%s", diff)

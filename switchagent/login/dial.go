@@ -18,6 +18,7 @@ type Conn struct {
 	Client *ssh.Client // nil until the login has succeeded
 	mu     sync.Mutex
 	cause  error
+	done   chan struct{} // closed with the connection; nil until somebody wants it
 }
 
 // Fail closes the connection for a reason. Only the first is kept.
@@ -25,6 +26,9 @@ func (c *Conn) Fail(cause error) {
 	c.mu.Lock()
 	if c.cause == nil {
 		c.cause = cause
+		if c.done != nil {
+			close(c.done)
+		}
 	}
 	c.mu.Unlock()
 	c.Conn.Close()
@@ -35,6 +39,19 @@ func (c *Conn) Failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cause
+}
+
+// Done is closed with the first failure.
+func (c *Conn) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.cause != nil {
+			close(c.done)
+		}
+	}
+	return c.done
 }
 
 // Dial connects and logs in. All of it ends with ctx; a server that falls silent at any step is

@@ -14,29 +14,30 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// TestPinnedHosts: every form of a line, and which server it lets through.
-func TestPinnedHosts(t *testing.T) {
+// pinnedHost is a server with some keys, lines about it in known_hosts, and what becomes of a login.
+type pinnedHost struct {
+	name  string
+	keys  []ssh.Signer
+	lines func(*server) []string
+	kind  Kind
+	words []string
+}
+
+func (p pinnedHost) test(t *testing.T) {
+	s, target := newServer(t, p.keys...)
+	s.pin(p.lines(s)...)
+	wantDial(t, target, p.kind, p.words...)
+}
+
+func bare(k ssh.Signer) string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k.PublicKey())))
+}
+
+// TestPinnedKeys: every form of a line with a key, and which server it lets through.
+func TestPinnedKeys(t *testing.T) {
 	key, other := newSigner(t, "ed25519"), newSigner(t, "ed25519")
 	ecdsa, rsa := newSigner(t, "ecdsa"), newSigner(t, "rsa")
-	authority := newSigner(t, "ed25519")
-	host := func(principal string, change func(*ssh.Certificate)) ssh.Signer {
-		return certifiedSigner(t, certify(t, authority, key.PublicKey(), func(c *ssh.Certificate) {
-			c.CertType, c.ValidPrincipals = ssh.HostCert, []string{principal}
-			if change != nil {
-				change(c)
-			}
-		}), key)
-	}
-	expired := func(c *ssh.Certificate) { c.ValidBefore = uint64(time.Now().Add(-time.Minute).Unix()) }
-	bare := func(k ssh.Signer) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k.PublicKey()))) }
-	ca := func(s *server) string { return "@cert-authority " + s.addr() + " " + bare(authority) }
-	tests := []struct {
-		name  string
-		keys  []ssh.Signer
-		lines func(*server) []string
-		kind  Kind
-		words []string
-	}{
+	for _, tt := range []pinnedHost{
 		{"one of several keys", []ssh.Signer{key}, func(s *server) []string {
 			return []string{s.line(other.PublicKey()), s.line(ecdsa.PublicKey()), s.line(key.PublicKey())}
 		}, "", nil},
@@ -54,6 +55,26 @@ func TestPinnedHosts(t *testing.T) {
 		{"revoked", []ssh.Signer{key}, func(s *server) []string {
 			return []string{s.line(key.PublicKey()), "@revoked * " + bare(key)}
 		}, HostKey, []string{"it is revoked", "known_hosts:2"}},
+		{"nothing", []ssh.Signer{key}, func(*server) []string { return []string{"[192.0.2.1]:830 " + bare(key)} }, Files, []string{"holds no key for", "ssh-keyscan -p"}},
+	} {
+		t.Run(tt.name, tt.test)
+	}
+}
+
+// TestPinnedAuthorities: the same of lines with an authority that signs the keys of hosts.
+func TestPinnedAuthorities(t *testing.T) {
+	key, authority := newSigner(t, "ed25519"), newSigner(t, "ed25519")
+	host := func(principal string, change func(*ssh.Certificate)) ssh.Signer {
+		return certifiedSigner(t, certify(t, authority, key.PublicKey(), func(c *ssh.Certificate) {
+			c.CertType, c.ValidPrincipals = ssh.HostCert, []string{principal}
+			if change != nil {
+				change(c)
+			}
+		}), key)
+	}
+	expired := func(c *ssh.Certificate) { c.ValidBefore = uint64(time.Now().Add(-time.Minute).Unix()) }
+	ca := func(s *server) string { return "@cert-authority " + s.addr() + " " + bare(authority) }
+	for _, tt := range []pinnedHost{
 		{"certificate", []ssh.Signer{key, host("127.0.0.1", nil)}, func(s *server) []string { return []string{ca(s)} }, "", nil},
 		{"certificate or key", []ssh.Signer{key}, func(s *server) []string { return []string{ca(s), s.line(key.PublicKey())} }, "", nil},
 		{"certificate of another host", []ssh.Signer{host("leaf2", nil)}, func(s *server) []string { return []string{ca(s)} }, HostKey,
@@ -64,14 +85,8 @@ func TestPinnedHosts(t *testing.T) {
 		}, HostKey, []string{"revoked"}},
 		{"no certificate", []ssh.Signer{key}, func(s *server) []string { return []string{ca(s)} }, HostKey, []string{ssh.FingerprintSHA256(key.PublicKey())}},
 		{"the authority's own key", []ssh.Signer{authority}, func(s *server) []string { return []string{ca(s)} }, HostKey, []string{"the authority itself"}},
-		{"nothing", []ssh.Signer{key}, func(*server) []string { return []string{"[192.0.2.1]:830 " + bare(key)} }, Files, []string{"holds no key for", "ssh-keyscan -p"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s, target := newServer(t, tt.keys...)
-			s.pin(tt.lines(s)...)
-			wantDial(t, target, tt.kind, tt.words...)
-		})
+	} {
+		t.Run(tt.name, tt.test)
 	}
 }
 

@@ -34,45 +34,47 @@ func warning(text string) string {
 	return "<rpc-error><error-severity>warning</error-severity><error-message>" + text + "</error-message></rpc-error>"
 }
 
+// replies is what a device may answer to a call whose message-id is 1.
+var replies = []struct {
+	name     string
+	in       string
+	ok       bool
+	warnings string // joined by |
+	refused  string // part of the text of the ReplyError
+	broken   bool
+}{
+	{name: "ok", in: fmt.Sprintf(wrapper, "<ok/>"), ok: true},
+	{name: "empty", in: fmt.Sprintf(wrapper, "")},
+	{name: "prefix", in: `<nc:rpc-reply xmlns:nc="x" message-id="1"><nc:ok/></nc:rpc-reply>`, ok: true},
+	{name: "comments and text", in: "\ufeff<!-- keepalive --> \x00\x08" + fmt.Sprintf(wrapper, "Non-existant dump device<ok/>") + "<!-- session end -->", ok: true},
+	{name: "commit-success inside", in: fmt.Sprintf(wrapper, "<commit-results><routing-engine><name>re0</name><commit-success/></routing-engine></commit-results>"), ok: true},
+	{name: "malformed commit", in: malformedCommit, ok: true},
+	{name: "malformed commit with an error", in: strings.Replace(malformedCommit, "<nc:ok/>", "<nc:rpc-error><nc:error-severity>error</nc:error-severity><nc:error-message>boom</nc:error-message></nc:rpc-error>", 1), refused: "boom"},
+	{name: "warning only", in: fmt.Sprintf(wrapper, warning("\nuncommitted changes will be discarded on exit\n")), warnings: "uncommitted changes will be discarded on exit"},
+	{name: "warning and ok", in: fmt.Sprintf(wrapper, "<load-configuration-results>"+warning("statement not found")+"<ok/></load-configuration-results>"), ok: true, warnings: "statement not found"},
+	{name: "nested error", in: fmt.Sprintf(wrapper, nestedError), refused: "refused: syntax error (element lldp)"},
+	{name: "error beside ok", in: fmt.Sprintf(wrapper, nestedError+"<ok/>"), refused: "syntax error"},
+	{name: "error without severity", in: fmt.Sprintf(wrapper, "<rpc-error><error-tag>lock-denied</error-tag></rpc-error>"), refused: "rpc-error lock-denied"},
+	{name: "xnm error", in: fmt.Sprintf(wrapper, `<xnm:error xmlns:xnm="http://xml.juniper.net/xnm/1.1/xnm"><source-daemon>dcd</source-daemon><edit-path>[edit x]</edit-path><message>bad</message></xnm:error>`), refused: "bad (at [edit x]) (from dcd)"},
+	{name: "xnm warning", in: fmt.Sprintf(wrapper, `<xnm:warning xmlns:xnm="http://xml.juniper.net/xnm/1.1/xnm"><message>w</message></xnm:warning><ok/>`), ok: true, warnings: "w"},
+	{name: "xnm error without declaration", in: fmt.Sprintf(wrapper, `<xnm:error><message>bad</message></xnm:error><ok/>`), refused: "bad"},
+	{name: "deep", in: fmt.Sprintf(wrapper, strings.Repeat("<a>", 1000)+strings.Repeat("</a>", 1000)), broken: true},
+	{name: "another element named error", in: fmt.Sprintf(wrapper, "<input><error>3</error></input><ok/>"), ok: true},
+	{name: "error without message-id", in: "<rpc-reply>" + nestedError + "</rpc-reply>", refused: "syntax error"},
+	{name: "no message-id", in: "<rpc-reply><ok/></rpc-reply>", broken: true},
+	{name: "foreign message-id", in: `<rpc-reply message-id="2"><ok/></rpc-reply>`, broken: true},
+	{name: "foreign message-id with an error", in: `<rpc-reply message-id="2">` + nestedError + `</rpc-reply>`, broken: true},
+	{name: "notification", in: "<notification/>", broken: true},
+	{name: "cut off", in: fmt.Sprintf(wrapper, "<ok/>")[:140], broken: true},
+	{name: "cut off in a routing-engine", in: strings.TrimSuffix(malformedCommit, "</nc:rpc-reply>\n"), broken: true},
+	{name: "not xml", in: "syntax error, expecting <command>", broken: true},
+	{name: "nothing", in: "", broken: true},
+	{name: "document type", in: `<!DOCTYPE x [<!ENTITY e "y">]>` + fmt.Sprintf(wrapper, "<ok/>"), broken: true},
+	{name: "entity", in: fmt.Sprintf(wrapper, "&e;<ok/>"), broken: true},
+}
+
 func TestReadReply(t *testing.T) {
-	tests := []struct {
-		name     string
-		in       string
-		ok       bool
-		warnings string // joined by |
-		refused  string // part of the text of the ReplyError
-		broken   bool
-	}{
-		{name: "ok", in: fmt.Sprintf(wrapper, "<ok/>"), ok: true},
-		{name: "empty", in: fmt.Sprintf(wrapper, "")},
-		{name: "prefix", in: `<nc:rpc-reply xmlns:nc="x" message-id="1"><nc:ok/></nc:rpc-reply>`, ok: true},
-		{name: "comments and text", in: "\ufeff<!-- keepalive --> \x00\x08" + fmt.Sprintf(wrapper, "Non-existant dump device<ok/>") + "<!-- session end -->", ok: true},
-		{name: "commit-success inside", in: fmt.Sprintf(wrapper, "<commit-results><routing-engine><name>re0</name><commit-success/></routing-engine></commit-results>"), ok: true},
-		{name: "malformed commit", in: malformedCommit, ok: true},
-		{name: "malformed commit with an error", in: strings.Replace(malformedCommit, "<nc:ok/>", "<nc:rpc-error><nc:error-severity>error</nc:error-severity><nc:error-message>boom</nc:error-message></nc:rpc-error>", 1), refused: "boom"},
-		{name: "warning only", in: fmt.Sprintf(wrapper, warning("\nuncommitted changes will be discarded on exit\n")), warnings: "uncommitted changes will be discarded on exit"},
-		{name: "warning and ok", in: fmt.Sprintf(wrapper, "<load-configuration-results>"+warning("statement not found")+"<ok/></load-configuration-results>"), ok: true, warnings: "statement not found"},
-		{name: "nested error", in: fmt.Sprintf(wrapper, nestedError), refused: "refused: syntax error (element lldp)"},
-		{name: "error beside ok", in: fmt.Sprintf(wrapper, nestedError+"<ok/>"), refused: "syntax error"},
-		{name: "error without severity", in: fmt.Sprintf(wrapper, "<rpc-error><error-tag>lock-denied</error-tag></rpc-error>"), refused: "rpc-error lock-denied"},
-		{name: "xnm error", in: fmt.Sprintf(wrapper, `<xnm:error xmlns:xnm="http://xml.juniper.net/xnm/1.1/xnm"><source-daemon>dcd</source-daemon><edit-path>[edit x]</edit-path><message>bad</message></xnm:error>`), refused: "bad (at [edit x]) (from dcd)"},
-		{name: "xnm warning", in: fmt.Sprintf(wrapper, `<xnm:warning xmlns:xnm="http://xml.juniper.net/xnm/1.1/xnm"><message>w</message></xnm:warning><ok/>`), ok: true, warnings: "w"},
-		{name: "xnm error without declaration", in: fmt.Sprintf(wrapper, `<xnm:error><message>bad</message></xnm:error><ok/>`), refused: "bad"},
-		{name: "deep", in: fmt.Sprintf(wrapper, strings.Repeat("<a>", 1000)+strings.Repeat("</a>", 1000)), broken: true},
-		{name: "another element named error", in: fmt.Sprintf(wrapper, "<input><error>3</error></input><ok/>"), ok: true},
-		{name: "error without message-id", in: "<rpc-reply>" + nestedError + "</rpc-reply>", refused: "syntax error"},
-		{name: "no message-id", in: "<rpc-reply><ok/></rpc-reply>", broken: true},
-		{name: "foreign message-id", in: `<rpc-reply message-id="2"><ok/></rpc-reply>`, broken: true},
-		{name: "foreign message-id with an error", in: `<rpc-reply message-id="2">` + nestedError + `</rpc-reply>`, broken: true},
-		{name: "notification", in: "<notification/>", broken: true},
-		{name: "cut off", in: fmt.Sprintf(wrapper, "<ok/>")[:140], broken: true},
-		{name: "cut off in a routing-engine", in: strings.TrimSuffix(malformedCommit, "</nc:rpc-reply>\n"), broken: true},
-		{name: "not xml", in: "syntax error, expecting <command>", broken: true},
-		{name: "nothing", in: "", broken: true},
-		{name: "document type", in: `<!DOCTYPE x [<!ENTITY e "y">]>` + fmt.Sprintf(wrapper, "<ok/>"), broken: true},
-		{name: "entity", in: fmt.Sprintf(wrapper, "&e;<ok/>"), broken: true},
-	}
-	for _, tt := range tests {
+	for _, tt := range replies {
 		t.Run(tt.name, func(t *testing.T) {
 			for name, r := range map[string]io.Reader{
 				"whole":        strings.NewReader(tt.in),

@@ -86,6 +86,9 @@ func (s *Session) ID() int { return s.session.SessionID }
 // Err says why the session is dead; it is nil while calls can be made.
 func (s *Session) Err() error { return s.conn.Failure() }
 
+// Done is closed when the session is dead.
+func (s *Session) Done() <-chan struct{} { return s.conn.Done() }
+
 // Call sends one operation and reads its reply. A *ReplyError leaves the session usable, and so
 // does a ctx that ends before anything is sent. Every other error is the end of the session, and
 // whether the operation took effect is unknown.

@@ -42,11 +42,11 @@ func (s *sample) Validate(report func(key, problem string)) {
 	}
 }
 
-func TestDecode(t *testing.T) {
-	tests := []struct{ name, text, want string }{{
-		name: "everything at once, with its place",
-		text: "as: 4294967296\ninterval: 5\nprefixes: [10.0.0.0/33, 10.0.0.0/8]\ncolour: red\nlinks:\n- name: eth0\n  weight: 200\n  hight: 1\n- eth1\nstrict: maybe\n",
-		want: `f.yaml:1:5: as: "4294967296" is not allowed: a whole number from 0 to 4294967295 is wanted
+// badFiles are files with something wrong, and all that is said of it.
+var badFiles = []struct{ name, text, want string }{{
+	name: "everything at once, with its place",
+	text: "as: 4294967296\ninterval: 5\nprefixes: [10.0.0.0/33, 10.0.0.0/8]\ncolour: red\nlinks:\n- name: eth0\n  weight: 200\n  hight: 1\n- eth1\nstrict: maybe\n",
+	want: `f.yaml:1:5: as: "4294967296" is not allowed: a whole number from 0 to 4294967295 is wanted
 f.yaml:2:11: interval: "5" is not allowed: a duration with its unit is wanted, such as 300ms, 2s or 1m30s
 f.yaml:3:12: prefixes[0]: "10.0.0.0/33" is not allowed: netip.ParsePrefix("10.0.0.0/33"): prefix length out of range
 f.yaml:4:1: colour: unknown key; allowed: as, interval, links, name, prefixes, strict
@@ -55,52 +55,54 @@ f.yaml:8:3: links[0].hight: unknown key; allowed: name, weight
 f.yaml:9:3: links[1]: "eth1" is not a mapping; allowed keys: name, weight
 f.yaml:10:9: strict: "maybe" is not allowed: true or false is wanted
 f.yaml: name: missing; any text is allowed`,
-	}, {
-		name: "what Validate reports has its place too",
-		text: "links:\n- name: eth0\n- name: lo\n",
-		want: "f.yaml:3:9: links[1].name: \"lo\" is no uplink\nf.yaml: name: missing; any text is allowed",
-	}, {
-		name: "an empty file is all defaults",
-		text: "",
-		want: "f.yaml: name: missing; any text is allowed",
-	}, {
-		name: "a list where a value is wanted",
-		text: "name: [a]\n",
-		want: "f.yaml:1:7: name: a single value is wanted, not a list or mapping",
-	}, {
-		name: "a value where a list is wanted",
-		text: "name: a\nprefixes: 10.0.0.0/8\n",
-		want: `f.yaml:2:11: prefixes: "10.0.0.0/8" is not a list; write [10.0.0.0/8]`,
-	}, {
-		name: "a mapping where a list of them is wanted",
-		text: "name: a\nlinks:\n  name: eth0\n  weight: 1\n",
-		want: `f.yaml:3:7: links: a list is wanted: put "- " before its first key`,
-	}, {
-		name: "one in braces",
-		text: "name: a\nlinks: {name: eth0}\n",
-		want: `f.yaml:2:8: links: a list is wanted: put "- " before its first key`,
-	}, {
-		name: "a word where a list of mappings is wanted",
-		text: "name: a\nlinks: eth0\n",
-		want: `f.yaml:2:8: links: a list of mappings is wanted; allowed keys: name, weight`,
-	}, {
-		name: "a mapping where a list of words is wanted",
-		text: "name: a\nprefixes:\n  first: 10.0.0.0/8\n",
-		want: `f.yaml:3:8: prefixes: a list of single values is wanted, such as [a, b]`,
-	}, {
-		name: "a key given twice",
-		text: "name: a\nname: b\n",
-		want: `f.yaml:2:1: mapping key "name" already defined at [1:1]`,
-	}, {
-		name: "broken YAML",
-		text: "name: [a\n",
-		want: "f.yaml:1:7: sequence end token ']' not found",
-	}, {
-		name: "two documents",
-		text: "name: a\n---\nname: b\n",
-		want: "f.yaml:3:5: a second YAML document; only one is allowed\nf.yaml: name: missing; any text is allowed",
-	}}
-	for _, tt := range tests {
+}, {
+	name: "what Validate reports has its place too",
+	text: "links:\n- name: eth0\n- name: lo\n",
+	want: "f.yaml:3:9: links[1].name: \"lo\" is no uplink\nf.yaml: name: missing; any text is allowed",
+}, {
+	name: "an empty file is all defaults",
+	text: "",
+	want: "f.yaml: name: missing; any text is allowed",
+}, {
+	name: "a list where a value is wanted",
+	text: "name: [a]\n",
+	want: "f.yaml:1:7: name: a single value is wanted, not a list or mapping",
+}, {
+	name: "a value where a list is wanted",
+	text: "name: a\nprefixes: 10.0.0.0/8\n",
+	want: `f.yaml:2:11: prefixes: "10.0.0.0/8" is not a list; write [10.0.0.0/8]`,
+}, {
+	name: "a mapping where a list of them is wanted",
+	text: "name: a\nlinks:\n  name: eth0\n  weight: 1\n",
+	want: `f.yaml:3:7: links: a list is wanted: put "- " before its first key`,
+}, {
+	name: "one in braces",
+	text: "name: a\nlinks: {name: eth0}\n",
+	want: `f.yaml:2:8: links: a list is wanted: put "- " before its first key`,
+}, {
+	name: "a word where a list of mappings is wanted",
+	text: "name: a\nlinks: eth0\n",
+	want: `f.yaml:2:8: links: a list of mappings is wanted; allowed keys: name, weight`,
+}, {
+	name: "a mapping where a list of words is wanted",
+	text: "name: a\nprefixes:\n  first: 10.0.0.0/8\n",
+	want: `f.yaml:3:8: prefixes: a list of single values is wanted, such as [a, b]`,
+}, {
+	name: "a key given twice",
+	text: "name: a\nname: b\n",
+	want: `f.yaml:2:1: mapping key "name" already defined at [1:1]`,
+}, {
+	name: "broken YAML",
+	text: "name: [a\n",
+	want: "f.yaml:1:7: sequence end token ']' not found",
+}, {
+	name: "two documents",
+	text: "name: a\n---\nname: b\n",
+	want: "f.yaml:3:5: a second YAML document; only one is allowed\nf.yaml: name: missing; any text is allowed",
+}}
+
+func TestDecode(t *testing.T) {
+	for _, tt := range badFiles {
 		t.Run(tt.name, func(t *testing.T) {
 			err := decode("f.yaml", []byte(tt.text), &sample{})
 			if err == nil {
@@ -140,13 +142,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestServe(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "notify")
-	systemd, err := net.ListenPacket("unixgram", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer systemd.Close()
-	t.Setenv("NOTIFY_SOCKET", socket)
+	systemd := newSystemd(t)
 
 	var unwell error
 	var notes []string
@@ -169,24 +165,16 @@ func TestServe(t *testing.T) {
 	<-ready
 	expectNotice(t, systemd, "READY=1")
 
-	if code, body := get(t, listen, "/healthz"); code != 200 || body != "ok\n" {
-		t.Errorf("/healthz: %d %q", code, body)
-	}
+	expectReply(t, listen+"/healthz", 200, "ok\n")
 	if code, body := get(t, listen, "/metrics"); code != 200 || !strings.Contains(body, "sample_build_info{") {
 		t.Errorf("/metrics: %d %q", code, body)
 	}
 	notes = []string{"eth0: repair occupied"}
-	if code, body := get(t, listen, "/healthz"); code != 200 || body != "ok\neth0: repair occupied\n" {
-		t.Errorf("/healthz with a note: %d %q", code, body)
-	}
+	expectReply(t, listen+"/healthz", 200, "ok\neth0: repair occupied\n")
 	unwell = errors.New("no leaf is heard")
-	if code, body := get(t, listen, "/healthz"); code != 503 || body != "no leaf is heard\neth0: repair occupied\n" {
-		t.Errorf("/healthz of an unwell daemon with a note: %d %q", code, body)
-	}
+	expectReply(t, listen+"/healthz", 503, "no leaf is heard\neth0: repair occupied\n")
 	notes = nil
-	if code, body := get(t, listen, "/healthz"); code != 503 || body != "no leaf is heard\n" {
-		t.Errorf("/healthz of an unwell daemon: %d %q", code, body)
-	}
+	expectReply(t, listen+"/healthz", 503, "no leaf is heard\n")
 	cancel()
 	if err := <-served; err != nil {
 		t.Errorf("a stop that was asked for: %v", err)
@@ -195,13 +183,7 @@ func TestServe(t *testing.T) {
 }
 
 func TestWatchdogIsToldOfLife(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "notify")
-	systemd, err := net.ListenPacket("unixgram", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer systemd.Close()
-	t.Setenv("NOTIFY_SOCKET", socket)
+	systemd := newSystemd(t)
 	t.Setenv("WATCHDOG_USEC", "2000")
 	asked := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -302,6 +284,28 @@ func expectNotice(t *testing.T, c net.PacketConn, want string) {
 	n, _, err := c.ReadFrom(buf)
 	if err != nil || string(buf[:n]) != want {
 		t.Errorf("systemd was told %q (%v), want %q", buf[:n], err, want)
+	}
+}
+
+// newSystemd hears what the daemon has to say to systemd.
+func newSystemd(t *testing.T) net.PacketConn {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "notify")
+	systemd, err := net.ListenPacket("unixgram", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { systemd.Close() })
+	t.Setenv("NOTIFY_SOCKET", socket)
+	return systemd
+}
+
+// expectReply wants this and no other answer of a page.
+func expectReply(t *testing.T, page string, code int, body string) {
+	t.Helper()
+	host, path, _ := strings.Cut(page, "/")
+	if gotCode, got := get(t, host, "/"+path); gotCode != code || got != body {
+		t.Errorf("/%s: %d %q, want %d %q", path, gotCode, got, code, body)
 	}
 }
 

@@ -133,52 +133,55 @@ func TestAdminDownToBIRD(t *testing.T) {
 
 func TestSessionWithBIRD(t *testing.T) {
 	t.Parallel()
-	for _, role := range []string{"active", "passive"} {
+	for role, passive := range map[string]string{"active": "off", "passive": "on"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
-			c := newCable(t)
-			passive := map[string]string{"active": "off", "passive": "on"}[role]
-			b := startBIRD(t, c, "interval 100 ms; multiplier 14; passive "+passive+";")
-			a := startAgent(t, c.server, settings{})
-			a.watch(worker.Watch{Peer: c.peer(), Timers: timers(200 * time.Millisecond)})
-			a.await(bfd.Up)
-			b.await("Up")
-			eventually(t, "the timers of both", func() bool {
-				s := a.session()
-				return s.TransmitInterval == 200*time.Millisecond && s.DetectTime == 14*200*time.Millisecond
-			})
-
-			// While it is up, each end changes its timers, up and down.
-			for _, ms := range []int{500, 100} {
-				want := time.Duration(ms) * time.Millisecond
-				a.watch(worker.Watch{Peer: c.peer(), Timers: timers(want)})
-				eventually(t, "our timers in force", func() bool { return a.session().TransmitInterval == want })
-			}
-			for _, ms := range []int{400, 50} {
-				want := time.Duration(ms) * time.Millisecond
-				b.configure(fmt.Sprintf("interval %d ms; multiplier %d; passive %s;", ms, multiplier, passive))
-				eventually(t, "BIRD's timers in force", func() bool {
-					s := a.session()
-					return remote(s) == timers(want) && s.DetectTime == multiplier*max(want, 100*time.Millisecond)
-				})
-			}
-			if s := a.session(); s.State != bfd.Up || s.Ups != 1 || s.Failures != 0 {
-				t.Errorf("the session was not up all the time: %+v", s)
-			}
-
-			// Either side is started again.
-			b.kill()
-			if s := a.await(bfd.Down); !s.Change.PathFailed() {
-				t.Errorf("BIRD's death is taken for %+v", s.Change)
-			}
-			b.start("interval 100 ms; multiplier 10; passive " + passive + ";")
-			a.await(bfd.Up)
-			a.stop()
-			b.await("Down")
-			a = startAgent(t, c.server, settings{})
-			a.watch(worker.Watch{Peer: c.peer(), Timers: timers(200 * time.Millisecond)})
-			a.await(bfd.Up)
-			b.await("Up")
+			sessionWithBIRD(t, passive)
 		})
 	}
+}
+
+func sessionWithBIRD(t *testing.T, passive string) {
+	c := newCable(t)
+	b := startBIRD(t, c, "interval 100 ms; multiplier 14; passive "+passive+";")
+	a := startAgent(t, c.server, settings{})
+	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(200 * time.Millisecond)})
+	a.await(bfd.Up)
+	b.await("Up")
+	eventually(t, "the timers of both", func() bool {
+		s := a.session()
+		return s.TransmitInterval == 200*time.Millisecond && s.DetectTime == 14*200*time.Millisecond
+	})
+
+	// While it is up, each end changes its timers, up and down.
+	for _, ms := range []int{500, 100} {
+		want := time.Duration(ms) * time.Millisecond
+		a.watch(worker.Watch{Peer: c.peer(), Timers: timers(want)})
+		eventually(t, "our timers in force", func() bool { return a.session().TransmitInterval == want })
+	}
+	for _, ms := range []int{400, 50} {
+		want := time.Duration(ms) * time.Millisecond
+		b.configure(fmt.Sprintf("interval %d ms; multiplier %d; passive %s;", ms, multiplier, passive))
+		eventually(t, "BIRD's timers in force", func() bool {
+			s := a.session()
+			return remote(s) == timers(want) && s.DetectTime == multiplier*max(want, 100*time.Millisecond)
+		})
+	}
+	if s := a.session(); s.State != bfd.Up || s.Ups != 1 || s.Failures != 0 {
+		t.Errorf("the session was not up all the time: %+v", s)
+	}
+
+	// Either side is started again.
+	b.kill()
+	if s := a.await(bfd.Down); !s.Change.PathFailed() {
+		t.Errorf("BIRD's death is taken for %+v", s.Change)
+	}
+	b.start("interval 100 ms; multiplier 10; passive " + passive + ";")
+	a.await(bfd.Up)
+	a.stop()
+	b.await("Down")
+	a = startAgent(t, c.server, settings{})
+	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(200 * time.Millisecond)})
+	a.await(bfd.Up)
+	b.await("Up")
 }

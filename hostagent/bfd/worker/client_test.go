@@ -133,6 +133,16 @@ func TestWorkerThatDoesNotStart(t *testing.T) {
 	}
 }
 
+// openFiles is how many a process has open.
+func openFiles(t *testing.T, pid int) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
 // TestDescriptors: an order that brings descriptors is answered, and leaves none
 // behind in a worker that has no use for them.
 func TestDescriptors(t *testing.T) {
@@ -145,19 +155,12 @@ func TestDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := func() int {
-		entries, err := os.ReadDir("/proc/" + strconv.Itoa(int(h.PID)) + "/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(entries)
-	}
 	file, err := os.Open(cfg.Socket + ".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	before := open()
+	before := openFiles(t, int(h.PID))
 	for _, test := range []struct {
 		kind    kind
 		rights  []int
@@ -185,7 +188,7 @@ func TestDescriptors(t *testing.T) {
 			t.Errorf("%+v: answer %+v (%v)", test, a, err)
 		}
 	}
-	if after := open(); after != before {
+	if after := openFiles(t, int(h.PID)); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 	if err := New(cfg).end(conn); err != nil {

@@ -157,7 +157,7 @@ func (w *worker) list(id uint32) {
 		if s.leaving {
 			continue
 		}
-		s.report(id, &w.report)
+		s.report(id, w.moves, &w.report)
 		w.send(&w.report)
 	}
 }
@@ -172,7 +172,7 @@ func (w *worker) tell() {
 		if !s.unreported {
 			continue
 		}
-		s.report(0, &w.report)
+		s.report(0, w.moves, &w.report)
 		switch err := w.write(&w.report); {
 		case errors.Is(err, unix.EAGAIN):
 			w.awaitRoom(true)

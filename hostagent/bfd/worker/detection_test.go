@@ -45,13 +45,7 @@ func benchmarkDetection(b *testing.B, with settings, hogs int, watchdog bool) {
 	}
 	// The leaf waits for us for long: what is measured is how we wait for it.
 	watchAll(ends, timersOf(100*time.Millisecond, 20), timersOf(100*time.Millisecond, 3))
-	for range hogs {
-		hog := exec.Command("sh", "-c", "while :; do :; done")
-		if err := hog.Start(); err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { hog.Process.Kill(); hog.Wait() })
-	}
+	startHogs(b, hogs)
 	read := 0
 	failures := func() (all []news) {
 		told := a.told()
@@ -79,16 +73,31 @@ func benchmarkDetection(b *testing.B, with settings, hogs int, watchdog bool) {
 	for _, s := range a.ask(request{Sessions: true}).Sessions {
 		first, second = first+s.WatchdogFirst, second+s.WatchdogSecond
 	}
-	for name, all := range map[string][]time.Duration{"noticed": noticed, "told": told} {
-		slices.Sort(all)
-		b.ReportMetric(float64(all[0].Microseconds()), "µs-"+name+"-min")
-		b.ReportMetric(float64(all[len(all)/2].Microseconds()), "µs-"+name+"-median")
-		b.ReportMetric(float64(all[len(all)*9/10].Microseconds()), "µs-"+name+"-p90")
-		b.ReportMetric(float64(all[len(all)-1].Microseconds()), "µs-"+name+"-max")
-	}
+	reportTimes(b, "noticed", noticed)
+	reportTimes(b, "told", told)
 	b.ReportMetric(float64(first), "watchdog-first")
 	b.ReportMetric(float64(second), "watchdog-second")
 	b.ReportMetric(0, "ns/op") // the wait for the sessions to come up
+}
+
+// startHogs starts processes that take all the processor there is.
+func startHogs(b *testing.B, n int) {
+	b.Helper()
+	for range n {
+		hog := exec.Command("sh", "-c", "while :; do :; done")
+		if err := hog.Start(); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { hog.Process.Kill(); hog.Wait() })
+	}
+}
+
+func reportTimes(b *testing.B, name string, all []time.Duration) {
+	slices.Sort(all)
+	b.ReportMetric(float64(all[0].Microseconds()), "µs-"+name+"-min")
+	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "µs-"+name+"-median")
+	b.ReportMetric(float64(all[len(all)*9/10].Microseconds()), "µs-"+name+"-p90")
+	b.ReportMetric(float64(all[len(all)-1].Microseconds()), "µs-"+name+"-max")
 }
 
 // allUp says whether all sessions run at full speed, and the kernel watches them.

@@ -11,6 +11,10 @@
 //	Client (hostagent) --orders--> worker --BFD--> leaf
 //	       <--changes of state--
 //
+// On a kernel without preemption a real-time thread may still wait for the system
+// call of an ordinary one. A second process, the mover, has the worker be on
+// another processor then; it ends with the worker.
+//
 // # Who lives how long
 //
 // The worker listens on a Unix socket, and the first hostagent, which starts it,

@@ -51,27 +51,7 @@ func TestHostilePackets(t *testing.T) {
 	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(200 * time.Millisecond)})
 	s := a.await(bfd.Up)
 	d.await("up")
-	adminDown := bfd.Packet{State: bfd.AdminDown, Multiplier: 3, MyDiscriminator: 7, DesiredMinTx: time.Second, RequiredMinRx: time.Second}
-	down, stranger := adminDown, adminDown
-	down.State, down.YourDiscriminator = bfd.Down, s.Discriminator
-	stranger.YourDiscriminator = s.Discriminator + 1
-	garbage := make([]byte, 1200)
-	for i := range garbage {
-		garbage[i] = byte(i * 7)
-	}
-	type thrown struct {
-		payload  []byte
-		hopLimit int
-		drop     bfd.Drop
-	}
-	for name, test := range map[string]thrown{
-		"forwarded AdminDown": {adminDown.Append(nil), 64, bfd.DropHopLimit},
-		"forwarded Down":      {down.Append(nil), 254, bfd.DropHopLimit},
-		"other discriminator": {stranger.Append(nil), 255, bfd.DropYourDiscriminator},
-		"empty":               {nil, 255, bfd.DropLength},
-		"garbage":             {garbage, 255, bfd.DropVersion},
-		"cut short":           {down.Append(nil)[:20], 255, bfd.DropLength},
-	} {
+	for name, test := range hostilePackets(s.Discriminator) {
 		before := a.session().Drops[test.drop]
 		for range 10 {
 			c.throw(t, test.payload, test.hopLimit)
@@ -94,6 +74,34 @@ func TestHostilePackets(t *testing.T) {
 	}
 	c.throw(t, adminDown.Append(nil), 255)
 	eventually(t, "a packet of a stranger", func() bool { return a.session().Link.Drops[bfd.DropPeer] > 0 })
+}
+
+// thrown is a datagram, and for what it is dropped.
+type thrown struct {
+	payload  []byte
+	hopLimit int
+	drop     bfd.Drop
+}
+
+var adminDown = bfd.Packet{State: bfd.AdminDown, Multiplier: 3, MyDiscriminator: 7, DesiredMinTx: time.Second, RequiredMinRx: time.Second}
+
+// hostilePackets is what would end a session of ours with that discriminator, were it believed.
+func hostilePackets(discriminator uint32) map[string]thrown {
+	down, stranger := adminDown, adminDown
+	down.State, down.YourDiscriminator = bfd.Down, discriminator
+	stranger.YourDiscriminator = discriminator + 1
+	garbage := make([]byte, 1200)
+	for i := range garbage {
+		garbage[i] = byte(i * 7)
+	}
+	return map[string]thrown{
+		"forwarded AdminDown": {adminDown.Append(nil), 64, bfd.DropHopLimit},
+		"forwarded Down":      {down.Append(nil), 254, bfd.DropHopLimit},
+		"other discriminator": {stranger.Append(nil), 255, bfd.DropYourDiscriminator},
+		"empty":               {nil, 255, bfd.DropLength},
+		"garbage":             {garbage, 255, bfd.DropVersion},
+		"cut short":           {down.Append(nil)[:20], 255, bfd.DropLength},
+	}
 }
 
 // TestFlood: what a stranger on the link sends costs packets at most, and is

@@ -267,21 +267,28 @@ func TestWatchNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// dropping is a command that takes a capability away.
+func dropping(capability string) []string {
+	return []string{"setpriv", "--bounding-set", "-" + capability}
+}
+
+// privileges is what a worker lacks, and what becomes of it.
+var privileges = map[string]struct {
+	wrap   []string
+	want   worker.Scheduling
+	locked bool
+	reason string
+}{
+	"all":              {nil, worker.FIFO, true, ""},
+	"no CAP_SYS_NICE":  {dropping("sys_nice"), worker.Normal, true, "CAP_SYS_NICE is missing"},
+	"nice without it":  {append([]string{"nice", "-n", "-20"}, dropping("sys_nice")...), worker.Nice, true, "CAP_SYS_NICE is missing"},
+	"no CAP_IPC_LOCK":  {dropping("ipc_lock"), worker.FIFO, false, "CAP_IPC_LOCK"},
+	"neither of these": {dropping("sys_nice,-ipc_lock"), worker.Normal, false, "CAP_IPC_LOCK"},
+}
+
 func TestWithoutPrivilege(t *testing.T) {
 	t.Parallel()
-	drop := func(cap string) []string { return []string{"setpriv", "--bounding-set", "-" + cap} }
-	for name, test := range map[string]struct {
-		wrap   []string
-		want   worker.Scheduling
-		locked bool
-		reason string
-	}{
-		"all":              {nil, worker.FIFO, true, ""},
-		"no CAP_SYS_NICE":  {drop("sys_nice"), worker.Normal, true, "CAP_SYS_NICE is missing"},
-		"nice without it":  {append([]string{"nice", "-n", "-20"}, drop("sys_nice")...), worker.Nice, true, "CAP_SYS_NICE is missing"},
-		"no CAP_IPC_LOCK":  {drop("ipc_lock"), worker.FIFO, false, "CAP_IPC_LOCK"},
-		"neither of these": {drop("sys_nice,-ipc_lock"), worker.Normal, false, "CAP_IPC_LOCK"},
-	} {
+	for name, test := range privileges {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCable(t)

@@ -29,6 +29,8 @@ type worker struct {
 	discriminators bfd.Discriminators
 	control        control
 	watchdog       watchdog
+	rescue         rescue
+	moves          uint64 // by the mover
 	leaving        bool
 	deadline       time.Duration // when to end, if leaving; when to leave, if alone
 
@@ -52,6 +54,7 @@ func newWorker(c Config, s Status) (*worker, error) {
 		sources: map[int32]func(){}, links: map[uint32]*link{},
 		deadline: monotonic() + c.Orphan,
 		control:  control{listener: -1, client: -1},
+		rescue:   rescue{timer: -1, moved: -1},
 	}
 	var err error
 	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -96,9 +99,11 @@ func (w *worker) loop() error {
 
 // turn does all that is due, and returns when the next thing is.
 func (w *worker) turn(now time.Duration) (next time.Duration, ended bool) {
-	next = bfd.Never
+	next, w.rescue.at = bfd.Never, 0
 	for _, s := range w.sessions {
-		next = min(next, w.tend(s, now))
+		due := w.tend(s, now)
+		next = min(next, due)
+		w.rescue.expectLate(s, due, now)
 	}
 	w.sweep(now)
 	w.tell()
@@ -138,6 +143,9 @@ func (w *worker) wait(next time.Duration) error {
 		uintptr(unsafe.Pointer(&w.its)), 0, 0, 0)
 	if errno != 0 {
 		return fmt.Errorf("setting the timer: %w", errno)
+	}
+	if err := w.rescue.arm(); err != nil {
+		return err
 	}
 	call := unix.RawSyscall6
 	if next-monotonic() > shortWait {

@@ -14,12 +14,19 @@ import (
 	"lastmile/lab/netns"
 )
 
+// A side is one of a cable, with the last byte of the other's address.
+type side struct {
+	ns   *netns.NS
+	link string
+	peer byte
+}
+
 // end is a worker without a process.
-func end(t *testing.T, ns *netns.NS, link string, peer byte, timers bfd.Timers) *worker {
+func end(t *testing.T, at side, timers bfd.Timers) *worker {
 	t.Helper()
 	var w *worker
-	err := ns.Do(func() (err error) {
-		i, err := net.InterfaceByName(link)
+	err := at.ns.Do(func() (err error) {
+		i, err := net.InterfaceByName(at.link)
 		if err != nil {
 			return err
 		}
@@ -27,7 +34,7 @@ func end(t *testing.T, ns *netns.NS, link string, peer byte, timers bfd.Timers) 
 		if err != nil {
 			return err
 		}
-		return w.watch(watch{key: key{Link: uint32(i.Index), Peer: [16]byte{0xfe, 0x80, 15: peer}}, Timers: timers}, monotonic())
+		return w.watch(watch{key: key{Link: uint32(i.Index), Peer: [16]byte{0xfe, 0x80, 15: at.peer}}, Timers: timers}, monotonic())
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +68,7 @@ func newPair(t *testing.T, ours, theirs bfd.Timers) *pair {
 	if err := errors.Join(a.AddAddress("eth0", "fe80::a/64"), b.AddAddress("swp1", "fe80::1/64")); err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{t, end(t, a, "eth0", 1, ours), end(t, b, "swp1", 0xa, theirs), a}
+	p := &pair{t, end(t, side{a, "eth0", 1}, ours), end(t, side{b, "swp1", 0xa}, theirs), a}
 	settled := func(w *worker) bool {
 		s := w.sessions[0]
 		return s.machine.State() == bfd.Up && s.machine.TransmitInterval() == s.order.Timers.Transmit &&
@@ -179,6 +186,22 @@ func TestToldTwiceToEnd(t *testing.T) {
 	}
 }
 
+// drain reads all messages that wait in a socket, and returns their number and the last.
+func drain(t *testing.T, fd int) (n int, last report) {
+	t.Helper()
+	b := make([]byte, maxMessage)
+	for {
+		size, err := unix.Read(fd, b)
+		if err != nil {
+			return n, last
+		}
+		if err := decode(b[:size], &last); err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+}
+
 // TestClientThatDoesNotRead: it costs the worker nothing, and hears how all is
 // once it reads.
 func TestClientThatDoesNotRead(t *testing.T) {
@@ -207,20 +230,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	if w.alone() || !s.unreported || s.machine.State() != bfd.Up {
 		t.Fatalf("alone %v, unreported %v, state %v", w.alone(), s.unreported, s.machine.State())
 	}
-	drain := func() (n int, last report) {
-		b := make([]byte, maxMessage)
-		for {
-			size, err := unix.Read(fds[1], b)
-			if err != nil {
-				return n, last
-			}
-			if err := decode(b[:size], &last); err != nil {
-				t.Fatal(err)
-			}
-			n++
-		}
-	}
-	if n, _ := drain(); n != sent-1 {
+	if n, _ := drain(t, fds[1]); n != sent-1 {
 		t.Errorf("%d messages were read of %d that were sent", n, sent-1)
 	}
 	for deadline := time.Now().Add(20 * time.Second); s.unreported; p.turn(p.ours, p.theirs) {
@@ -228,7 +238,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 			t.Fatal("the last change is never told")
 		}
 	}
-	if n, last := drain(); n != 1 || last.State != bfd.Up || w.control.full {
+	if n, last := drain(t, fds[1]); n != 1 || last.State != bfd.Up || w.control.full {
 		t.Errorf("%d messages after that, the last %v", n, last.State)
 	}
 	unix.Close(fds[1])

@@ -20,6 +20,9 @@ func Main(c Config) error {
 	// instruction; here it is for whoever reads.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
+	if os.Getenv(moverEnv) != "" {
+		return runMover()
+	}
 	for _, fd := range []int{fdListener, fdLock} {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 			return fmt.Errorf("descriptor %d: %w (only hostagent starts the BFD worker)", fd, err)
@@ -42,6 +45,9 @@ func Main(c Config) error {
 	}
 	if err := w.heedSignals(); err != nil {
 		return err
+	}
+	if err := w.startMover(); err != nil {
+		w.log.Error("BFD worker has no mover, and waits for whoever holds its processor", "err", err)
 	}
 	if err := w.loop(); err != nil {
 		return err

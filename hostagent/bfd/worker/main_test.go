@@ -198,12 +198,7 @@ type settings struct {
 	maps          []*os.File // of the watchdog
 }
 
-func socketPath(t testing.TB) string { return filepath.Join(t.TempDir(), "bfd.sock") }
-
-// startAgent starts a client. It is stopped at the end of the test if the test
-// has not ended it; its worker goes with the namespace.
-func startAgent(t testing.TB, ns *netns.NS, s settings) *agent {
-	t.Helper()
+func (s settings) completed(t testing.TB) settings {
 	if s.Socket == "" {
 		s.Socket = socketPath(t)
 	}
@@ -213,7 +208,16 @@ func startAgent(t testing.TB, ns *netns.NS, s settings) *agent {
 	if s.Claim == 0 {
 		s.Claim = worker.DefaultClaim
 	}
-	config, err := json.Marshal(s)
+	return s
+}
+
+func socketPath(t testing.TB) string { return filepath.Join(t.TempDir(), "bfd.sock") }
+
+// startAgent starts a client. It is stopped at the end of the test if the test
+// has not ended it; its worker goes with the namespace.
+func startAgent(t testing.TB, ns *netns.NS, s settings) *agent {
+	t.Helper()
+	config, err := json.Marshal(s.completed(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,9 @@ type Report struct {
 	Watchdog   Watchdog
 	Counters
 	Link LinkCounters
+	// Moves is how often the worker was late and had to be moved to another
+	// processor, whatever the session.
+	Moves uint64
 }
 
 // Time is when the session changed last, or when it was made if it never did.
@@ -72,6 +75,7 @@ type Counters struct {
 	LateMax  time.Duration
 	Ups      uint64 // times the session came up
 	Failures uint64 // times that it failed: bfd.Change.PathFailed
+	Expired  uint64 // of these, those in which we noticed; in the others the peer did
 	// What the kernel's watchdog said of it: silences that it told before the worker
 	// had found them by its own timer, and after that, and silences that were none, for
 	// packets had come past the program on the link.

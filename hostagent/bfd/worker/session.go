@@ -158,6 +158,9 @@ func (s *session) changed(c bfd.Change) {
 	if c.PathFailed() {
 		s.counters.Failures++
 	}
+	if c.PathFailed() && c.Cause == bfd.Expired {
+		s.counters.Expired++
+	}
 }
 
 // tend does what is due, and returns when something is next.
@@ -199,10 +202,10 @@ func (s *session) send(b []byte) {
 }
 
 // report fills in what a client is told.
-func (s *session) report(id uint32, r *report) {
+func (s *session) report(id uint32, moves uint64, r *report) {
 	*r = report{order: order{kindSession, id}, key: s.key, Name: s.order.Name, Changed: s.fresh}
 	r.Report = Report{
 		Status: s.machine.Status(), Change: s.change, Since: s.since, SourcePort: s.source,
-		Watchdog: s.guard.state, Counters: s.counters, Link: s.link.counters,
+		Watchdog: s.guard.state, Counters: s.counters, Link: s.link.counters, Moves: moves,
 	}
 }
