@@ -48,6 +48,7 @@ type Agent struct {
 	quarantine quarantine
 	pace       *pace
 	role       role
+	booted     time.Time // the leaf, as far as it tells
 	trial      *trial    // of a commit that is to be confirmed
 	trialPause backoff   // after one that was not
 	applied    plan      // what the last commit should have changed
@@ -78,7 +79,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		answers:    answers{usual: usualWait},
 		quarantine: newQuarantine(),
 		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
-		role:       newRole(cfg.Takeover),
+		role:       newRole(cfg.Takeover, cfg.PollInterval),
 		warned:     map[string]string{},
 	}
 	a.dial = a.dialDevice
@@ -215,6 +216,10 @@ func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 	}
 	now := time.Now()
 	a.readBack(seen)
+	if a.role.replaced(now, a.booted, len(seen.stanzas) == 0) && a.role.yield() {
+		a.log.Info("standing by", "unseen", "for longer than takeover")
+		a.metrics.role(a.role)
+	}
 	wanted := a.policy.plan(now, seen, a.absent)
 	if a.trial != nil { // what the database holds may be taken back
 		return seen, wanted.none(), nil

@@ -21,6 +21,9 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	now := time.Now()
 	a.metrics.committed(outcome, err, p)
 	a.waitForLock(now, err)
+	if outcome == junos.Pending {
+		a.role.sure = now
+	}
 	if outcome == junos.Pending || outcome == junos.Unknown && a.cfg.Database == junos.Shared {
 		a.log.Info("commit is on trial", "changes", p.size(), "outcome", outcome, "window", a.cfg.Confirm)
 		a.trial = &trial{
@@ -36,6 +39,7 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	}
 	switch {
 	case outcome == junos.Applied:
+		a.role.sure = now
 		a.accepted(p)
 		a.besideAnother(err)
 	case errors.Is(err, junos.ErrChanged): // somebody was faster: the next poll sees it

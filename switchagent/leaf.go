@@ -77,6 +77,10 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 	release, _ := junos.ParseRelease(facts.Version) // of an unknown one nothing is expected
 	a.policy.scoped = release.Scoped()
 	a.usageAfter, a.sessionsAfter = time.Time{}, time.Time{}
+	a.booted = time.Time{}
+	if facts.Uptime > 0 {
+		a.booted = time.Now().Add(-facts.Uptime)
+	}
 	a.log.Info("connected", "target", target.Addr, "session", client.SessionID(), "host", facts.Host, "model", facts.Model,
 		"version", facts.Version, "uptime", facts.Uptime, "database", a.cfg.Database)
 	return d, nil

@@ -26,7 +26,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), checkCommand(), showCommand(), repairCommand(), bfdWorkerCommand())
+	root.AddCommand(runCommand(), checkCommand(), showCommand(), repairCommand(), bfdWorkerCommand(), daemon.VersionCommand())
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "hostagent:", err)
 		os.Exit(1)

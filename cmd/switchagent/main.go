@@ -50,7 +50,7 @@ func rootCommand() *cobra.Command {
 		}
 		return err
 	}
-	root.AddCommand(run, check)
+	root.AddCommand(run, check, daemon.VersionCommand())
 	root.AddCommand(operatorCommands(&path)...)
 	root.InitDefaultCompletionCmd()
 	refuseUnknown(root)

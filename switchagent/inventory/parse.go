@@ -127,7 +127,10 @@ func (p *parser) report(column, format string, args ...any) {
 	if i, ok := p.columns[column]; ok && i < len(p.row) {
 		line, at = p.csv.FieldPos(i)
 	}
-	p.problem(fmt.Errorf("%s:%d:%d: %s: %s", p.file, line, at, column, fmt.Sprintf(format, args...)))
+	if column != "" {
+		column += ": "
+	}
+	p.problem(fmt.Errorf("%s:%d:%d: %s%s", p.file, line, at, column, fmt.Sprintf(format, args...)))
 }
 
 func (p *parser) problem(err error) {
