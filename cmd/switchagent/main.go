@@ -50,7 +50,7 @@ func rootCommand() *cobra.Command {
 		}
 		return err
 	}
-	root.AddCommand(run, check, daemon.VersionCommand())
+	root.AddCommand(run, check, versionCommand())
 	root.AddCommand(operatorCommands(&path)...)
 	root.InitDefaultCompletionCmd()
 	refuseUnknown(root)
@@ -91,4 +91,17 @@ func runDaemon(cmd *cobra.Command, path, level string) error {
 	reg := daemon.NewRegistry("switchagent")
 	agent := switchagent.New(cfg, log, reg)
 	return daemon.Service{Listen: cfg.Listen, Registry: reg, Log: log, Health: agent.Health, Run: agent.Run}.Serve(cmd.Context())
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version of the program, its commit and the Go release", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			line, err := daemon.Version("switchagent")
+			if err == nil {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
+			}
+			return err
+		},
+	}
 }

@@ -1,26 +1,18 @@
 package daemon
 
 import (
-	"fmt"
+	"errors"
 	"runtime/debug"
 	"strings"
-
-	"github.com/spf13/cobra"
 )
 
-// VersionCommand prints what the linker knows of the program.
-func VersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version of the program, its commit and the Go release", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			info, ok := debug.ReadBuildInfo()
-			if !ok {
-				return fmt.Errorf("the program was built without modules: it does not know its version")
-			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), describeBuild(cmd.Root().Name(), info))
-			return err
-		},
+// Version is one line with what the linker knows of the program: its version, commit and Go release.
+func Version(name string) (string, error) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "", errors.New("the program was built without modules: it does not know its version")
 	}
+	return describeBuild(name, info), nil
 }
 
 // describeBuild is one line; what the build does not know is left out.
