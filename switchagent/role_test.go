@@ -8,19 +8,45 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"lastmile/switchagent/junos"
 )
 
-// frozenLeaf is one whose agent can be stopped, as by SIGSTOP: nothing of it happens until it goes on.
+// frozenLeaf is one whose agent can be stopped, as by SIGSTOP: nothing of it happens until it goes on. Two
+// agents may have the same switch; what one has read and written is ordered before what the other does.
 type frozenLeaf struct {
 	*fakeLeaf
 	gate *chan struct{} // nil while it runs
 }
 
 func (f frozenLeaf) tables(ctx context.Context) (tables, error) {
-	if *f.gate != nil {
-		<-*f.gate
+	defer f.sync()
+	f.sync()
+	if gate := *f.gate; gate != nil {
+		<-gate
 	}
 	return f.fakeLeaf.tables(ctx)
+}
+
+func (f frozenLeaf) guards(ctx context.Context) (guards, error) {
+	defer f.sync()
+	return f.fakeLeaf.guards(ctx)
+}
+
+func (f frozenLeaf) sessions(ctx context.Context) ([]junos.Session, error) {
+	defer f.sync()
+	return f.fakeLeaf.sessions(ctx)
+}
+
+func (f frozenLeaf) commit(ctx context.Context, change junos.Change) (junos.Outcome, error) {
+	defer f.sync()
+	return f.fakeLeaf.commit(ctx, change)
+}
+
+func (f frozenLeaf) Close() error {
+	f.sync()
+	defer f.sync()
+	return f.fakeLeaf.Close()
 }
 
 // TestStoppedWriterStandsBy: while it was stopped, the other has put back what somebody took away. What the
@@ -42,23 +68,29 @@ func TestStoppedWriterStandsBy(t *testing.T) {
 			cfg := testConfig()
 			cfg.Takeover = 10 * time.Second
 			a := New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			a.role.patience = cfg.Takeover + time.Duration(i)*4*time.Second // and not by chance the same
 			a.dial = func(ctx context.Context) (leaf, error) {
 				_, err := f.dial(ctx)
+				f.sync()
 				return frozenLeaf{f, &gates[i]}, err
 			}
 			go func() { done <- a.Run(ctx, func() {}) }()
 			return a
 		}
 		rest := func(d time.Duration) {
+			f.sync()
 			time.Sleep(d)
 			synctest.Wait()
+			f.sync()
 		}
-		agents := []*Agent{start(0), start(1)}
+		agents := []*Agent{start(0), nil}
+		rest(500 * time.Millisecond) // and not at the same moments
+		agents[1] = start(1)
 		rest(time.Minute)
 		f.plug(one)
 		rest(time.Minute)
 		if n := writers(agents...); n != 1 || len(f.commits) != 1 {
-			t.Fatalf("%d write, %d commits", n, len(f.commits))
+			t.Errorf("%d write, %d commits", n, len(f.commits))
 		}
 		stopped := 0
 		if agents[1].role.writer {
