@@ -119,3 +119,18 @@ func TestPlanAfterAnotherDatabase(t *testing.T) {
 	}
 	s.cfg.Database = junos.Private
 }
+
+// TestPlanReadOnly: what would be committed is seen through the command line too.
+func TestPlanReadOnly(t *testing.T) {
+	s, o := newFactory(t, "21.4R1", "")
+	s.bootstrap(o, true)
+	s.cfg.Transport, s.cfg.Target = transportCLI, o.CLI
+	s.plug(1)
+	v := s.plan()
+	if v.Added != 1 || len(v.Commands) == 0 || !strings.Contains(v.Blocked, "only reads") || len(v.Refused) != 1 || v.Refused[0].Reason != string(readsOnly) {
+		t.Errorf("plan: %+v", v)
+	}
+	if err := s.operateFast().Apply(t.Context()); err == nil || errors.Is(err, ErrRemains) || !strings.Contains(err.Error(), "only reads") {
+		t.Errorf("apply: %v", err)
+	}
+}
