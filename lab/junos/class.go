@@ -223,6 +223,20 @@ func (c *class) forbidden(before, after *node) (errs []*loadError) {
 	return errs
 }
 
+// parents is what stands above the lines. A container whose last statement is deleted is a line of its own
+// then, and none again with the next statement, and nobody has touched it.
+func parents(lines map[string]bool) map[string]bool {
+	above := map[string]bool{}
+	for line := range lines {
+		for i, r := range line {
+			if r == ' ' {
+				above[line[:i]] = true
+			}
+		}
+	}
+	return above
+}
+
 // changedLines is the set lines that are in only one of two trees, without the
 // verb.
 func changedLines(before, after *node) (out []string) {
@@ -235,8 +249,9 @@ func changedLines(before, after *node) (out []string) {
 	}
 	old, now := lines(before), lines(after)
 	for _, pair := range [][2]map[string]bool{{old, now}, {now, old}} {
+		above := parents(pair[1])
 		for line := range pair[0] {
-			if !pair[1][line] {
+			if !pair[1][line] && !above[line] {
 				out = append(out, line)
 			}
 		}
