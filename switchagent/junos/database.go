@@ -108,7 +108,16 @@ type ephemeral struct{ database }
 func (d ephemeral) Check(ctx context.Context) error { return d.CheckInstance(ctx, d.Instance) }
 
 func (d ephemeral) Stanzas(ctx context.Context) ([]Stanza, error) {
-	config, err := d.readBGP(ctx, fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(d.Instance)))
+	return d.own(d.committedInstance(ctx, d.Instance))
+}
+
+// held reads the instance under its lock.
+func (d ephemeral) held(ctx context.Context) ([]Stanza, error) {
+	return d.own(d.openInstance(ctx, d.Instance))
+}
+
+// own is the stanzas of what was read.
+func (d ephemeral) own(config bgpRead, err error) ([]Stanza, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +140,7 @@ func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: open}); err != nil {
 		return Refused, busy(err)
 	}
-	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change, load, d.commitBody("", "")})
+	outcome, err := d.attempt(ctx, commitment{d.held, change, load, d.commitBody("", "")})
 	if !errors.Is(err, ErrLost) {
 		d.closeAfter(ctx, "<close-configuration/>")
 	}
