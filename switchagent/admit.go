@@ -30,7 +30,7 @@ type admission struct {
 
 // refuses says why a neighbour may have no stanza; "" if it may.
 func (a admission) refuses(n junos.Neighbor) refusal {
-	e, known := a.inventory.Port(n.Addr.Zone())
+	e, known := a.inventory.Port(n.Interface)
 	switch {
 	case !known && a.unknown == unknownRefuse:
 		return unknownPort
@@ -46,14 +46,14 @@ func (a admission) refuses(n junos.Neighbor) refusal {
 
 // fill completes the stanza of a neighbour that is admitted.
 func (a admission) fill(s *junos.Stanza, n junos.Neighbor) {
-	e, known := a.inventory.Port(n.Addr.Zone())
+	e, known := a.inventory.Port(n.Interface)
 	switch {
 	case known:
 		s.Description = fmt.Sprintf("%s %s, %s on %s", junos.Mark, e.Server, n.MAC, e.Port)
 		s.PeerAS, s.Secret, s.Limit = e.AS[0], a.keys[e.Port], a.limit
 		s.Import = junos.Accept(e.AS, e.Announced(), a.nextHop)
 	case a.unknown == unknownQuarantine:
-		s.Description = fmt.Sprintf("%s unknown, %s on %s", junos.Mark, n.MAC, n.Addr.Zone())
+		s.Description = fmt.Sprintf("%s unknown, %s on %s", junos.Mark, n.MAC, n.Interface)
 		s.Limit, s.Import = a.limit, junos.RejectAll
 	}
 }
@@ -93,9 +93,9 @@ func (r *room) full(port string) bool { return r.ports[port] >= r.perPort }
 // displaced is the ports on which somebody who is heard of now waits for a place.
 func (r *room) displaced(present map[netip.Addr]junos.Neighbor, served map[netip.Addr]bool) map[string]bool {
 	ports := map[string]bool{}
-	for _, n := range present {
-		if !served[n.Addr] && n.State != stale && r.full(n.Addr.Zone()) {
-			ports[n.Addr.Zone()] = true
+	for peer, n := range present {
+		if !served[peer] && n.State != stale && r.full(n.Interface) {
+			ports[n.Interface] = true
 		}
 	}
 	return ports

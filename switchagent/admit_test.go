@@ -44,7 +44,7 @@ func listed(t testing.TB, change func(*policy)) policy {
 
 // committed is the stanza that a policy wants for a neighbour, as it is read back.
 func committed(p policy, n junos.Neighbor) junos.Stanza {
-	return p.stanza(n, n.Addr.WithZone("").String())
+	return p.stanza(n, n.Addr.String())
 }
 
 func TestAdmission(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 // TestFaultsOfACommit: whatever goes wrong around one commit, its change takes effect exactly once,
 // and the agent then rests. site.check adds that no session was disturbed and no lock stays.
 func TestFaultsOfACommit(t *testing.T) {
+	t.Parallel()
 	faults := map[string][]string{
 		"session drops after the load":          {"drop rpc=load-configuration"},
 		"session drops before the load":         {"reset-before rpc=load-configuration"},
@@ -63,6 +64,7 @@ func TestFaultsOfACommit(t *testing.T) {
 
 // TestEstablishedOutlivesFaultsOfTheTable: what could not be seen was not absent.
 func TestEstablishedOutlivesFaultsOfTheTable(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []string{"empty count=40", "truncate count=40", `error rpc=get-ipv6-nd-information count=40 text="daemon is not running"`, "drop rpc=get-ipv6-nd-information after=300 count=3"} {
 		t.Run(fault, func(t *testing.T) {
 			s := newSite(t, "", nil)
@@ -136,6 +138,7 @@ func TestLockIsWaitedFor(t *testing.T) {
 
 // TestBadNeighborIsPutAside: the leaf refuses one of many, and the others have their stanza.
 func TestBadNeighborIsPutAside(t *testing.T) {
+	t.Parallel()
 	for _, rpc := range []string{"load-configuration", "commit-configuration"} {
 		t.Run(rpc, func(t *testing.T) {
 			inEveryDatabase(t, func(t *testing.T, s *site) {

@@ -129,64 +129,91 @@ func TestRandomHistories(t *testing.T) {
 func randomHistory(t *testing.T, driftPolicy string) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	w, policy := newWorld(seed), testPolicy()
-	var before map[junos.Stanza]absence
-	refused, meddling, aside := verdicts{}, newDrift(driftPolicy, 3), newQuarantine()
-	adds, removes, restored := 0, 0, 0
+	h := &history{
+		world: newWorld(seed), policy: testPolicy(), driftPolicy: driftPolicy,
+		refused: verdicts{}, meddling: newDrift(driftPolicy, 3), aside: newQuarantine(),
+	}
 	for range *steps {
-		for range w.rand.IntN(3) {
-			w.happen()
+		for range h.rand.IntN(3) {
+			h.happen()
 		}
-		w.now = w.now.Add(2*time.Second + time.Duration(w.rand.IntN(2))*time.Second)
-		if w.rand.IntN(50) == 0 { // a failed poll, which knows nothing of who was there
-			before, w.goodRun = nil, 0
-			if w.rand.IntN(10) == 0 {
-				meddling.forget()
-			}
-			continue
-		}
-		w.goodRun++
-		seen, g := w.look()
-		if len(seen.neighbors) == 0 {
-			w.goodRun = 0 // nobody is absent from an empty table
-		}
-		wanted := policy.plan(w.now, seen, before)
-		if strange := meddling.see(wanted); strange > 0 {
-			t.Fatalf("%d stanzas of strangers, and there are none", strange)
-		}
-		aside.settle(wanted)
-		p, known := refused.apply(w.now, aside.filter(w.now, meddling.filter(w.now, wanted)))
-		if !known {
-			asked := p
-			p = asked.guarded(g)
-			refused.learn(w.now, asked, p)
-		}
-		before = p.absent
-		p = p.bounded(2, 0)
-		w.check(t, p)
-		if p.empty() {
-			continue
-		}
-		if w.rand.IntN(4) == 0 { // the commit was refused, now and then for one stanza
-			if w.rand.IntN(4) == 0 {
-				aside.bad[p.change().Stanzas()[0].Place()] = &sentence{until: w.now.Add(time.Minute)}
-				aside.limit = p.size() / 2
-			}
-			continue
-		}
-		adds, removes, w.edits = adds+len(p.add), removes+len(p.remove), w.edits+len(p.edit)
-		aside.applied(p.change())
-		restored += meddling.committed(w.now, p.change())
-		w.commit(t, p)
-		for place, times := range meddling.restored {
-			if recent := meddling.recent(w.now, place); recent > meddling.restores || driftPolicy != driftRestore {
-				t.Fatalf("%v was restored %d times in an hour (%v)", place, recent, times)
-			}
+		h.now = h.now.Add(2*time.Second + time.Duration(h.rand.IntN(2))*time.Second)
+		if h.rand.IntN(50) == 0 {
+			h.pollFails()
+		} else if p := h.poll(t); !p.empty() {
+			h.commits(t, p)
 		}
 	}
-	few := adds < *steps/500 || removes < *steps/1000 || w.edits < *steps/5000 // what is adopted is out of the game
-	if few || driftPolicy == driftRestore && restored < *steps/2000 {
-		t.Errorf("%d adds, %d removes, %d edits, %d restored in %d polls: this history proves little", adds, removes, w.edits, restored, *steps)
+	few := h.adds < *steps/500 || h.removes < *steps/1000 || h.edits < *steps/5000 // what is adopted is out of the game
+	if few || driftPolicy == driftRestore && h.restored < *steps/2000 {
+		t.Errorf("%d adds, %d removes, %d edits, %d restored in %d polls: this history proves little", h.adds, h.removes, h.edits, h.restored, *steps)
+	}
+}
+
+// A history is a world, and what an agent knows of it from one poll to the next.
+type history struct {
+	*world
+	policy      policy
+	driftPolicy string
+	before      map[junos.Stanza]absence
+	refused     verdicts
+	meddling    *drift
+	aside       quarantine
+
+	adds, removes, restored int
+}
+
+// pollFails is a poll that knows nothing of who was there.
+func (h *history) pollFails() {
+	h.before, h.goodRun = nil, 0
+	if h.rand.IntN(10) == 0 {
+		h.meddling.forget()
+	}
+}
+
+// poll is what would be committed.
+func (h *history) poll(t *testing.T) plan {
+	t.Helper()
+	h.goodRun++
+	seen, g := h.look()
+	if len(seen.neighbors) == 0 {
+		h.goodRun = 0 // nobody is absent from an empty table
+	}
+	wanted := h.policy.plan(h.now, seen, h.before)
+	if strange := h.meddling.see(wanted); strange > 0 {
+		t.Fatalf("%d stanzas of strangers, and there are none", strange)
+	}
+	h.aside.settle(wanted)
+	p, known := h.refused.apply(h.now, h.aside.filter(h.now, h.meddling.filter(h.now, wanted)))
+	if !known {
+		asked := p
+		p = asked.guarded(g)
+		h.refused.learn(h.now, asked, p)
+	}
+	h.before = p.absent
+	p = p.bounded(2, 0)
+	h.check(t, p)
+	return p
+}
+
+// commits is a commit that succeeds, or is refused, now and then for one stanza.
+func (h *history) commits(t *testing.T, p plan) {
+	t.Helper()
+	if h.rand.IntN(4) == 0 {
+		if h.rand.IntN(4) == 0 {
+			h.aside.bad[p.change().Stanzas()[0].Place()] = &sentence{until: h.now.Add(time.Minute)}
+			h.aside.limit = p.size() / 2
+		}
+		return
+	}
+	h.adds, h.removes, h.edits = h.adds+len(p.add), h.removes+len(p.remove), h.edits+len(p.edit)
+	h.aside.applied(p.change())
+	h.restored += h.meddling.committed(h.now, p.change())
+	h.commit(t, p)
+	for place, times := range h.meddling.restored {
+		if recent := h.meddling.recent(h.now, place); recent > h.meddling.restores || h.driftPolicy != driftRestore {
+			t.Fatalf("%v was restored %d times in an hour (%v)", place, recent, times)
+		}
 	}
 }
 

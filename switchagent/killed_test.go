@@ -21,6 +21,7 @@ import (
 // it, and the leaf takes a while to notice: its session, with what it holds, stays. The next agent takes nothing
 // away from it, waits, and makes the change once.
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	steps := map[string]string{
 		"open":   "open-configuration|lock-configuration",
 		"load":   "load-configuration",
@@ -121,19 +122,19 @@ func TestHostKeyRotated(t *testing.T) {
 // so often that it would be locked out, and goes on as soon as its file holds the new key.
 func TestUserKeyRotated(t *testing.T) {
 	inEveryDatabase(t, func(t *testing.T, s *site) {
-		authorise := func(key ssh.Signer) string {
+		authorise := func(key sshkey.Key) string {
 			line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
 			return `set system login user rotating authentication ssh-ed25519 "` + line + `"`
 		}
 		dir := t.TempDir()
 		s.cfg.User, s.cfg.Key = "rotating", filepath.Join(dir, "id")
 		o := s.operator()
-		s.must(o.CommitPrivate(t.Context(), "set system login user rotating class super-user\n"+authorise(sshkey.ForTest(t, sshkey.Ed25519, s.cfg.Key).Signer)))
+		s.must(o.CommitPrivate(t.Context(), "set system login user rotating class super-user\n"+authorise(sshkey.ForTest(t, sshkey.Ed25519, s.cfg.Key))))
 		s.plug(1)
 		a := s.start()
 		s.await("1")
 		next := filepath.Join(dir, "next")
-		s.must(o.CommitPrivate(t.Context(), "delete system login user rotating authentication\n"+authorise(sshkey.ForTest(t, sshkey.Ed25519, next).Signer)))
+		s.must(o.CommitPrivate(t.Context(), "delete system login user rotating authentication\n"+authorise(sshkey.ForTest(t, sshkey.Ed25519, next))))
 		s.inject("drop")
 		s.plug(2)
 		denied := func() float64 { return testutil.ToFloat64(a.metrics.dials.WithLabelValues("auth")) }
@@ -152,6 +153,7 @@ func TestUserKeyRotated(t *testing.T) {
 // TestNobodyIsAbsentFromAFaultyTable: servers whose sessions are down, so that nothing else protects
 // their stanzas.
 func TestNobodyIsAbsentFromAFaultyTable(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []string{
 		"empty count=40", "truncate count=40", `error rpc=get-ipv6-nd-information count=40 text="daemon is not running"`,
 		"error rpc=get-ipv6-ra-information count=40", "drop rpc=get-ipv6-nd-information after=300 count=3",
@@ -176,6 +178,7 @@ func TestNobodyIsAbsentFromAFaultyTable(t *testing.T) {
 
 // TestServerThatMoves to another port: the stanza follows it.
 func TestServerThatMoves(t *testing.T) {
+	t.Parallel()
 	for _, profile := range []string{"18.4R1", "24.4R1"} {
 		t.Run(profile, func(t *testing.T) {
 			s := newSite(t, profile, nil)
@@ -217,6 +220,7 @@ func TestHugeTable(t *testing.T) {
 
 // TestMistakeOfOthersIsNamed: what stands in the way of a commit and is not ours is logged with where it is.
 func TestMistakeOfOthersIsNamed(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []junos.Kind{junos.Private, junos.Shared} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := newSite(t, "", func(c *Config) { c.Database = kind })

@@ -145,7 +145,7 @@ func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(strin
 	states := map[string]int{}
 	for _, n := range seen.neighbors {
 		switch {
-		case !mayTouch(n.Addr.Zone()):
+		case !mayTouch(n.Interface):
 		case slices.Contains(neighborStates, n.State):
 			states[n.State]++
 		default:

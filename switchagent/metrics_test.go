@@ -3,6 +3,7 @@ package switchagent
 import (
 	"errors"
 	"maps"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -69,8 +70,8 @@ func TestMetricsOfAPoll(t *testing.T) {
 	m := newMetrics(prometheus.NewRegistry())
 	seen := tables{
 		neighbors: []junos.Neighbor{
-			router(peer(1, 1)), router(peer(1, 2)), {Addr: peer(2, 1), State: "no-route"},
-			{Addr: peer(2, 1).WithZone("xe-0/0/0.0"), State: "stale"}, // not ours
+			router(peer(1, 1)), router(peer(1, 2)), {Addr: netip.MustParseAddr("fe80::2"), Interface: "ge-0/0/1.0", State: "no-route"},
+			{Addr: netip.MustParseAddr("fe80::2"), Interface: "xe-0/0/0.0", State: "stale"}, // not ours
 		},
 		stanzas: []junos.Stanza{stanza(peer(1, 1)), stanza(peer(3, 3))},
 	}

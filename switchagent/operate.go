@@ -298,8 +298,8 @@ func (o *Operation) rows(seen tables, g guards) (all []Row) {
 		return rows[peer]
 	}
 	for _, n := range seen.neighbors {
-		if o.agent.cfg.mayTouch(n.Addr.Zone()) {
-			r := row(n.Addr)
+		if o.agent.cfg.mayTouch(n.Interface) {
+			r := row(n.Peer())
 			r.MAC, r.State, r.Router = n.MAC, n.State, n.Router
 		}
 	}

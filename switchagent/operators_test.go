@@ -48,6 +48,7 @@ func TestDriftRestored(t *testing.T) {
 
 // TestDriftLeftAlone: adopted or ignored, what an operator has made of a stanza stays.
 func TestDriftLeftAlone(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []string{driftAdopt, driftIgnore} {
 		for _, kind := range kinds {
 			t.Run(policy+" "+string(kind), func(t *testing.T) {
@@ -84,6 +85,7 @@ func TestDriftLeftAlone(t *testing.T) {
 
 // TestEstablishedIsDescribedAnew: an edit that no session feels is made while it is up.
 func TestEstablishedIsDescribedAnew(t *testing.T) {
+	t.Parallel()
 	for _, load := range []junos.Load{junos.LoadMerge, junos.LoadReplace, junos.LoadUpdate} {
 		t.Run(string(load), func(t *testing.T) {
 			s := newSite(t, "", func(c *Config) { c.Load = load })
@@ -105,6 +107,7 @@ func TestEstablishedIsDescribedAnew(t *testing.T) {
 // TestMarkDecides: in databases of others, a neighbour without the mark is theirs: it is not touched, nor
 // is the one that had it and does not any more, nor one that is deactivated.
 func TestMarkDecides(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []junos.Kind{junos.Private, junos.Shared} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := newSite(t, "", func(c *Config) { c.Database = kind })

@@ -1,9 +1,11 @@
 package switchagent
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"lastmile/switchagent/junos"
@@ -185,31 +187,31 @@ func (p policy) plug(result *plan, present map[netip.Addr]junos.Neighbor, served
 		taken[peer.WithZone("")] = true
 	}
 	for _, n := range inOrder(present) {
-		bare, key := n.Addr.WithZone(""), ""
+		peer, key := n.Peer(), ""
 		switch {
-		case served[n.Addr]:
+		case served[peer]:
 			continue
-		case taken[bare] && !p.scoped: // the key is the bare address: a second interface has no place
-			result.refused[n.Addr] = duplicate
+		case taken[n.Addr] && !p.scoped: // the key is the bare address: a second interface has no place
+			result.refused[peer] = duplicate
 			continue
-		case room.full(n.Addr.Zone()):
-			result.crowd[n.Addr.Zone()]++
+		case room.full(n.Interface):
+			result.crowd[n.Interface]++
 			continue
 		case room.all >= p.total:
-			result.refused[n.Addr] = leafFull
+			result.refused[peer] = leafFull
 			continue
-		case taken[bare]:
-			key = n.Addr.String()
+		case taken[n.Addr]:
+			key = peer.String()
 		}
-		taken[bare] = true
-		room.take(n.Addr)
+		taken[n.Addr] = true
+		room.take(peer)
 		result.add = append(result.add, p.stanza(n, key))
 	}
 }
 
 // stanza is what a neighbour should have.
 func (p policy) stanza(n junos.Neighbor, key string) junos.Stanza {
-	s := junos.Stanza{Group: p.group, Peer: n.Addr, Description: describe(n), Key: key}
+	s := junos.Stanza{Group: p.group, Peer: n.Peer(), Description: describe(n), Key: key}
 	p.fill(&s, n)
 	return s
 }
@@ -222,20 +224,23 @@ func (p policy) present(seen tables, refused map[netip.Addr]refusal) map[netip.A
 	}
 	present := map[netip.Addr]junos.Neighbor{}
 	for _, n := range seen.neighbors {
+		if !p.mayTouch(n.Interface) {
+			continue
+		}
+		peer := n.Peer()
 		switch {
-		case !p.mayTouch(n.Addr.Zone()):
 		case n.MAC == "" || !reachable(n.State):
-			refused[n.Addr] = unresolved
+			refused[peer] = unresolved
 		// A server that does not forward answers solicitations without the router flag,
 		// but it advertises.
-		case !n.Router && !advertises[n.Addr]:
-			refused[n.Addr] = notRouter
+		case !n.Router && !advertises[peer]:
+			refused[peer] = notRouter
 		default:
 			if reason := p.refuses(n); reason != "" {
-				refused[n.Addr] = reason
+				refused[peer] = reason
 				continue
 			}
-			present[n.Addr] = n
+			present[peer] = n
 		}
 	}
 	return present
@@ -253,14 +258,16 @@ func inOrder(neighbors map[netip.Addr]junos.Neighbor) []junos.Neighbor {
 	for _, n := range neighbors {
 		list = append(list, n)
 	}
-	slices.SortFunc(list, func(a, b junos.Neighbor) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(list, func(a, b junos.Neighbor) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Interface, b.Interface))
+	})
 	return list
 }
 
 // describe says who put the stanza there and for which machine on which port. It does not change
 // while the machine stays: monitoring shows it as a label.
 func describe(n junos.Neighbor) string {
-	return fmt.Sprintf("%s %s on %s", junos.Mark, n.MAC, n.Addr.Zone())
+	return fmt.Sprintf("%s %s on %s", junos.Mark, n.MAC, n.Interface)
 }
 
 // missing is what a commit of the plan should have done to the stanzas and has not.

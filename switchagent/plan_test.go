@@ -35,7 +35,7 @@ func peer(n, port int) netip.Addr {
 }
 
 func router(addr netip.Addr) junos.Neighbor {
-	return junos.Neighbor{Addr: addr, MAC: "52:54:00:00:00:01", State: "reachable", Router: true}
+	return junos.Neighbor{Addr: addr.WithZone(""), Interface: addr.Zone(), MAC: "52:54:00:00:00:01", State: "reachable", Router: true}
 }
 
 // spine is a neighbour on a port that is not ours: a leaf that works has one.
@@ -215,7 +215,7 @@ func TestPlanRemoves(t *testing.T) {
 		{"nothing listed", gone, long, guards{interfaces: free().interfaces}, "~fe80::1%ge-0/0/1.0"},
 		{"a table without anybody", tables{stanzas: gone.stanzas}, long, free(down), ""},
 		{"back again", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{router(peer(1, 1))}}, long, free(down), ""},
-		{"back, not resolved", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{{Addr: peer(1, 1), State: "incomplete"}}}, long, free(down),
+		{"back, not resolved", tables{stanzas: gone.stanzas, neighbors: []junos.Neighbor{with(router(peer(1, 1)), func(n *junos.Neighbor) { n.MAC, n.State, n.Router = "", "incomplete", false })}}, long, free(down),
 			"-fe80::1%ge-0/0/1.0 ?fe80::1%ge-0/0/1.0=unresolved ~fe80::1%ge-0/0/1.0"},
 		{"of another group", tables{stanzas: []junos.Stanza{elsewhere}, neighbors: []junos.Neighbor{router(peer(1, 1))}},
 			map[junos.Stanza]absence{elsewhere: long[stanza(peer(1, 1))]}, free(down), "-fe80::1%ge-0/0/1.0 ~fe80::1%ge-0/0/1.0"},

@@ -81,6 +81,7 @@ func (s *site) launch() *process {
 	p.cmd.Stderr = p.log
 	p.input, err = p.cmd.StdinPipe()
 	s.must(err, p.cmd.Start())
+	s.ran++
 	return p
 }
 

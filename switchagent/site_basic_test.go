@@ -9,6 +9,7 @@ import (
 // TestEveryReleaseAndDatabase: whatever the release's habits are, who is new has a stanza after one
 // commit and who is gone has none after another.
 func TestEveryReleaseAndDatabase(t *testing.T) {
+	t.Parallel()
 	for _, profile := range sim.Profiles() {
 		for _, kind := range kinds {
 			t.Run(profile.Name+" "+string(kind), func(t *testing.T) {

@@ -34,6 +34,7 @@ type site struct {
 	device *sim.Device
 	cfg    Config
 	agents []*onSite
+	ran    int // agents, those that are processes with them
 	// disturbs says that the test's operator ends sessions.
 	disturbs bool
 	// tune changes an agent before it runs.
@@ -47,7 +48,7 @@ func TestMain(m *testing.M) {
 		beAgent(path)
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "24"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -91,13 +92,14 @@ set protocols bgp group servers neighbor fe80::ff description "of the operator"
 set protocols bgp group servers neighbor fe80::ff local-interface ge-0/0/9.0
 `
 
-// simMinute is the device's minute: long enough for a trial, short enough for a test.
-const simMinute = 3 * time.Second
+// simMinute is the device's minute: long enough for a trial on a busy machine, short enough for a test.
+const simMinute = 10 * time.Second
 
 // kinds are the databases; what a test shows should hold in all of them.
 var kinds = []junos.Kind{junos.Ephemeral, junos.Private, junos.Shared}
 
 func inEveryDatabase(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			test(t, newSite(t, "", func(c *Config) { c.Database = kind }))
@@ -194,6 +196,7 @@ func (s *site) start() *onSite {
 		}
 	})
 	s.agents = append(s.agents, a)
+	s.ran++
 	return a
 }
 
@@ -254,7 +257,7 @@ func (s *site) inject(faults ...string) {
 
 func (s *site) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	s.within(30*time.Second, what, holds)
+	s.within(time.Minute, what, holds)
 }
 
 func (s *site) within(limit time.Duration, what string, holds func() bool) {

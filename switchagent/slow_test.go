@@ -98,7 +98,7 @@ func TestTrialOfASlowCommit(t *testing.T) {
 func TestSlowLeaf(t *testing.T) {
 	inEveryDatabase(t, func(t *testing.T, s *site) {
 		s.inject("slow rpc=* delay=350ms count=all")
-		s.tune = func(a *Agent) { a.answers.usual = 100 * time.Millisecond }
+		s.tune = func(a *Agent) { a.answers.usual = 200 * time.Millisecond }
 		s.start()
 		s.plug(1)
 		s.eventually("it has a stanza", func() bool { return s.stanzas() == "1" })

@@ -57,7 +57,7 @@ func (t *trial) judge(now time.Time, seen tables, g guards) (good bool, bad erro
 
 // explained says whether a new session is up, or why it need not be.
 func (t *trial) explained(now time.Time, s junos.Stanza, seen tables, g guards) bool {
-	isPeer := func(n junos.Neighbor) bool { return n.Addr == s.Peer }
+	isPeer := func(n junos.Neighbor) bool { return n.Interface == s.Peer.Zone() && n.Peer() == s.Peer }
 	if ifl, ok := g.interfaces[s.Peer.Zone()]; !ok || ifl.Down || !slices.ContainsFunc(seen.neighbors, isPeer) {
 		return true
 	}

@@ -21,15 +21,21 @@ import (
 
 const ready = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
 
+// A nic is a network interface as the kernel names it.
+type nic struct {
+	index int
+	name  string
+}
+
 // link builds RTM_NEWLINK or RTM_DELLINK as the kernel sends it.
-func link(kind uint16, index int, flags, carrierDowns uint32, name string) syscall.NetlinkMessage {
+func link(kind uint16, of nic, flags, carrierDowns uint32) syscall.NetlinkMessage {
 	header := make([]byte, unix.SizeofIfInfomsg)
-	binary.NativeEndian.PutUint32(header[4:], uint32(index))
+	binary.NativeEndian.PutUint32(header[4:], uint32(of.index))
 	binary.NativeEndian.PutUint32(header[8:], flags)
 	b := new(batch)
 	b.begin(kind, 0, header...)
 	padded := make([]byte, unix.IFNAMSIZ)
-	copy(padded, name)
+	copy(padded, of.name)
 	b.attr(unix.IFLA_IFNAME, padded)
 	b.uint32(unix.IFLA_CARRIER_DOWN_COUNT, carrierDowns)
 	return message(b)
@@ -55,10 +61,10 @@ func message(b *batch) syscall.NetlinkMessage {
 
 func TestViewCountsLosses(t *testing.T) {
 	const newLink, delLink = unix.RTM_NEWLINK, unix.RTM_DELLINK
-	bridgePort := link(delLink, 2, 0, 0, "up0")
+	bridgePort := link(delLink, nic{2, "up0"}, 0, 0)
 	bridgePort.Data[0] = unix.AF_BRIDGE
 	up := func(index int, downs uint32, name string) syscall.NetlinkMessage {
-		return link(newLink, index, ready, downs, name)
+		return link(newLink, nic{index, name}, ready, downs)
 	}
 	type messages = []syscall.NetlinkMessage
 	tests := []struct {
@@ -68,20 +74,20 @@ func TestViewCountsLosses(t *testing.T) {
 		losses   uint64
 	}{
 		{"never up",
-			messages{link(newLink, 2, 0, 1, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0")}, false, 0},
+			messages{link(newLink, nic{2, "up0"}, 0, 1), link(newLink, nic{2, "up0"}, unix.IFF_UP, 2)}, false, 0},
 		{"down and up",
-			messages{up(2, 1, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0"), up(2, 2, "up0")}, true, 1},
+			messages{up(2, 1, "up0"), link(newLink, nic{2, "up0"}, unix.IFF_UP, 2), up(2, 2, "up0")}, true, 1},
 		{"carrier gone before the operational state follows",
-			messages{up(2, 1, "up0"), link(newLink, 2, unix.IFF_UP|unix.IFF_RUNNING, 2, "up0"), link(newLink, 2, unix.IFF_UP, 2, "up0")},
+			messages{up(2, 1, "up0"), link(newLink, nic{2, "up0"}, unix.IFF_UP|unix.IFF_RUNNING, 2), link(newLink, nic{2, "up0"}, unix.IFF_UP, 2)},
 			false, 1},
 		{"set down without a carrier loss",
-			messages{up(2, 1, "up0"), link(newLink, 2, 0, 1, "up0")}, false, 1},
+			messages{up(2, 1, "up0"), link(newLink, nic{2, "up0"}, 0, 1)}, false, 1},
 		{"too quick for a message",
 			messages{up(2, 1, "up0"), up(2, 2, "up0")}, true, 1},
 		{"a bridge loses its port",
 			messages{up(2, 1, "up0"), bridgePort}, true, 0},
 		{"removed and made anew",
-			messages{up(2, 1, "up0"), link(newLink, 2, 0, 2, "up0"), up(2, 2, "up0"), link(delLink, 2, 0, 0, "up0"), up(3, 1, "up0")},
+			messages{up(2, 1, "up0"), link(newLink, nic{2, "up0"}, 0, 2), up(2, 2, "up0"), link(delLink, nic{2, "up0"}, 0, 0), up(3, 1, "up0")},
 			true, 2},
 		{"made anew, removal not seen",
 			messages{up(2, 1, "up0"), up(3, 1, "up0")}, true, 1},
@@ -121,7 +127,7 @@ func TestViewChoosesLinkLocal(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			v := newView()
-			messages := []syscall.NetlinkMessage{link(unix.RTM_NEWLINK, 2, unix.IFF_UP, 0, "up0")}
+			messages := []syscall.NetlinkMessage{link(unix.RTM_NEWLINK, nic{2, "up0"}, unix.IFF_UP, 0)}
 			for addr, flags := range test.flags {
 				messages = append(messages, linkLocal(2, flags, addr))
 			}
@@ -185,7 +191,7 @@ func TestViewOfLoopback(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			v := newView()
-			for _, m := range append(messages{link(unix.RTM_NEWLINK, 1, ready|unix.IFF_LOOPBACK, 0, "lo")}, test.messages...) {
+			for _, m := range append(messages{link(unix.RTM_NEWLINK, nic{1, "lo"}, ready|unix.IFF_LOOPBACK, 0)}, test.messages...) {
 				if err := v.apply(m); err != nil {
 					t.Fatal(err)
 				}
@@ -211,7 +217,7 @@ func TestWatchSurvivesOverrun(t *testing.T) {
 	for _, addr := range []string{answers, tidied} { // as was so before the overrun
 		w.view.failed[neighbour{up0, netip.MustParseAddr(addr)}] = true
 	}
-	if err := w.view.apply(link(unix.RTM_NEWLINK, 999, ready, 1, "gone")); err != nil { // and nobody heard of its removal
+	if err := w.view.apply(link(unix.RTM_NEWLINK, nic{999, "gone"}, ready, 1)); err != nil { // and nobody heard of its removal
 		t.Fatal(err)
 	}
 	w.subscribe = func() (*conn, error) {
@@ -285,12 +291,12 @@ func flood(ns *netns.NS) error {
 }
 
 func FuzzView(f *testing.F) {
-	for _, m := range []syscall.NetlinkMessage{link(unix.RTM_NEWLINK, 2, ready, 1, "up0"), linkLocal(2, 0, "fe80::1")} {
+	for _, m := range []syscall.NetlinkMessage{link(unix.RTM_NEWLINK, nic{2, "up0"}, ready, 1), linkLocal(2, 0, "fe80::1")} {
 		f.Add(m.Header.Type, m.Data)
 	}
 	f.Fuzz(func(t *testing.T, kind uint16, data []byte) {
 		v := newView()
-		if err := v.apply(link(unix.RTM_NEWLINK, 2, ready, 1, "up0")); err != nil {
+		if err := v.apply(link(unix.RTM_NEWLINK, nic{2, "up0"}, ready, 1)); err != nil {
 			t.Fatal(err)
 		}
 		_ = v.apply(syscall.NetlinkMessage{Header: syscall.NlMsghdr{Type: kind}, Data: data})

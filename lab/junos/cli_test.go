@@ -52,14 +52,7 @@ func scrapliCLI(t testing.TB, address string) *network.Driver {
 	if err := d.Open(); err != nil {
 		t.Fatalf("logging in: %v", err)
 	}
-	t.Cleanup(func() {
-		closed := make(chan struct{})
-		go func() { d.Close(); close(closed) }()
-		select {
-		case <-closed:
-		case <-time.After(2 * time.Second):
-		}
-	})
+	closeAtEnd(t, d)
 	return d
 }
 
@@ -166,34 +159,16 @@ type terminal struct {
 
 func openTerminal(t testing.TB, address string) *terminal {
 	t.Helper()
-	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
-		User: "lab", Auth: []ssh.AuthMethod{ssh.Password("lab123")}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
+	l := logIn(t, address, wayIn{ssh.Password("lab123"), func(s *ssh.Session) error {
+		if err := s.RequestPty("vt100", 24, 80, nil); err != nil {
+			return err
+		}
+		return s.Shell()
+	}})
 	// Whoever waits for what never comes is told what came.
-	t.Cleanup(func(stop func() bool) func() { return func() { stop() } }(time.AfterFunc(20*time.Second, func() { client.Close() }).Stop))
-	session, err := client.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := session.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.RequestPty("vt100", 24, 80, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Shell(); err != nil {
-		t.Fatal(err)
-	}
-	term := &terminal{t, in, bufio.NewReader(out)}
+	late := time.AfterFunc(20*time.Second, func() { l.client.Close() })
+	t.Cleanup(func() { late.Stop() })
+	term := &terminal{t, l.in, bufio.NewReader(l.out)}
 	term.until("> ")
 	return term
 }

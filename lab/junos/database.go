@@ -159,7 +159,7 @@ func (db *databases) reboot() {
 	clear(db.owners)
 	clear(db.versions)
 	db.lock = nil
-	db.candidate = db.archive[0].clone()
+	db.candidate, db.soiled = db.archive[0].clone(), false
 }
 
 // soil leaves set lines in the shared candidate, as an operator who went for

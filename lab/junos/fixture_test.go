@@ -3,6 +3,7 @@ package junos_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -116,8 +117,13 @@ func dialAs(t testing.TB, address, user, version string) *netconf.Driver {
 	if err := d.Open(); err != nil {
 		t.Fatalf("opening a session: %v", err)
 	}
+	closeAtEnd(t, d)
+	return d
+}
+
+// closeAtEnd closes a driver of scrapligo's, whose Close never returns when the device has gone first.
+func closeAtEnd(t testing.TB, d io.Closer) {
 	t.Cleanup(func() {
-		// scrapligo's Close never returns when the device has gone first.
 		closed := make(chan struct{})
 		go func() { d.Close(); close(closed) }()
 		select {
@@ -125,7 +131,6 @@ func dialAs(t testing.TB, address, user, version string) *netconf.Driver {
 		case <-time.After(time.Second):
 		}
 	})
-	return d
 }
 
 // rpc sends one request and returns the reply's text.

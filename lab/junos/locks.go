@@ -29,7 +29,7 @@ func (db *databases) acquire(who *holder) error {
 	case !db.candidate.equal(db.archive[0]):
 		return lockDenied("configuration database modified")
 	}
-	db.lock = who
+	db.lock, db.soiled = who, false // it is clean: what a fault has left is gone by now
 	return nil
 }
 

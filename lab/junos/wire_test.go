@@ -19,37 +19,51 @@ type wayIn struct {
 
 var usual = wayIn{ssh.Password("lab123"), func(s *ssh.Session) error { return s.RequestSubsystem("netconf") }}
 
-// exchange sends bytes over a session of its own and returns all that comes
-// back until the device ends it.
-func exchange(t *testing.T, cfg junos.Config, way wayIn, send string) string {
+// A login is an SSH client with one session.
+type login struct {
+	client *ssh.Client
+	in     io.Writer
+	out    io.Reader
+}
+
+// logIn logs in, until the end of the test.
+func logIn(t testing.TB, address string, way wayIn) login {
 	t.Helper()
-	_, address := serve(t, cfg)
 	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
 		User: "lab", Auth: []ssh.AuthMethod{way.auth}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
 	session, err := client.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := session.StdinPipe()
-	if err != nil {
+	l := login{client: client}
+	if l.in, err = session.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	out, err := session.StdoutPipe()
-	if err != nil {
+	if l.out, err = session.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := way.start(session); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(in, send); err != nil {
+	return l
+}
+
+// exchange sends bytes over a session of its own and returns all that comes
+// back until the device ends it.
+func exchange(t *testing.T, cfg junos.Config, way wayIn, send string) string {
+	t.Helper()
+	_, address := serve(t, cfg)
+	l := logIn(t, address, way)
+	defer l.client.Close()
+	if _, err := io.WriteString(l.in, send); err != nil {
 		t.Fatal(err)
 	}
-	reply, err := io.ReadAll(out)
+	reply, err := io.ReadAll(l.out)
 	if err != nil {
 		t.Fatal(err)
 	}

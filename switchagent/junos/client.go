@@ -55,14 +55,11 @@ type lifetime interface {
 
 // Client is one session with a switch. It is for one goroutine.
 type Client struct {
-	session  caller
-	trace    func(Trace)
-	patience time.Duration
-	keys     []string // that the switch was told, and that nobody else is
-	// lastTable is the index of the last neighbour table. The next is about as long, and as long as an
-	// address is kept its zone is found and not made anew (net/netip interns them), which is half of the time
-	// that a table takes.
-	lastTable map[netip.Addr]int
+	session   caller
+	trace     func(Trace)
+	patience  time.Duration
+	keys      []string // that the switch was told, and that nobody else is
+	lastTable int      // neighbours in the last table: the next is about as long
 }
 
 // Dial opens a session. It ends with ctx only while it dials. trace is called after each RPC.
@@ -93,8 +90,8 @@ func (c *Client) Close() error { return c.session.Close() }
 
 func (c *Client) call(ctx context.Context, call netconf.Call) (netconf.Reply, error) {
 	begin := time.Now()
-	c.remember(call.Body)
 	call.Silence = c.patience
+	c.remember(call.Body)
 	reply, err := c.session.Call(ctx, call)
 	err = c.scrub(reply, err)
 	if err != nil && c.session.Err() != nil {

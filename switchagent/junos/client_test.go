@@ -128,13 +128,13 @@ func check(t *testing.T, want, got any, err error) {
 func TestNeighbors(t *testing.T) {
 	tests := map[string][]Neighbor{
 		"nd.xml": {
-			{addr("fe80::5054:ff:fe00:101%ge-0/0/1.0"), "52:54:00:00:01:01", "reachable", true},
-			{addr("fe80::e10:d1%irb.100"), "f0:2f:a7:38:29:92", "stale", false},
-			{addr("fe80::2%ge-0/0/2.0"), "", "unreachable", false},
+			{addr("fe80::5054:ff:fe00:101"), "ge-0/0/1.0", "52:54:00:00:01:01", "reachable", true},
+			{addr("fe80::e10:d1"), "irb.100", "f0:2f:a7:38:29:92", "stale", false},
+			{addr("fe80::2"), "ge-0/0/2.0", "", "unreachable", false},
 		},
 		"nd-two-engines.xml": {
-			{addr("fe80::1%xe-0/0/1.0"), "52:54:00:00:00:01", "delay", true},
-			{addr("fe80::1%xe-0/0/2.0"), "52:54:00:00:00:01", "probe", true},
+			{addr("fe80::1"), "xe-0/0/1.0", "52:54:00:00:00:01", "delay", true},
+			{addr("fe80::1"), "xe-0/0/2.0", "52:54:00:00:00:01", "probe", true},
 		},
 		"": nil, // no table at all
 		"<ipv6-nd-information><ipv6-nd-total>0</ipv6-nd-total></ipv6-nd-information>": nil,
@@ -326,7 +326,7 @@ func expectFit(t *testing.T, c *Client) {
 	t.Helper()
 	neighbors, _ := c.Neighbors(t.Context())
 	for _, n := range neighbors {
-		if !n.Addr.IsLinkLocalUnicast() || n.Addr.Zone() == "" {
+		if !n.Addr.IsLinkLocalUnicast() || n.Addr.Zone() != "" || n.Interface == "" || n.Peer().Zone() != n.Interface {
 			t.Errorf("neighbour %+v", n)
 		}
 	}

@@ -3,6 +3,7 @@ package junos
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/netip"
 	"slices"
@@ -14,11 +15,16 @@ import (
 
 // Neighbor is a link-local entry of the IPv6 neighbour table.
 type Neighbor struct {
-	Addr   netip.Addr // its zone is the logical interface: fe80::1%ge-0/0/1.0
-	MAC    string     // aa:bb:cc:dd:ee:ff; "" while it is not resolved
-	State  string     // reachable, stale, delay, probe, unreachable, incomplete, ...
-	Router bool       // it called itself a router in a neighbour or router advertisement
+	Addr      netip.Addr // without a zone
+	Interface string     // the logical one, such as ge-0/0/1.0
+	MAC       string     // aa:bb:cc:dd:ee:ff; "" while it is not resolved
+	State     string     // reachable, stale, delay, probe, unreachable, incomplete, ...
+	Router    bool       // it called itself a router in a neighbour or router advertisement
 }
+
+// Peer is the address with the interface as its zone: fe80::1%ge-0/0/1.0. A table has none of these, as net/netip
+// keeps each zone that it sees in a table of its own, which would take as long as all the rest of a poll.
+func (n Neighbor) Peer() netip.Addr { return n.Addr.WithZone(n.Interface) }
 
 // Neighbors reads the link-local entries of all tables (get-ipv6-nd-information, "show ipv6
 // neighbors"). The reply names no routing instance. A count that does not fit is ErrTruncated.
@@ -30,32 +36,34 @@ func (c *Client) Neighbors(ctx context.Context) ([]Neighbor, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.lastTable = table.index
+	c.lastTable = len(table.neighbors)
 	return table.neighbors, table.err
 }
 
 // ndTable collects the entries of a reply, which has a table for each routing engine.
 type ndTable struct {
 	neighbors []Neighbor
-	index     map[netip.Addr]int // in neighbors
-	states    map[string]string  // in lower case, by how they came
-	entries   int                // of this engine's table, those of no interest included
+	index     map[uint64]int32 // in neighbors, by the hash of address and interface
+	seed      maphash.Seed
+	states    map[string]string // in lower case, by how they came
+	entries   int               // of this engine's table, those of no interest included
 	read      ndEntry
-	into      any // read, as decode takes it
+	fields    netconf.Fields // into read
 	err       error
 }
 
-func newTable(last map[netip.Addr]int) *ndTable {
-	t := &ndTable{index: make(map[netip.Addr]int, len(last)), states: map[string]string{}}
-	t.neighbors = slices.Grow(t.neighbors, len(last))
-	t.into = netconf.Fields(t.read.field)
+// newTable has room for as many neighbours as there were last time.
+func newTable(last int) *ndTable {
+	t := &ndTable{seed: maphash.MakeSeed(), index: make(map[uint64]int32, last), states: map[string]string{}}
+	t.neighbors = slices.Grow(t.neighbors, last)
+	t.fields = t.read.field
 	return t
 }
 
-// ndEntry is the texts of an entry. One is used for all of them, as there are ten thousands.
+// ndEntry is the texts of an entry. All entries of a table are read into the same.
 type ndEntry struct {
 	address, mac, state, router, ifl []byte
-	notHere                          bool // no machine on the port
+	notHere                          bool // it is no machine on the port
 }
 
 // field takes the text of an element in the entry.
@@ -72,7 +80,8 @@ func (e *ndEntry) field(path, text []byte) {
 		into = &e.router
 	case "ipv6-nd-interface-name":
 		into = &e.ifl
-	case "ipv6-nd-table-entry-flags/virtual-gateway-address", "ipv6-nd-table-entry-flags/remotely-learnt-address": // from 23.4R1 on
+	// Flags are there from 23.4R1 on.
+	case "ipv6-nd-table-entry-flags/virtual-gateway-address", "ipv6-nd-table-entry-flags/remotely-learnt-address":
 		e.notHere = true
 		return
 	default:
@@ -93,12 +102,13 @@ func (t *ndTable) begin(func(any) error) error {
 func (t *ndTable) entry(decode func(any) error) error {
 	e := &t.read
 	e.clear()
-	if err := decode(t.into); err != nil {
+	if err := decode(t.fields); err != nil {
 		return err
 	}
 	t.entries++
-	addr, ok := text(e.address).linkLocal(text(e.ifl).logical())
-	if !ok || e.notHere {
+	addr, ok := text(e.address).addr()
+	ifl := text(e.ifl).logical()
+	if !ok || !addr.Is6() || !addr.IsLinkLocalUnicast() || ifl == "" || e.notHere {
 		return nil
 	}
 	state, known := t.states[string(e.state)]
@@ -106,7 +116,7 @@ func (t *ndTable) entry(decode func(any) error) error {
 		state = strings.ToLower(string(e.state))
 		t.states[string(e.state)] = state
 	}
-	n := Neighbor{Addr: addr, State: state, Router: string(e.router) == "yes"}
+	n := Neighbor{Addr: addr.WithZone(""), Interface: ifl, State: state, Router: string(e.router) == "yes"}
 	if mac, err := net.ParseMAC(string(e.mac)); err == nil {
 		n.MAC = mac.String()
 	}
@@ -114,15 +124,20 @@ func (t *ndTable) entry(decode func(any) error) error {
 	return nil
 }
 
-// add keeps one entry for each address: of two engines, the one that has resolved it.
+// add keeps one entry for each address on an interface: of two engines, the one that has resolved it.
 func (t *ndTable) add(n Neighbor) {
-	if i, known := t.index[n.Addr]; known {
+	type place struct {
+		addr netip.Addr
+		ifl  string
+	}
+	hash := maphash.Comparable(t.seed, place{n.Addr, n.Interface})
+	if i, known := t.index[hash]; known && t.neighbors[i].Addr == n.Addr && t.neighbors[i].Interface == n.Interface {
 		if t.neighbors[i].MAC == "" {
 			t.neighbors[i] = n
 		}
 		return
 	}
-	t.index[n.Addr] = len(t.neighbors)
+	t.index[hash] = int32(len(t.neighbors))
 	t.neighbors = append(t.neighbors, n)
 }
 

@@ -2,6 +2,7 @@ package netconf
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"unicode/utf8"
 )
@@ -51,10 +52,7 @@ func (c *cleaner) clean(p []byte) (n int) {
 		c.begun = true
 	}
 	for i < len(p) {
-		usual := i
-		for usual < len(p) && p[usual] < utf8.RuneSelf && (p[usual] >= ' ' || p[usual] == '\n') {
-			usual++ // nearly all of a reply
-		}
+		usual := i + ordinary(p[i:])
 		if n == i {
 			n = usual
 		} else {
@@ -70,6 +68,27 @@ func (c *cleaner) clean(p []byte) (n int) {
 		r, size := utf8.DecodeRune(p[i:])
 		i += size
 		n += utf8.EncodeRune(p[n:i], legal(r, size))
+	}
+	return n
+}
+
+// ordinary is how many bytes p begins with that need no look: nearly all of a reply.
+func ordinary(p []byte) (n int) {
+	const each = 0x0101010101010101
+	for n < len(p) {
+		if len(p)-n >= 8 {
+			// The highest bit of a byte is set in the first where it is not ASCII, in the second
+			// where it is below a blank. A borrow only reaches bytes behind one of the latter.
+			if x := binary.LittleEndian.Uint64(p[n:]); (x|(x-' '*each))&(0x80*each) == 0 {
+				n += 8
+				continue
+			}
+		}
+		for end := min(n+8, len(p)); n < end; n++ {
+			if p[n] >= utf8.RuneSelf || p[n] < ' ' && p[n] != '\n' {
+				return n
+			}
+		}
 	}
 	return n
 }

@@ -7,10 +7,9 @@ import (
 	"lastmile/switchagent/netconf/xmlscan"
 )
 
-// Fields is for the rows of large tables, which encoding/xml takes three times as long to read into a struct.
-// Given to decode, it is called at the end of each element inside the wanted one, with the local names that lead to
-// it, joined by slashes ("error-info/bad-element"), and its own text without the blanks around it. Both are valid only
-// during the call.
+// Fields is for the rows of large tables: nothing is allocated for it. Given to decode, it is called at the end of
+// each element inside the wanted one, with the local names that lead to it, joined by slashes
+// ("error-info/bad-element"), and its own text without the blanks around it. Both are valid only during the call.
 type Fields func(path, text []byte)
 
 // decoder reads elements whole. It embeds encoding/xml, which sees nothing but the scanner's tokens.

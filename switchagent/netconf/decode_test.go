@@ -122,3 +122,21 @@ func TestCleaner(t *testing.T) {
 		}
 	}
 }
+
+// TestOrdinary: eight bytes at a time are judged as each of them is.
+func TestOrdinary(t *testing.T) {
+	usual := []byte("0123456789abcdef ~\n\x7f<>&;:")
+	for at := range 20 {
+		for c := range 256 {
+			text := append([]byte(nil), usual...)
+			text[at] = byte(c)
+			want := len(text)
+			if c >= 0x80 || c < ' ' && c != '\n' {
+				want = at
+			}
+			if got := ordinary(text); got != want {
+				t.Fatalf("byte %#x at %d: %d, want %d", c, at, got, want)
+			}
+		}
+	}
+}
