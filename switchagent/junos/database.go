@@ -22,7 +22,8 @@ type Database interface {
 	// or discarded.
 	Commit(context.Context, Change) (Outcome, error)
 	// Confirm ends what a Pending commit has begun, or one with an Unknown outcome whose stanzas are
-	// there: for good, or by leaving it to the switch to take it back.
+	// there: for good, or by leaving it to the switch to take it back. One that was confirmed before stays
+	// Applied in either case.
 	Confirm(ctx context.Context, change Change, good bool) (Outcome, error)
 }
 
