@@ -40,6 +40,7 @@ type fib interface {
 	SetSource(v4, v6 netip.Addr) error
 	LinkLost(name string)
 	LeafLost(leaf netip.Addr)
+	LossesKnown()
 }
 
 // auditor tells what is in the kernel.
@@ -99,6 +100,11 @@ type Agent struct {
 	nextAudit  time.Time
 	soonAudit  time.Time // the first time at which there may be one that has a reason
 	restart    restart
+	from       sources
+	keptOut    []netip.Addr  // leaves that the FIB keeps out, since the table does not know
+	fallen     []netip.Addr  // leaves that BFD has found dead, and follow has not dealt with
+	unheard    *kernel.State // the newest that meanwhile has seen and onKernel has not
+	steps      int           // see step
 	repairs    repairs
 	faults     map[string]string // what has been complained of, by what was being done
 
@@ -115,7 +121,6 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		cfg:     cfg,
 		log:     log,
 		metrics: newMetrics(reg),
-		rib:     rib.New(cfg.table()),
 		uplinks: map[string]*uplink{},
 		pending: map[netip.Prefix]kernel.Route{},
 		refused: map[netip.Prefix]error{},
@@ -125,6 +130,9 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		queries: make(chan func(context.Context)),
 		sysctls: new(kernel.Sysctls),
 	}
+	table := cfg.table()
+	table.Heed = a.meanwhile
+	a.rib = rib.New(table)
 	a.watcher = kernel.NewWatcher(log)
 	reg.MustRegister(overruns(a.watcher), bfdCollector{a})
 	a.sessions = bgp.NewMetrics(reg)
@@ -179,39 +187,44 @@ func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, a.closeFIB(table, asked.Err() != nil), a.closeHooks()) }()
 	a.openHooks()
 
-	watcher := a.watcher
 	group, ctx := errgroup.WithContext(ctx)
 	a.group = group
-	group.Go(func() error { return watcher.Run(ctx) })
+	group.Go(func() error { return a.watcher.Run(ctx) })
 	group.Go(func() error { return serveUnix(ctx, control, a.handler()) })
-	group.Go(func() error {
-		state, ok := a.awaitRouterID(ctx, watcher.News())
-		if !ok {
-			return nil
-		}
-		s, err := bgp.New(bgp.Config{
-			AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
-			RestartTime: a.cfg.RestartTime, Restarted: len(a.heritage.Inherited()) > 0,
-			Log: a.log, Metrics: a.sessions,
-		})
-		if err != nil {
-			return err
-		}
-		a.bgp = s
-		listening := make(chan struct{})
-		group.Go(func() error { return s.Run(a.speaking(ctx), func() { close(listening) }) })
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-listening:
-		}
-		ready()
-		sessions := a.startBFD(ctx)
-		a.onKernel(ctx, state)
-		a.loop(ctx, sources{watcher.News(), sessions, s.News()})
-		return nil
-	})
+	group.Go(func() error { return a.work(ctx, table, ready) })
 	return errors.Join(group.Wait(), a.endBFD(asked.Err() != nil))
+}
+
+// work brings BGP and BFD up, and then is the loop.
+func (a *Agent) work(ctx context.Context, table *kernel.FIB, ready func()) error {
+	state, ok := a.awaitRouterID(ctx, a.watcher.News())
+	if !ok {
+		return nil
+	}
+	s, err := bgp.New(bgp.Config{
+		AS: a.cfg.AS, RouterID: a.cfg.RouterID, HoldTime: a.cfg.HoldTime,
+		RestartTime: a.cfg.RestartTime, Restarted: len(a.heritage.Inherited()) > 0,
+		Log: a.log, Metrics: a.sessions,
+	})
+	if err != nil {
+		return err
+	}
+	a.bgp = s
+	listening := make(chan struct{})
+	a.group.Go(func() error { return s.Run(a.speaking(ctx), func() { close(listening) }) })
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-listening:
+	}
+	ready()
+	from := sources{a.watcher.News(), a.startBFD(ctx), s.News()}
+	if err := a.adopt(table, from); err != nil {
+		return err
+	}
+	a.onKernel(ctx, state)
+	a.loop(ctx, from)
+	return nil
 }
 
 // awaitRouterID waits for the first news of the kernel that give the agent a

@@ -25,6 +25,7 @@ type bfdWorker interface {
 // liveness is what BFD says of the leaf on an uplink.
 type liveness struct {
 	session worker.Session // the last that was told; not Known before
+	known   worker.Session // the last that was Known: a connection to the worker that was lost changes nothing
 	refused error          // why there is no session with the timers that are configured
 	again   bool           // refused by the client: another worker may take it
 	// spoke is the leaf with which BFD was up last, unless that has said
@@ -57,6 +58,26 @@ func (l *liveness) follow(s worker.Session) {
 	case l.anew.IsZero():
 		l.anew = time.Now()
 	}
+}
+
+// back notes that the leaf has its BGP session again, kept if it has forwarded on
+// meanwhile. Another worker that tries has its time from now on then; otherwise
+// what was before the session is nothing to go by.
+func (l *liveness) back(kept bool) {
+	switch {
+	case l.anew.IsZero():
+	case kept:
+		l.anew = time.Now()
+	default:
+		l.wasUp = false
+	}
+}
+
+// unrevived says that the path was up, and that another worker has not found it
+// so in time: nobody has seen it fail, and it has.
+func (u *uplink) unrevived() bool {
+	l := &u.bfd
+	return l.wasUp && !l.up() && l.spoke == u.leaf && u.keptUntil.IsZero()
 }
 
 // awaitsBFD says that the leaf spoke BFD and does not now.
@@ -140,6 +161,12 @@ func (a *Agent) unwatch(u *uplink) {
 
 // onBFD follows a session.
 func (a *Agent) onBFD(ctx context.Context, n worker.News) {
+	a.noteBFD(n)
+	a.follow(ctx)
+}
+
+// noteBFD is onBFD, but for what follows for BGP and the table.
+func (a *Agent) noteBFD(n worker.News) {
 	u := a.byLeaf(n.Peer)
 	switch {
 	case u == nil:
@@ -150,11 +177,12 @@ func (a *Agent) onBFD(ctx context.Context, n worker.News) {
 		return
 	}
 	defer func() { a.neighbours(a.unreachable) }() // they count where BFD is not up
-	before := u.bfd.session
+	before := u.bfd.known
 	u.bfd.session, u.bfd.refused = n.Session, nil
 	if !n.Known {
 		return // which is no evidence of anything
 	}
+	u.bfd.known = n.Session
 	u.bfd.follow(n.Session)
 	if n.Changed {
 		u.bfd.told++
@@ -171,7 +199,7 @@ func (a *Agent) onBFD(ctx context.Context, n worker.News) {
 	}
 	switch {
 	case n.PathFailed(), missed(before, n.Session):
-		a.bfdFailed(ctx, u, n)
+		a.bfdFailed(u, n)
 	case !before.Known && n.State != bfd.Up && n.Change.PathFailed():
 		// It was up, in the days of an earlier run.
 		u.bfd.spoke = u.leaf
@@ -180,7 +208,7 @@ func (a *Agent) onBFD(ctx context.Context, n worker.News) {
 }
 
 // missed says that a session has failed and come back faster than the news of
-// it.
+// it, or failed while there was no connection to its worker.
 func missed(before, now worker.Session) bool {
 	return before.Known && before.Discriminator == now.Discriminator && now.Failures > before.Failures
 }
@@ -192,6 +220,6 @@ func (a *Agent) inheritedBFD(n worker.News) {
 		return
 	}
 	a.log.Warn("leaf of an earlier run is dead, says BFD", "link", n.Peer.Zone(), "peer", n.Peer, "since", n.Time())
-	a.fib.LeafLost(n.Peer)
+	a.leafLost(n.Peer)
 	a.metrics.faults.WithLabelValues(n.Peer.Zone(), byBFD).Inc()
 }

@@ -1,14 +1,12 @@
 package hostagent
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"time"
 
 	"lastmile/hostagent/bfd"
 	"lastmile/hostagent/bfd/worker"
-	"lastmile/hostagent/bgp"
 )
 
 // What notices that a leaf is dead. Whichever does first has it taken out of
@@ -23,8 +21,16 @@ const (
 // fault takes the leaf of an uplink out of the routes, by one message a group,
 // and says which detector was the first. at is when that noticed it.
 func (a *Agent) fault(u *uplink, detector string, at time.Time) {
-	a.fib.LeafLost(u.leaf)
+	u.fault = detector // another may say the same before the routes are rid of it
+	a.leafLost(u.leaf)
 	a.blame(u, detector, at)
+}
+
+// leafLost takes a leaf out of the kernel's groups. The FIB keeps it out until
+// the table knows, see learn.
+func (a *Agent) leafLost(leaf netip.Addr) {
+	a.keptOut = append(a.keptOut, leaf)
+	a.fib.LeafLost(leaf)
 }
 
 // blame notes what has noticed a fault that the kernel's routes are rid of now.
@@ -42,9 +48,9 @@ func (u *uplink) inUse() bool {
 	return (u.fault == "" || u.fault == byNeighbour) && (u.established() || !u.keptUntil.IsZero())
 }
 
-// bfdFailed is the end of a session that was up. BGP is told after the kernel,
-// with the reason (RFC 9384), and the routes of what only this leaf has go last.
-func (a *Agent) bfdFailed(ctx context.Context, u *uplink, n worker.News) {
+// bfdFailed is the end of a session that was up. What follows for BGP and the
+// table is for follow.
+func (a *Agent) bfdFailed(u *uplink, n worker.News) {
 	if n.PathFailed() && n.Change.LastReceived > 0 {
 		a.metrics.detected.Observe((n.Change.At - n.Change.LastReceived).Seconds())
 	}
@@ -57,12 +63,25 @@ func (a *Agent) bfdFailed(ctx context.Context, u *uplink, n worker.News) {
 		a.log.Info("BFD fell with a leaf that restarts, its routes stay", "link", u.link.Name, "peer", u.leaf)
 		return
 	}
-	a.fault(u, byBFD, n.Time())
-	if err := a.bgp.ResetPeer(ctx, u.leaf, bgp.BFDDown); err != nil {
-		a.log.Error("resetting the session", "link", u.link.Name, "peer", u.leaf, "err", err)
+	a.bfdFault(u, n.Time())
+}
+
+func (a *Agent) bfdFault(u *uplink, at time.Time) {
+	a.fallen = append(a.fallen, u.leaf)
+	a.fault(u, byBFD, at)
+}
+
+// bury takes out the leaves that were up when a BFD worker died and that the next
+// one does not hear.
+func (a *Agent) bury() {
+	for _, u := range a.uplinks {
+		if u.unrevived() {
+			u.bfd.wasUp = false
+			if u.inUse() {
+				a.bfdFault(u, time.Now())
+			}
+		}
 	}
-	a.apply(a.rib.Drop(u.leaf))
-	u.keptUntil, u.waitsFor = time.Time{}, ""
 }
 
 // neighbours follows what the kernel has found out about the leaves' link-local
@@ -73,16 +92,16 @@ func (a *Agent) neighbours(unreachable []netip.Addr) {
 	a.unreachable = unreachable
 	for _, u := range a.uplinks {
 		failed := u.leaf.IsValid() && slices.Contains(unreachable, u.leaf) && u.bfd.session.State != bfd.Up
-		if failed && !u.unreachable && u.inUse() {
-			at := time.Now()
-			a.fault(u, byNeighbour, at)
+		was := u.unreachable
+		u.unreachable = failed
+		if failed && !was && u.inUse() {
+			a.fault(u, byNeighbour, time.Now())
 		}
-		if u.unreachable && !failed {
+		if was && !failed {
 			a.log.Info("leaf answers neighbour discovery again", "link", u.link.Name, "peer", u.leaf)
 			if u.fault == byNeighbour {
 				u.fault = ""
 			}
 		}
-		u.unreachable = failed
 	}
 }

@@ -103,7 +103,7 @@ func TestWorkerDies(t *testing.T) {
 			w.bfdNew(leaf1, 8)
 			w.bfdUp(leaf2)
 			time.Sleep(reviveWithin)
-		}, []string{lostRoute}},
+		}, bfdFault},
 		"it lives, and the session is down": {func(w *world) {
 			w.bfdNew(leaf1, 7) // of the same worker, to which the connection was lost
 			w.bfdUp(leaf2)
@@ -118,7 +118,7 @@ func TestWorkerDies(t *testing.T) {
 					w.cfg.BFD = []BFDRule{{Strict: strict}}
 					w.workerDies(leaf1, leaf2)
 					test.event(w)
-					w.admit()
+					w.learn(w.ctx)
 					w.expect(t, test.want...)
 				})
 			})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -54,6 +53,7 @@ func (a *Agent) order(routes iter.Seq[kernel.Route], do func(iter.Seq[kernel.Rou
 // of none if err is nil.
 func (a *Agent) remember(routes iter.Seq[kernel.Route], err error) {
 	for r := range routes {
+		a.step()
 		delete(a.refused, r.Prefix)
 		if err != nil {
 			a.pending[r.Prefix] = r
@@ -67,6 +67,7 @@ func (a *Agent) remember(routes iter.Seq[kernel.Route], err error) {
 func (a *Agent) noteRefused(err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
+			a.step()
 			a.noteRefused(err)
 		}
 		return
@@ -81,7 +82,12 @@ func (a *Agent) noteRefused(err error) {
 func (a *Agent) repair(ctx context.Context) {
 	a.adoptLoopback(ctx)
 	if len(a.pending) > 0 {
-		a.order(slices.Values(slices.Collect(maps.Values(a.pending))), a.fib.Apply)
+		again := make([]kernel.Route, 0, len(a.pending))
+		for _, r := range a.pending {
+			a.step()
+			again = append(again, r)
+		}
+		a.order(slices.Values(again), a.fib.Apply)
 	}
 	for _, u := range a.uplinks {
 		a.expire(u)
@@ -116,7 +122,8 @@ func (a *Agent) audit() {
 }
 
 // auditPart goes on with an audit, and in the end installs again what is missing
-// in the kernel. The loop heeds faults between the parts, and nothing else.
+// in the kernel. The loop heeds faults between the parts, and nothing else; in the
+// midst of the last one they are taken out of the kernel's groups.
 func (a *Agent) auditPart() {
 	began := time.Now()
 	done, changed, err := a.auditor.AuditPart()

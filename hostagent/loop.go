@@ -17,19 +17,23 @@ type sources struct {
 	bgp   <-chan bgp.News
 }
 
-// loop is the one goroutine that owns the agent's state. It ends with ctx.
+// loop is the one goroutine that owns the agent's state. It ends with ctx. What
+// it does may take as long as the table is large; faults are heeded meanwhile,
+// see meanwhile.
 func (a *Agent) loop(ctx context.Context, from sources) {
+	a.from = from
+	defer func() { a.from = sources{} }()
 	retry := time.NewTicker(retryAfter)
 	defer retry.Stop()
 	for ctx.Err() == nil {
 		switch {
-		case a.heed(ctx, &from):
+		case a.heed(ctx):
 		case a.auditing:
 			a.auditPart()
 		default:
-			a.await(ctx, &from, retry.C)
+			a.await(ctx, retry.C)
 		}
-		a.admit()
+		a.learn(ctx)
 		a.settle()
 		a.report()
 	}
@@ -37,31 +41,31 @@ func (a *Agent) loop(ctx context.Context, from sources) {
 
 // heed does what there is to do about faults, which go before all else, and says
 // if there was any.
-func (a *Agent) heed(ctx context.Context, from *sources) bool {
+func (a *Agent) heed(ctx context.Context) bool {
 	select {
-	case state, ok := <-from.links:
-		a.hearLinks(ctx, from, state, ok)
-	case n, ok := <-from.bfd:
-		a.hearBFD(ctx, from, n, ok)
+	case state, ok := <-a.from.links:
+		a.hearLinks(ctx, state, ok)
+	case n, ok := <-a.from.bfd:
+		a.hearBFD(ctx, n, ok)
 	default:
-		return false
+		return a.behind()
 	}
 	return true
 }
 
 // await waits for news of any kind.
-func (a *Agent) await(ctx context.Context, from *sources, retry <-chan time.Time) {
+func (a *Agent) await(ctx context.Context, retry <-chan time.Time) {
 	select {
 	case <-ctx.Done():
-	case state, ok := <-from.links:
-		a.hearLinks(ctx, from, state, ok)
-	case n, ok := <-from.bfd:
-		a.hearBFD(ctx, from, n, ok)
+	case state, ok := <-a.from.links:
+		a.hearLinks(ctx, state, ok)
+	case n, ok := <-a.from.bfd:
+		a.hearBFD(ctx, n, ok)
 	case h := <-a.heard:
 		a.onHeard(ctx, h)
-	case n, ok := <-from.bgp:
+	case n, ok := <-a.from.bgp:
 		if !ok {
-			from.bgp = nil
+			a.from.bgp = nil
 			return
 		}
 		a.onBGP(ctx, n)
@@ -73,17 +77,18 @@ func (a *Agent) await(ctx context.Context, from *sources, retry <-chan time.Time
 	}
 }
 
-func (a *Agent) hearLinks(ctx context.Context, from *sources, state kernel.State, ok bool) {
+func (a *Agent) hearLinks(ctx context.Context, state kernel.State, ok bool) {
 	if !ok {
-		from.links = nil
+		a.from.links = nil
 		return
 	}
+	a.unheard = nil // state is newer
 	a.onKernel(ctx, state)
 }
 
-func (a *Agent) hearBFD(ctx context.Context, from *sources, n worker.News, ok bool) {
+func (a *Agent) hearBFD(ctx context.Context, n worker.News, ok bool) {
 	if !ok {
-		from.bfd = nil
+		a.from.bfd = nil
 		return
 	}
 	a.onBFD(ctx, n)

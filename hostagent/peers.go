@@ -46,8 +46,10 @@ func (a *Agent) onPeerState(ctx context.Context, s bgp.PeerState) {
 	switch {
 	case u.established():
 		u.fault = ""
+		kept := !u.keptUntil.IsZero() && s.Kept
+		u.bfd.back(kept)
 		a.replaced(s.Peer)
-		a.returns(u, !u.keptUntil.IsZero() && s.Kept)
+		a.returns(u, kept)
 		a.metrics.transitions.WithLabelValues(u.link.Name, "up").Inc()
 		a.back(u)
 	case was.State == bgp.Established:

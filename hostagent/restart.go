@@ -2,6 +2,7 @@ package hostagent
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"slices"
@@ -85,27 +86,39 @@ func (a *Agent) replaced(by netip.Addr) {
 	for _, hop := range a.heritage.Inherited() {
 		if hop.Zone() == by.Zone() && hop != by {
 			a.log.Info("another leaf than before the restart", "link", by.Zone(), "peer", by, "before", hop)
-			a.fib.LeafLost(hop)
+			a.leafLost(hop)
 		}
 	}
 }
 
-// openFIB takes over what an earlier run left in the kernel.
+// openFIB takes over the next hops that an earlier run left in the kernel.
 func (a *Agent) openFIB() (*kernel.FIB, error) {
-	table, err := kernel.OpenFIB(a.log, a.cfg.fib())
+	options := a.cfg.fib()
+	options.Heed = a.meanwhile
+	table, err := kernel.OpenFIB(a.log, options)
 	if err != nil {
 		return nil, err
 	}
 	if !table.Objects() {
 		a.log.Warn("no next-hop objects: the loss of a leaf costs one message a route", "next_hop_objects", a.cfg.NextHopObjects)
 	}
-	if n := table.Len(); n > 0 {
-		a.log.Info("routes of an earlier run stay until they are confirmed", "routes", n, "at_most", a.cfg.RestartWait)
-	}
 	a.metrics.objects.Set(number(table.Objects()))
 	a.fib, a.auditor, a.heritage = table, table, table
 	a.sysctls = &kernel.Sysctls{Plain: !table.Objects()}
 	return table, nil
+}
+
+// adopt takes over the routes that an earlier run left in the kernel: half a
+// million take a second. A leaf that the worker says is dead is heeded meanwhile.
+func (a *Agent) adopt(table *kernel.FIB, from sources) error {
+	a.from = from
+	if err := table.Adopt(); err != nil {
+		return fmt.Errorf("taking over the routes of an earlier run: %w", err)
+	}
+	if n := table.Len(); n > 0 {
+		a.log.Info("routes of an earlier run stay until they are confirmed", "routes", n, "at_most", a.cfg.RestartWait)
+	}
+	return nil
 }
 
 // closeFIB ends the use of the kernel. What ends with an error is started anew

@@ -31,19 +31,30 @@ const (
 func (a *Agent) hold(u *uplink) (rib.Hold, string) {
 	switch {
 	case !u.established() && u.waitsFor != "" && u.waitsFor != forNeighbour:
-		return a.rib.Held(u.leaf), u.waitsFor // it restarts, and waits on
+		return a.holdOn(u), u.waitsFor
 	case !u.established() && !u.unreachable:
 		return rib.Free, ""
 	case u.established() && a.cfg.bfd(u.link.Name).Strict && !u.bfd.up():
 		return rib.Barred, forStrictBFD
 	case u.unreachable:
-		return rib.Spare, forNeighbour
+		return rib.Last, forNeighbour
 	case u.awaitsBFD():
 		return rib.Spare, forBFD
 	case u.returning && !u.endOfRIB && time.Since(u.session.Since) < a.cfg.ReturnDelay:
 		return rib.Spare, forRoutes
 	}
 	return rib.Free, ""
+}
+
+// holdOn is for a leaf that restarts, and waits on for what it waited for before.
+func (a *Agent) holdOn(u *uplink) rib.Hold {
+	switch {
+	case a.rib.Held(u.leaf) == rib.Barred:
+		return rib.Barred
+	case u.unreachable:
+		return rib.Last
+	}
+	return rib.Spare
 }
 
 // returns notes whether the leaf, whose session has come up, joins others.
@@ -59,6 +70,7 @@ func (a *Agent) returns(u *uplink, continued bool) {
 // admit holds leaves back and lets them go: those with a session, and those that
 // restart, of whose routes the next change must not bring back a dead one.
 func (a *Agent) admit() {
+	a.bury()
 	for _, u := range a.uplinks {
 		if !u.established() && u.keptUntil.IsZero() || u.fault != "" && u.fault != byNeighbour {
 			continue

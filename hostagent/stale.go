@@ -27,7 +27,7 @@ func (a *Agent) lost(u *uplink, s bgp.PeerState) {
 
 // forgo takes the leaf out of the routes.
 func (a *Agent) forgo(u *uplink) {
-	a.fib.LeafLost(u.leaf) // at once: a large table takes a second to work through
+	a.leafLost(u.leaf) // at once: a large table takes a second to work through
 	a.apply(a.rib.Drop(u.leaf))
 	u.keptUntil, u.waitsFor = time.Time{}, ""
 }

@@ -47,7 +47,7 @@ type world struct {
 	discovering map[string]int // by link, the runs of router discovery that have not ended
 }
 
-func newWorld(t *testing.T, uplinks ...string) *world {
+func newWorld(t testing.TB, uplinks ...string) *world {
 	ctx, cancel := context.WithCancel(t.Context())
 	group, ctx := errgroup.WithContext(ctx)
 	cfg := DefaultConfig()
@@ -177,6 +177,7 @@ func (w *world) Sweep(routes iter.Seq[kernel.Route]) (int, error) {
 
 func (w *world) LinkLost(name string)     { w.order("lost %s", name) }
 func (w *world) LeafLost(leaf netip.Addr) { w.order("lost %s", leaf) }
+func (w *world) LossesKnown()             {}
 func (w *world) Len() int                 { return 0 }
 func (w *world) AddPeer(_ context.Context, peer netip.Addr, _ bgp.Options) error {
 	w.order("peer +%s", peer)

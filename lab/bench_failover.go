@@ -24,6 +24,9 @@ type Fault string
 const (
 	SilentLoss  Fault = "silent loss"  // nothing passes any more, both ends keep their carrier
 	CarrierLoss Fault = "carrier loss" // the server's end has no carrier
+	// EarlyLoss is a silent loss while the leaf's table is on its way into the
+	// kernel; the other leaf's is there.
+	EarlyLoss Fault = "silent, table on its way"
 )
 
 // FailoverConfig says what [Failover] measures.
@@ -33,7 +36,7 @@ type FailoverConfig struct {
 	Timers   []BFDTimers // each with silent loss, a table of Few routes
 	Few      int         // routes
 	Runs     int         // of each daemon
-	Sizes    []int       // further tables, in prefixes, with both faults and SizeTimers
+	Sizes    []int       // further tables, in prefixes, with all faults and SizeTimers
 	// SizeTimers are longer than what FRR and BIRD lose while they take a table.
 	SizeTimers BFDTimers
 	SizeRuns   int
@@ -78,7 +81,7 @@ func (cfg FailoverConfig) cells() []failoverCell {
 		cells = append(cells, failoverCell{CarrierLoss, cfg.SizeTimers, cfg.Few, cfg.Runs})
 	}
 	for _, size := range cfg.Sizes {
-		for _, fault := range []Fault{SilentLoss, CarrierLoss} {
+		for _, fault := range []Fault{SilentLoss, EarlyLoss, CarrierLoss} {
 			cells = append(cells, failoverCell{fault, cfg.SizeTimers, size, cfg.SizeRuns})
 		}
 	}
@@ -241,8 +244,13 @@ const dead = 0
 // fail has the uplink die and returns how long its routes took, 0 if some went
 // before.
 func (s *bfdStage) fail(ctx context.Context, fault Fault) (time.Duration, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errTooLong)
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errTooLong)
 	defer cancel()
+	if fault == EarlyLoss {
+		if err := s.tellAnew(ctx); err != nil {
+			return 0, fmt.Errorf("%s: %w", s.Daemon, err)
+		}
+	}
 	change := s.ports[dead].forward
 	polled := make(chan error, 1)
 	polling, stop := context.WithCancel(ctx)
@@ -264,6 +272,22 @@ func (s *bfdStage) fail(ctx context.Context, fault Fault) (time.Duration, error)
 		return 0, fmt.Errorf("%s: %w", s.Daemon, err)
 	}
 	return max(since[dead].Sub(at), 0), nil
+}
+
+// tellAnew has the leaf that is to die withdraw its table and tell it again, and
+// returns when the first quarter of that is in the kernel.
+func (s *bfdStage) tellAnew(ctx context.Context) error {
+	leaf, n := s.leaves[dead], s.Table.Prefixes
+	if err := leaf.Withdraw(); err != nil {
+		return err
+	}
+	if _, err := s.watch.await(ctx, func(over [2]int) bool { return over == [2]int{0, n} }); err != nil {
+		return fmt.Errorf("withdrawing a table: %w", err)
+	}
+	// It ends when all is sent, or the session by the fault.
+	go func() { _ = leaf.Send() }()
+	_, err := s.watch.await(ctx, func(over [2]int) bool { return 4*over[dead] >= n })
+	return err
 }
 
 // heal makes the uplink whole again.
@@ -296,7 +320,7 @@ func (r FailoverReport) WriteTable(w io.Writer) error {
 		if ours := r.median(x); ours > 0 {
 			ratio = fmt.Sprintf("%.1f", x.Median/ours)
 		}
-		if x.Fault == SilentLoss {
+		if x.Fault != CarrierLoss {
 			beyond = fmt.Sprintf("%.1f", x.Median-x.DetectTime)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%d\t%d\t\n", x.Fault, x.BFD, x.Routes, x.Daemon,

@@ -55,6 +55,9 @@ func write(routes int, first string, via []string) error {
 		return err
 	}
 	fib, err := kernel.OpenFIB(slog.New(slog.DiscardHandler), kernel.Options{})
+	if err == nil {
+		err = fib.Adopt()
+	}
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ func (f *FIB) apply(changes iter.Seq[Route]) map[netip.Prefix]error {
 		w.moveGroups(changes)
 	}
 	for change := range changes {
+		w.step()
 		if t := w.target(change); t != nil {
 			w.bring(change.Prefix, t)
 		}
@@ -34,17 +35,29 @@ func (f *FIB) apply(changes iter.Seq[Route]) map[netip.Prefix]error {
 	return w.failed
 }
 
+// move is what the orders make of a group.
+type move struct {
+	to     *target
+	routes int
+	mixed  bool // they are to have different ones
+}
+
 // moveGroups gives a group other next hops where all of its routes are to have the same ones. A set that has a group
 // already gets a second one only where moving the routes would take more than a batch. What fails here is then moved, and
-// reported, route by route.
+// reported, route by route. A leaf that is lost meanwhile has it begin anew.
 func (w *writer) moveGroups(changes iter.Seq[Route]) {
-	type move struct {
-		to     *target
-		routes int
-		mixed  bool
+	for done := false; !done; {
+		before := w.fib.lossCount
+		moves := w.moves(changes)
+		done = before == w.fib.lossCount && w.change(moves)
 	}
+}
+
+// moves looks at what the changes make of the groups.
+func (w *writer) moves(changes iter.Seq[Route]) map[*group]*move {
 	f, moves := w.fib, make(map[*group]*move)
 	for change := range changes {
+		f.step()
 		t, g := w.target(change), f.routes.at(change.Prefix)
 		if t == nil || g == nil || g == f.unknown || g.key == t.key {
 			continue
@@ -57,6 +70,12 @@ func (w *writer) moveGroups(changes iter.Seq[Route]) {
 		m.routes++
 		m.mixed = m.mixed || m.to.key != t.key
 	}
+	return moves
+}
+
+// change changes the groups, and says whether no leaf was lost before it was done.
+func (w *writer) change(moves map[*group]*move) bool {
+	f, before := w.fib, w.fib.lossCount
 	for g, m := range moves {
 		if m.mixed || m.routes < g.routes || len(m.to.hops) == 0 {
 			continue
@@ -65,8 +84,12 @@ func (w *writer) moveGroups(changes iter.Seq[Route]) {
 			if err := f.objects.replace(g, m.to.key, m.to.hops); err != nil {
 				f.log.Debug("next-hop group not changed in place", "err", err)
 			}
+			if f.heed(); before != f.lossCount {
+				return false
+			}
 		}
 	}
+	return true
 }
 
 // writer sends routes in batches and keeps f.routes in step with what the kernel took.
@@ -77,6 +100,8 @@ type writer struct {
 	failed  map[netip.Prefix]error
 	targets map[string]*target // by next hops
 	key     []byte             // of the set looked for last
+	losses  int                // FIB.lossCount that the targets know of
+	steps   int                // since the last flush
 }
 
 // queued is a route in the batch, with what we believed before; to is nil for a removal.
@@ -86,7 +111,7 @@ type queued struct {
 }
 
 func newWriter(f *FIB) *writer {
-	return &writer{fib: f, failed: make(map[netip.Prefix]error), targets: make(map[string]*target)}
+	return &writer{fib: f, losses: f.lossCount, failed: make(map[netip.Prefix]error), targets: make(map[string]*target)}
 }
 
 // target resolves the next hops of a change, once for each distinct set. A prefix that is no prefix has none.
@@ -94,6 +119,10 @@ func (w *writer) target(change Route) *target {
 	if change.Prefix != change.Prefix.Masked() || !change.Prefix.IsValid() {
 		w.failed[change.Prefix] = fmt.Errorf("not a prefix without host bits: %w", unix.EINVAL)
 		return nil
+	}
+	if w.losses != w.fib.lossCount {
+		clear(w.targets)
+		w.losses = w.fib.lossCount
 	}
 	w.key = w.key[:0]
 	for _, a := range change.NextHops {
@@ -107,11 +136,11 @@ func (w *writer) target(change Route) *target {
 	return t
 }
 
-// resolve makes sure of the next-hop objects of a set and leaves out those that cannot be made.
+// resolve makes sure of the next-hop objects of a set and leaves out those that cannot be made, and leaves that are lost.
 func (w *writer) resolve(hops []netip.Addr) *target {
 	t := new(target)
 	var errs []error
-	for _, a := range hops {
+	for _, a := range w.fib.living(hops) {
 		if err := w.fib.objects.nextHop(a); err != nil {
 			errs = append(errs, err)
 			continue
@@ -192,7 +221,14 @@ func (w *writer) queue(q queued) {
 	}
 }
 
-// flush sends the batch and takes back what we believe of the routes that failed.
+// step heeds faults now and then, however few of the routes that are looked at need a message.
+func (w *writer) step() {
+	if w.steps++; w.steps >= stepsToHeed {
+		w.flush()
+	}
+}
+
+// flush sends the batch and takes back what we believe of the routes that failed. Then it heeds faults.
 func (w *writer) flush() {
 	failed, err := w.fib.conn.exchange(&w.batch)
 	for i, q := range w.queued {
@@ -212,7 +248,8 @@ func (w *writer) flush() {
 		}
 	}
 	w.batch.reset()
-	w.queued = w.queued[:0]
+	w.queued, w.steps = w.queued[:0], 0
+	w.fib.heed()
 }
 
 // point notes the group that the route uses, nil for no route.

@@ -105,12 +105,18 @@ func (f *FIB) forgetOthers() error {
 	var there map[netip.Prefix]bool // as believed
 	err := retryDump(func() error {
 		there = make(map[netip.Prefix]bool)
-		return f.list(func(r listed) { there[r.prefix] = there[r.prefix] || f.matches(r, f.routes.at(r.prefix)) })
+		before := f.generation
+		err := f.list(f.audit.conn, func(r listed) { there[r.prefix] = there[r.prefix] || f.matches(r, f.routes.at(r.prefix)) })
+		if err == nil && before != f.generation { // by the loss of a leaf
+			err = unix.EINTR
+		}
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	for prefix := range f.routes.all() {
+		f.step()
 		switch same, ok := there[prefix]; {
 		case !ok:
 			f.point(prefix, nil)
@@ -153,7 +159,7 @@ func (f *FIB) clear() error {
 	var left []listed // those that did not go with their groups
 	err := retryDump(func() error {
 		left = nil
-		return f.list(func(r listed) { left = append(left, r) })
+		return f.list(f.conn, func(r listed) { left = append(left, r) }) // an audit may be under way on its own
 	})
 	return errors.Join(append(errs, err, f.removeListed(left))...)
 }
@@ -168,6 +174,7 @@ func (f *FIB) removeListed(routes []listed) error {
 			b.uint32(unix.RTA_PRIORITY, r.metric)
 		}
 		failed, err := f.conn.exchange(b)
+		f.heed()
 		errs = append(errs, err)
 		for i, err := range failed {
 			if !errors.Is(err, unix.ESRCH) {
@@ -179,9 +186,14 @@ func (f *FIB) removeListed(routes []listed) error {
 }
 
 // list hands the routes of our protocol in the main table to each. It is to be repeated when they change meanwhile (EINTR).
-func (f *FIB) list(each func(listed)) error {
+// A leaf may be lost between two datagrams: the socket is not to be the one that this takes, if there are groups.
+func (f *FIB) list(c *conn, each func(listed)) error {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		err := f.conn.dump(routesOf(family), eachOf(each))
+		d, err := c.beginDump(routesOf(family))
+		for done := false; err == nil && !done; {
+			done, err = c.nextOf(d, eachOf(each))
+			f.heed()
+		}
 		if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: no table, no routes
 			return fmt.Errorf("listing routes: %w", err)
 		}

@@ -98,6 +98,7 @@ func testOrdersBetweenThePartsOfAnAudit(t *testing.T, b *bench) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			fib.LossesKnown()
 			b.apply(fib, both...)
 			if changed, err := fib.Audit(); changed || err != nil {
 				t.Fatal(changed, err)

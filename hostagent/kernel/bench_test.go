@@ -74,6 +74,7 @@ func benchmarkLeafLost(b *testing.B, table int, plain bool) {
 		var took []time.Duration
 		for b.Loop() {
 			b.StopTimer()
+			fib.LossesKnown()
 			server.apply(fib, both...)
 			b.StartTimer()
 			began := time.Now()

@@ -52,6 +52,7 @@ type FIB struct {
 
 	generation uint64 // grows with every change of routes
 	audit      audit
+	losses
 
 	kernel     kernelStore
 	hasObjects bool // the kernel has next-hop objects
@@ -71,6 +72,11 @@ type source struct {
 type Options struct {
 	NoObjects bool // do not use next-hop objects, though the kernel may have them
 	Resilient Resilient
+
+	// Heed is called again and again in the midst of what takes as long as the table is large: after each batch of routes,
+	// each datagram of a listing, and some thousand routes that are only looked at. It may call LeafLost and Inherited, and
+	// nothing else of the FIB. May be nil.
+	Heed func()
 }
 
 // ownerPort is the netlink port of the FIB. It is a lock that a killed process cannot leave behind: the routes of a
@@ -78,7 +84,8 @@ type Options struct {
 // 4 194 304, or below 0.
 const ownerPort = firstID + Protocol
 
-// OpenFIB takes over the routes and next hops of our protocol that an earlier run left, see [FIB.Sweep]. It needs
+// OpenFIB takes over the next hops of our protocol that an earlier run left; its routes are for [FIB.Adopt], which is to be
+// called before anything else but LeafLost and Inherited. It needs
 // CAP_NET_ADMIN and Linux 5.2; without next-hop objects (Linux 5.3) routes name their next hops themselves, and the loss of a
 // leaf costs one message a route. There can be one FIB in a network namespace.
 func OpenFIB(log *slog.Logger, o Options) (*FIB, error) {
@@ -99,6 +106,7 @@ func OpenFIB(log *slog.Logger, o Options) (*FIB, error) {
 	}
 	f := &FIB{audit: audit{conn: second}, log: log, conn: c, routes: newPrefixMap[*group](), unknown: &group{key: "unknown"}}
 	f.objects = &objects{links: links, hops: make(map[netip.Addr]hop), groups: make(map[uint32]*group)}
+	f.losses = newLosses(o.Heed)
 	err = f.probe(o)
 	if err == nil {
 		err = f.inherit()
@@ -161,8 +169,9 @@ func (f *FIB) Objects() bool { return !f.plain }
 
 // Apply brings the named prefixes, each named once, to the given next hops and leaves all others alone. The changes are gone
 // through more than once, and not kept: there may be a whole table of them. What is already so sends nothing. Each prefix that is not as ordered afterwards has one [RouteError] in the
-// joined error; a next hop that cannot be used (link down) is left out and the rest installed. When all routes of a group
-// move to the same new set, the group changes in one message, so the loss of a leaf does not cost one message a route.
+// joined error; a next hop that cannot be used (link down) is left out and the rest installed, and so is, without a word, a
+// leaf that is lost, see [FIB.LeafLost]. When all routes of a group move to the same new set, the group changes in one message,
+// so the loss of a leaf does not cost one message a route.
 func (f *FIB) Apply(changes iter.Seq[Route]) error {
 	if !f.v4.ordered {
 		if err := f.SetSource(netip.Addr{}, netip.Addr{}); err != nil {
@@ -183,82 +192,12 @@ func (f *FIB) Apply(changes iter.Seq[Route]) error {
 
 func (f *FIB) sortedErrors(failed map[netip.Prefix]error) []error {
 	errs := make([]error, 0, len(failed)+1)
-	for _, prefix := range slices.SortedFunc(maps.Keys(failed), netip.Prefix.Compare) {
+	inOrder := func(a, b netip.Prefix) int { f.step(); return a.Compare(b) }
+	for _, prefix := range slices.SortedFunc(maps.Keys(failed), inOrder) {
+		f.step()
 		errs = append(errs, &RouteError{Prefix: prefix, Err: failed[prefix]})
 	}
 	return errs
-}
-
-// LinkLost is to be called when the device has lost its carrier or went away. The kernel has then removed the next hops on
-// it, shrunk the groups and removed routes without next hops; LinkLost learns what is left, so that Apply makes the rest anew.
-// Where there are no objects it does all that itself.
-func (f *FIB) LinkLost(name string) {
-	before := f.routes.len()
-	if f.resync() {
-		f.log.Info("next hops lost with the link", "link", name, "routes_lost", before-f.routes.len())
-	}
-}
-
-// LeafLost takes a next hop out of every group that has others, in one message a group; without objects, one a route. A
-// group that has no other keeps it: what is to become of its routes is Apply's to be told.
-func (f *FIB) LeafLost(leaf netip.Addr) {
-	var shrunk []*group
-	for _, g := range f.objects.groups {
-		rest := slices.DeleteFunc(slices.Clone(g.hops), func(a netip.Addr) bool { return a == leaf })
-		if len(rest) == len(g.hops) || len(rest) == 0 {
-			continue
-		}
-		if err := f.objects.replace(g, setKey(rest), rest); err != nil {
-			f.log.Debug("next-hop group not shrunk", "peer", leaf, "err", err) // Apply will move its routes
-			continue
-		}
-		shrunk = append(shrunk, g)
-	}
-	if f.plain {
-		f.rewrite(shrunk, nil)
-	}
-}
-
-// resync compares our objects with the kernel's, and reports whether any was lost.
-func (f *FIB) resync() bool {
-	gone, shrunk, changed, err := f.objects.resync()
-	if err != nil {
-		f.log.Error("next-hop objects cannot be listed", "err", err)
-		return false
-	}
-	if f.plain {
-		f.rewrite(shrunk, gone)
-	}
-	if len(gone) > 0 {
-		for prefix, g := range f.routes.all() {
-			if slices.Contains(gone, g) {
-				f.routes.delete(prefix)
-				f.generation++
-			}
-		}
-	}
-	return changed
-}
-
-// rewrite writes the routes of groups that shrank and removes those of groups that are gone, as the kernel does by itself
-// where it has groups.
-func (f *FIB) rewrite(shrunk, gone []*group) {
-	if len(shrunk)+len(gone) == 0 {
-		return
-	}
-	w := newWriter(f)
-	for prefix, g := range f.routes.all() {
-		switch {
-		case slices.Contains(shrunk, g):
-			w.replace(prefix, g)
-		case slices.Contains(gone, g):
-			w.remove(prefix, g)
-		}
-	}
-	w.flush()
-	if err := errors.Join(f.sortedErrors(w.failed)...); err != nil {
-		f.log.Error("routes keep next hops that are lost", "err", err)
-	}
 }
 
 // SetSource sets the preferred source address of all routes, those that are there and those to come; the zero address
@@ -282,6 +221,7 @@ func (f *FIB) setSource(s *source, to netip.Addr) error {
 	s.addr = to
 	w := newWriter(f)
 	for prefix, g := range f.routes.all() {
+		w.step()
 		if f.source(prefix) == s && g != f.unknown {
 			w.replace(prefix, g)
 		}

@@ -163,6 +163,7 @@ func testLeafLost(t *testing.T, b *bench) {
 	sent = fib.Sent()
 	b.apply(fib, append(hostRoutes(1000, leaf1), via("10.0.2.2/32"))...)
 	b.atMost(fib, sent, 4, "for what was so already") // the route, its group and its next hop
+	fib.LossesKnown()
 	b.apply(fib, hostRoutes(1000, leaf0, leaf1)...)
 	if got := b.routes()[1]; got != "20.0.0.0 via fe80::1%up0 fe80::2%up1" {
 		t.Errorf("back with both leaves: %s", got)

@@ -10,6 +10,7 @@ import (
 
 // inheritance is what an earlier run left in the kernel and no order of this run has confirmed.
 type inheritance struct {
+	adopted     bool // all of it is known
 	holding     bool // until Sweep
 	unconfirmed prefixMap[struct{}]
 	odd         []listed // routes with other metrics
@@ -18,7 +19,8 @@ type inheritance struct {
 	usable map[hop]netip.Addr // while routes that name next hops are listed; zero for one that is not
 }
 
-// inherit takes over what carries our protocol number. It changes nothing in the kernel: packets go on as they did.
+// inherit takes over the next hops and groups that carry our protocol number, and where there are no objects, so that they
+// are found in the routes only, these too.
 func (f *FIB) inherit() (err error) {
 	switch {
 	case !f.plain:
@@ -26,10 +28,25 @@ func (f *FIB) inherit() (err error) {
 	case f.hasObjects:
 		f.useless, err = f.kernel.numbers()
 	}
-	if err != nil {
-		return err
+	if err == nil && f.plain {
+		return f.Adopt()
 	}
-	err = retryDump(func() error {
+	f.holding = f.left()
+	return err
+}
+
+// left says whether an earlier run left anything.
+func (f *FIB) left() bool {
+	return f.unconfirmed.len()+len(f.odd)+len(f.useless)+len(f.objects.groups)+len(f.objects.hops) > 0
+}
+
+// Adopt takes over the routes of our protocol that an earlier run left, see [FIB.Sweep]. It changes nothing in the kernel:
+// packets go on as they did.
+func (f *FIB) Adopt() error {
+	if f.adopted {
+		return nil
+	}
+	err := retryDump(func() error {
 		f.routes.clear()
 		for _, g := range f.objects.groups {
 			g.routes = 0
@@ -37,10 +54,10 @@ func (f *FIB) inherit() (err error) {
 		f.unconfirmed, f.odd = newPrefixMap[struct{}](), nil
 		f.v4, f.v6 = source{}, source{}
 		f.usable = make(map[hop]netip.Addr)
-		return f.list(f.inheritRoute)
+		return f.list(f.audit.conn, f.inheritRoute)
 	})
 	f.usable = nil
-	f.holding = f.unconfirmed.len()+len(f.odd)+len(f.useless)+len(f.objects.groups)+len(f.objects.hops) > 0
+	f.holding, f.adopted = f.left(), true
 	return err
 }
 

@@ -115,6 +115,9 @@ func (b *bench) tryOpen() (fib *kernel.FIB, err error) {
 		fib, err = kernel.OpenFIB(slog.New(slog.DiscardHandler), b.options)
 		return err
 	})
+	if err == nil {
+		err = fib.Adopt()
+	}
 	return fib, err
 }
 

@@ -152,6 +152,7 @@ func (b *bench) expectQuietReturn(fib *kernel.FIB, lost time.Time, leaves []neti
 		after = b.paths()
 		return start.Sub(lost) > tick
 	})
+	fib.LossesKnown()
 	b.apply(fib, via("10.0.2.2/32", leaves...))
 	if n := moved(after, b.paths(), ""); n > 0 {
 		b.t.Errorf("%d flows moved when the leaf came back", n)

@@ -16,6 +16,7 @@ func TestWatchSeesTampering(t *testing.T) {
 	b.apply(fib, orders...)
 	b.apply(fib, via("10.0.2.2/32", leaf1), via("c0d1::2/128"))
 	fib.LeafLost(leaf0)
+	fib.LossesKnown()
 	b.apply(fib, orders...)
 	b.ip("route add 10.0.9.9/32 dev up0")
 	b.ip("route del 10.0.9.9/32 dev up0")

@@ -107,12 +107,13 @@ type Prefixes struct {
 // Prefixes returns the prefixes that leaves announce. It takes 8 bytes for an IPv4 prefix, 17 for an IPv6 one; the work of
 // sorting them is left to All.
 func (t *Table) Prefixes() Prefixes {
-	return Prefixes{keys(t.v4.entries), keys(t.v6.entries)}
+	return Prefixes{keys(t.v4.entries, t.pace), keys(t.v6.entries, t.pace)}
 }
 
-func keys[K key[K]](entries map[K]*set) []K {
+func keys[K key[K]](entries map[K]*set, p *pace) []K {
 	all := make([]K, 0, len(entries))
 	for k := range entries {
+		p.step()
 		all = append(all, k)
 	}
 	return all

@@ -1,13 +1,11 @@
 package rib
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // family is the part of a table with the prefixes of one address family.
 type family[K key[K]] struct {
 	entries    map[K]*set
+	pace       *pace
 	peak       int            // of entries, for fit
 	originated map[K]bool     // what we announce ourselves
 	claims     []item[K, int] // what the peer says in the present update, by its place in Table.said
@@ -31,7 +29,7 @@ type move struct {
 // settle makes the claims of the peer true, the last one of each prefix.
 func (f *family[K]) settle(t *Table, p *peer) {
 	f.room = slices.Grow(f.room[:0], len(f.claims))[:len(f.claims)]
-	claims := sorted(f.claims, f.room)
+	claims := sorted(f.claims, f.room, f.pace)
 	for i, c := range claims {
 		if i+1 < len(claims) && claims[i+1].key == c.key {
 			continue
@@ -44,7 +42,7 @@ func (f *family[K]) settle(t *Table, p *peer) {
 		p.Prefixes += said.last.gain
 	}
 	f.claims, f.room = reuse(f.claims)[:0], reuse(f.room)
-	f.entries = fit(f.entries, &f.peak)
+	f.entries = fit(f.entries, &f.peak, f.pace)
 }
 
 // carry makes one prefix's move.
@@ -71,7 +69,9 @@ func (f *family[K]) carry(t *Table, k K, m move) {
 
 // routes notes the prefixes that have next hops.
 func (f *family[K]) routes() {
+	f.changed = make([]mark[K], 0, len(f.entries)) // rather than moved again and again
 	for k := range f.entries {
+		f.pace.step()
 		if len(f.nextHops(k).addresses()) > 0 {
 			f.note(k)
 		}
@@ -83,6 +83,7 @@ func (f *family[K]) routes() {
 func (f *family[K]) inherit(most int) {
 	f.changed = make([]mark[K], 0, min(most, len(f.entries)))
 	for k, s := range f.entries {
+		f.pace.step()
 		if s.prefixes > 0 {
 			continue
 		}
@@ -95,7 +96,7 @@ func (f *family[K]) inherit(most int) {
 			f.note(k)
 		}
 	}
-	f.entries = fit(f.entries, &f.peak)
+	f.entries = fit(f.entries, &f.peak, f.pace)
 }
 
 // originate makes these the prefixes that we announce ourselves.
@@ -145,13 +146,16 @@ func reuse[E any](s []E) []E {
 
 // fit returns m, or a smaller map with the same content when less than a quarter is left of its peak: a map does not
 // give back room by itself.
-func fit[K comparable, V any](m map[K]V, peak *int) map[K]V {
+func fit[K comparable, V any](m map[K]V, peak *int, p *pace) map[K]V {
 	*peak = max(*peak, len(m))
 	if *peak < mostKept || len(m) > *peak/4 {
 		return m
 	}
 	*peak = len(m)
 	small := make(map[K]V, len(m))
-	maps.Copy(small, m)
+	for k, v := range m {
+		p.step()
+		small[k] = v
+	}
 	return small
 }

@@ -12,6 +12,7 @@ type Hold uint8
 const (
 	Free   Hold = iota // as the decision has it
 	Spare              // only for prefixes of which no peer that is free has a path
+	Last               // only for prefixes of which no other peer has a path that is used
 	Barred             // not at all
 )
 
@@ -43,10 +44,21 @@ func (t *Table) Held(addr netip.Addr) Hold {
 	return Free
 }
 
+// Beside says whether any prefix is to use the peer together with others.
+func (t *Table) Beside(addr netip.Addr) bool {
+	for _, h := range t.hops {
+		if len(h.addrs) > 1 && slices.Contains(h.addrs, addr) {
+			return true
+		}
+	}
+	return false
+}
+
 // reconsider makes the decision anew for all sets that the peer has a path in.
 func (t *Table) reconsider(p *peer) Changes {
 	changed := make(map[*set]bool)
 	for _, s := range t.sets {
+		t.pace.step()
 		if !s.has(p.number) && (p.stale == nil || !s.has(p.stale.number)) {
 			continue
 		}
@@ -72,17 +84,21 @@ func (t *Table) reconsider(p *peer) Changes {
 // tell notes the prefixes of sets whose next hops changed.
 func (f *family[K]) tell(sets map[*set]bool) {
 	for k, s := range f.entries {
+		f.pace.step()
 		if sets[s] && !f.originated[k] {
 			f.note(k)
 		}
 	}
 }
 
-// holdBack takes out the paths of peers that are held.
+// holdBack takes out the paths of peers that are held more than another.
 func holdBack(paths []candidate, reasons []Reason) {
-	free := slices.ContainsFunc(paths, func(c candidate) bool { return c.peer.hold == Free })
+	least := Barred
+	for _, c := range paths {
+		least = min(least, c.peer.hold)
+	}
 	for i, c := range paths {
-		if c.peer.hold == Barred || c.peer.hold == Spare && free {
+		if c.peer.hold == Barred || c.peer.hold > least {
 			reasons[i] = Returning
 		}
 	}

@@ -74,7 +74,7 @@ const fewItems = 64
 //
 // It is a radix sort: most digits are the same in all prefixes of a fabric and cost one look, so that half a million of
 // them take a fifth of the time of comparing.
-func sorted[K key[K], V any](items, room []item[K, V]) []item[K, V] {
+func sorted[K key[K], V any](items, room []item[K, V], p *pace) []item[K, V] {
 	byKey := func(a, b item[K, V]) int { return a.key.compare(b.key) }
 	if slices.IsSortedFunc(items, byKey) {
 		return items
@@ -88,6 +88,7 @@ func sorted[K key[K], V any](items, room []item[K, V]) []item[K, V] {
 	}
 	for d := range items[0].key.digits() {
 		var next [256]int
+		p.call()
 		for i := range items {
 			next[items[i].key.digit(d)]++
 		}
@@ -100,6 +101,7 @@ func sorted[K key[K], V any](items, room []item[K, V]) []item[K, V] {
 			sum += n
 		}
 		for i := range items {
+			p.step()
 			to := &next[items[i].key.digit(d)]
 			room[*to] = items[i]
 			*to++

@@ -86,15 +86,20 @@ func (l *Leaf) Await(ctx context.Context) error {
 }
 
 // Send sends the table and returns when TCP has taken all of it.
-func (l *Leaf) Send() error {
+func (l *Leaf) Send() error { return l.write("sending", l.messages) }
+
+// Withdraw withdraws the table and returns when TCP has taken all of that.
+func (l *Leaf) Withdraw() error { return l.write("withdrawing", l.cfg.Table.withdrawals()) }
+
+func (l *Leaf) write(doing string, messages []byte) error {
 	l.mu.Lock()
 	conn := l.session
 	l.mu.Unlock()
 	if conn == nil {
-		return fmt.Errorf("%s: sending the table: the session has ended", l.cfg.NS.Name)
+		return fmt.Errorf("%s: %s the table: the session has ended", l.cfg.NS.Name, doing)
 	}
-	if _, err := conn.Write(l.messages); err != nil {
-		return fmt.Errorf("%s: sending the table: %w", l.cfg.NS.Name, err)
+	if _, err := conn.Write(messages); err != nil {
+		return fmt.Errorf("%s: %s the table: %w", l.cfg.NS.Name, doing, err)
 	}
 	return nil
 }
