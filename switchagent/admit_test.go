@@ -159,11 +159,11 @@ func TestManyPortsGone(t *testing.T) {
 		seen.neighbors = append(seen.neighbors, router(peer(1+i, 0)))
 		seen.stanzas = append(seen.stanzas, stanza(peer(1+i, 0)))
 	}
-	got := p.plan(epoch, seen, nil).guarded(free()).bounded(20, 50)
+	got := p.plan(epoch, seen, nil).guarded(free()).bounded(bound{most: 20, share: 50})
 	if !got.empty() || got.withheld != 4 {
 		t.Errorf("%s, %d withheld", got, got.withheld)
 	}
-	if got := p.plan(epoch, seen, nil).guarded(free()).bounded(20, 0); len(got.edit) != 4 {
+	if got := p.plan(epoch, seen, nil).guarded(free()).bounded(bound{most: 20, share: 0}); len(got.edit) != 4 {
 		t.Errorf("without a bound: %s", got)
 	}
 }

@@ -43,6 +43,7 @@ type Agent struct {
 	drift      *drift
 	answers    answers
 	quarantine quarantine
+	removals   removals
 	pace       *pace
 	role       role
 	trial      *trial    // of a commit that is to be confirmed
@@ -72,6 +73,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		drift:      newDrift(cfg.Drift, cfg.Restores),
 		answers:    answers{usual: usualWait},
 		quarantine: newQuarantine(),
+		removals:   removals{window: cfg.HoldDown},
 		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
 		role:       newRole(cfg.Takeover),
 		warned:     map[string]string{},
@@ -225,9 +227,11 @@ func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 	if err != nil {
 		return tables{}, plan{}, err
 	}
+	a.policy.others = g.others
 	allowed := p.guarded(g)
 	a.verdicts.learn(now, p, allowed)
-	return seen, allowed.bounded(a.cfg.MaxRemovals, a.cfg.MaxRemovalShare), nil
+	allowed = allowed.bounded(bound{a.cfg.MaxRemovals, a.cfg.MaxRemovalShare, a.removals.recent(now)})
+	return seen, a.quarantine.cut(allowed), nil
 }
 
 // polled notes a good poll.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 
 	"lastmile/switchagent/bootstrap"
 	"lastmile/switchagent/cli"
@@ -24,6 +25,8 @@ type BootstrapOptions struct {
 	Ports       []string
 	PeerAS      uint32
 	Prefixes    int
+	// EndSessions changes the group too although sessions in it are up, or may be.
+	EndSessions bool
 }
 
 // BootstrapResult is what Bootstrap found, and did.
@@ -31,6 +34,8 @@ type BootstrapResult struct {
 	Via string `json:"via"` // netconf or cli
 	bootstrap.Difference
 	Skipped []string `json:"skipped"` // ports that are somebody else's
+	// Ended is the sessions of the group that what is missing ends, or may end.
+	Ended   []string `json:"sessions_ended"`
 	Applied bool     `json:"applied"`
 }
 
@@ -73,7 +78,10 @@ func (c Config) Bootstrap(ctx context.Context, o BootstrapOptions, apply bool) (
 	if err != nil {
 		return r, fmt.Errorf("reading the configuration: %w", err)
 	}
-	if r.Difference, err = bootstrap.Compare(want, lines); err != nil || !apply || len(r.Missing) == 0 {
+	if r.Difference, err = bootstrap.Compare(want, lines); err != nil {
+		return r, err
+	}
+	if err := r.spare(ctx, leaf.client(), c.Group, lines, o.EndSessions); err != nil || !apply || len(r.Missing) == 0 {
 		return r, err
 	}
 	if err := leaf.commit(ctx, r.Missing); err != nil {
@@ -81,6 +89,34 @@ func (c Config) Bootstrap(ctx context.Context, o BootstrapOptions, apply bool) (
 	}
 	r.Applied = true
 	return r, nil
+}
+
+// spare looks whose sessions the change of the group would end, and leaves the group alone if there are
+// any, unless they are meant to end.
+func (r *BootstrapResult) spare(ctx context.Context, client *junos.Client, group string, lines []string, end bool) error {
+	r.Ended = []string{}
+	if !r.ChangesGroup(group) {
+		return nil
+	}
+	peers, err := client.Members(ctx)
+	if err != nil {
+		return fmt.Errorf("sessions: %w", err)
+	}
+	for _, p := range peers {
+		if (p.Group == group || p.Group == "") && !p.Down() {
+			r.Ended = append(r.Ended, p.Peer.String())
+		}
+	}
+	why := fmt.Sprintf("group %s is in use, and a change of it ends sessions that are up, or may be: %s", group, strings.Join(r.Ended, ", "))
+	if len(peers) == 0 && bootstrap.Neighbors(lines) {
+		why = "neighbours are configured and the leaf lists no sessions: whose is up is not known"
+	} else if len(r.Ended) == 0 {
+		return nil
+	}
+	if !end {
+		r.Difference, r.Ended = r.WithoutGroup(group, why), []string{}
+	}
+	return nil
 }
 
 func (c Config) credentials() login.Credentials {
@@ -142,6 +178,9 @@ type overShell struct {
 func (l overShell) read(ctx context.Context) ([]string, error) { return l.over.Lines(ctx) }
 func (l overShell) client() *junos.Client                      { return l.over }
 func (l overShell) commit(ctx context.Context, lines []string) error {
+	if err := l.over.Unconfirmed(ctx); err != nil {
+		return err
+	}
 	_, err := l.Configure(ctx, lines, bootstrapLog)
 	return err
 }

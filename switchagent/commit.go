@@ -16,6 +16,7 @@ import (
 func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	change := p.change()
 	change.Label = fmt.Sprintf("%016x", rand.Uint64())
+	begun := time.Now()
 	outcome, err := a.busy(func() (junos.Outcome, error) { return l.commit(ctx, change) })
 	now := time.Now()
 	a.metrics.committed(outcome, err, p)
@@ -23,7 +24,7 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	if outcome == junos.Pending || outcome == junos.Unknown && a.cfg.Database == junos.Shared {
 		a.log.Info("commit is on trial", "changes", p.size(), "outcome", outcome, "window", a.cfg.Confirm)
 		a.trial = &trial{
-			plan: p, change: change, answered: now, lost: outcome == junos.Unknown,
+			plan: p, change: change, begun: begun, answered: now, lost: outcome == junos.Unknown,
 			patience: a.cfg.ConfirmAfter, window: a.window(),
 		}
 		return err
@@ -66,7 +67,7 @@ func (a *Agent) besideAnother(err error) {
 
 // waitForLock notes since when somebody else is at work in the database.
 func (a *Agent) waitForLock(now time.Time, err error) {
-	if !errors.Is(err, junos.ErrLocked) && !errors.Is(err, junos.ErrDirty) {
+	if !errors.Is(err, junos.ErrLocked) && !errors.Is(err, junos.ErrDirty) && !errors.Is(err, junos.ErrUnconfirmed) {
 		a.locked = time.Time{}
 	} else if a.locked.IsZero() {
 		a.locked = now
@@ -77,6 +78,7 @@ func (a *Agent) waitForLock(now time.Time, err error) {
 // accepted notes a commit that is done.
 func (a *Agent) accepted(p plan) {
 	a.applied = p
+	a.removals.note(time.Now(), p)
 	a.quarantine.applied(p.change())
 	a.metrics.drift.WithLabelValues(driftRestore).Add(float64(a.drift.committed(time.Now(), p.change())))
 	if a.role.write() {
@@ -117,12 +119,12 @@ func (a *Agent) putAside(now time.Time, p plan, err error) bool {
 // judge looks whether a commit on trial is good, and tells the leaf. The session may be another than
 // that of the commit.
 func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
+	now, t := time.Now(), a.trial // before they are read: what is seen is at least as old
 	g, err := l.guards(ctx)
 	if err != nil {
 		a.pollFailed(err)
 		return err
 	}
-	now, t := time.Now(), a.trial
 	if missing := t.plan.missing(seen.stanzas); len(missing) > 0 {
 		return a.takenBack(ctx, l, missing)
 	}

@@ -133,7 +133,7 @@ func (s *site) eachOnce(want string) {
 // theirs is what no commit of an agent may have in it: of the static configuration of the tests, and of
 // what operators do in them.
 var theirs = []string{
-	"operator-", "unsaved", "fe80::ff", "fabric", "domain-name", "host-name", "netconf", "router-id", "autonomous-system", "peer-as 64512",
+	"operator-", "unsaved", "neighbor fe80::ff ", "fabric", "domain-name", "host-name", "netconf", "router-id", "autonomous-system", "peer-as 64512",
 }
 
 // ownOnly looks whether a commit of an agent has changed what is its own, and nothing else.

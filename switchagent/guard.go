@@ -10,7 +10,8 @@ import (
 // guards is what else must be known before anything is changed.
 type guards struct {
 	sessions   []junos.Session
-	static     []junos.Stanza // of others; a routing daemon that has just started lists no sessions yet
+	static     []junos.Stanza       // of others; a routing daemon that has just started lists no sessions yet
+	others     map[junos.Place]bool // where others' neighbours stand, in the static configuration
 	interfaces map[string]junos.Interface
 	native     junos.Base // whose neighbours Junos discovers by itself
 	group      error      // why no neighbour of the configured group can have a session
@@ -20,10 +21,10 @@ type guards struct {
 // nothing: what is not known for sure is not touched.
 func (p plan) guarded(g guards) plan {
 	result := p.none()
+	g.sessions = g.located(p.from)
 	result.up = g.established()
-	g.sessions = located(g.sessions, p.from)
 	for _, s := range p.add {
-		if reason := g.forbidAdd(s.Peer); reason != "" {
+		if reason := g.forbidAdd(s); reason != "" {
 			result.refused[s.Peer] = reason
 			continue
 		}
@@ -87,7 +88,8 @@ func (p plan) blockedBy(reason error, shown refusal) plan {
 	return p
 }
 
-func (g guards) forbidAdd(peer netip.Addr) refusal {
+func (g guards) forbidAdd(s junos.Stanza) refusal {
+	peer := s.Peer
 	ifl, known := g.interfaces[peer.Zone()]
 	if !known {
 		return unknownInterface
@@ -98,7 +100,8 @@ func (g guards) forbidAdd(peer netip.Addr) refusal {
 	if g.native.Discovers(peer.Zone()) {
 		return native
 	}
-	if slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
+	if g.others[s.Place()] || // the statement is there, whatever its interface: it would be changed
+		slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
 		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
 		return foreign
 	}
@@ -122,12 +125,11 @@ func (g guards) mayBeUp(peer netip.Addr) bool {
 	})
 }
 
-// established is the sessions that are up, and how often each has gone down.
-func (g guards) established() map[netip.Addr]int {
-	up := map[netip.Addr]int{}
+// established is the sessions that are up.
+func (g guards) established() (up []junos.Session) {
 	for _, s := range g.sessions {
 		if s.Established() {
-			up[s.Peer] = s.Flaps
+			up = append(up, s)
 		}
 	}
 	return up
@@ -139,12 +141,20 @@ func keepsSession(e junos.Edit) bool {
 	return !slices.ContainsFunc(commands, func(c junos.Command) bool { return !c.KeepsSession() })
 }
 
+// located is the sessions with the interfaces that the leaf does not name, by our stanzas and those of
+// others.
+func (g guards) located(ours []junos.Stanza) []junos.Session {
+	return located(g.sessions, slices.Concat(ours, g.static))
+}
+
 // located is the sessions with the interfaces that the leaf does not name: those of the stanzas, where
 // only one has the address.
 func located(sessions []junos.Session, stanzas []junos.Stanza) []junos.Session {
 	owners := map[netip.Addr][]netip.Addr{}
 	for _, s := range stanzas {
-		owners[s.Peer.WithZone("")] = append(owners[s.Peer.WithZone("")], s.Peer)
+		if bare := s.Peer.WithZone(""); !slices.Contains(owners[bare], s.Peer) {
+			owners[bare] = append(owners[bare], s.Peer)
+		}
 	}
 	sessions = slices.Clone(sessions)
 	for i, s := range sessions {
@@ -160,21 +170,4 @@ func located(sessions []junos.Session, stanzas []junos.Stanza) []junos.Session {
 func same(listed, peer netip.Addr) bool {
 	bare := listed.WithZone("") == peer.WithZone("")
 	return bare && (listed.Zone() == "" || peer.Zone() == "" || listed.Zone() == peer.Zone())
-}
-
-// leastBelievable is how many removals at once are believed whatever their share is.
-const leastBelievable = 3
-
-// bounded is the plan without its removals, and without what makes a stanza accept nothing, if they are
-// too many to believe: more than most, or than a share of all stanzas in percent. 0 is no bound.
-func (p plan) bounded(most, share int) plan {
-	isolating := func(e junos.Edit) bool { return p.isolate[e.To.Place()] }
-	others := slices.DeleteFunc(slices.Clone(p.edit), isolating)
-	n := len(p.remove) + len(p.edit) - len(others)
-	tooMany := most > 0 && n > most
-	tooLarge := share > 0 && n > leastBelievable && n*100 > share*len(p.from)
-	if tooMany || tooLarge {
-		p.remove, p.edit, p.withheld = nil, others, n
-	}
-	return p
 }

@@ -114,9 +114,9 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if err != nil {
 		return guards{}, err
 	}
-	g.static, g.group = static.Stanzas, static.CheckGroup(d.cfg.Group, d.cfg.groupNamesAS())
+	g.static, g.others, g.group = static.Stanzas, static.Places, static.CheckGroup(d.cfg.Group, d.cfg.groupNamesAS())
 	if d.cfg.Database != junos.Ephemeral {
-		g.static = static.Unmarked // the others are the agent's
+		g.static, g.others = static.Foreign()
 	}
 	if g.native, err = d.Base(ctx); err != nil {
 		return guards{}, err

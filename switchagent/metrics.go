@@ -54,6 +54,7 @@ const (
 	resultLocked    = "locked"
 	resultDirty     = "dirty"
 	resultChanged   = "changed"
+	resultAwaiting  = "awaiting" // somebody's commit waits for its confirmation
 	// resultUnconfirmed is that of a commit on trial that was not confirmed; it was counted as
 	// pending before, as one that was is counted as applied.
 	resultUnconfirmed = "unconfirmed"
@@ -62,7 +63,7 @@ const (
 var (
 	pollResults   = []string{resultOK, resultError, resultTruncated, resultLost}
 	commitResults = []string{
-		junos.Applied.String(), junos.Refused.String(), resultLocked, resultDirty, resultChanged,
+		junos.Applied.String(), junos.Refused.String(), resultLocked, resultDirty, resultAwaiting, resultChanged,
 		junos.Pending.String(), resultUnconfirmed, junos.Unknown.String(),
 	}
 	// neighborStates are those of Junos; what else it may say is other.
@@ -206,6 +207,8 @@ func (m *metrics) committed(outcome junos.Outcome, err error, p plan) {
 		result = resultLocked
 	case errors.Is(err, junos.ErrDirty):
 		result = resultDirty
+	case errors.Is(err, junos.ErrUnconfirmed):
+		result = resultAwaiting
 	case errors.Is(err, junos.ErrChanged):
 		result = resultChanged
 	}

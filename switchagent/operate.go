@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"lastmile/switchagent/junos"
 )
 
 // An Operation is what a person does with a leaf at a terminal, once: the same observing, planning
@@ -72,15 +74,23 @@ func (o *Operation) Plan(ctx context.Context) (Preview, error) {
 		return Preview{}, err
 	}
 	defer l.Close()
+	g, err := o.look(ctx, l)
+	if err != nil {
+		return Preview{}, err
+	}
 	_, p, err := o.agent.observe(ctx, l)
 	if err != nil {
 		return Preview{}, err
 	}
-	g, err := l.guards(ctx)
-	if err != nil {
-		return Preview{}, err
-	}
 	return g.preview(p), nil
+}
+
+// look reads the guards before the first plan, which then knows whose neighbours are in its way. The
+// daemon's second one does.
+func (o *Operation) look(ctx context.Context, l leaf) (guards, error) {
+	g, err := l.guards(ctx)
+	o.agent.policy.others = g.others
+	return g, err
 }
 
 // preview describes a plan.
@@ -141,6 +151,9 @@ func (o *Operation) Apply(ctx context.Context) error {
 		return err
 	}
 	defer l.Close()
+	if _, err := o.look(ctx, l); err != nil {
+		return err
+	}
 	for {
 		if err := a.poll(ctx, l); err != nil && ctx.Err() == nil {
 			return err
@@ -206,14 +219,9 @@ func (o *Operation) Rollback(ctx context.Context, end, commit bool) (Preview, er
 	if !commit || p.empty() {
 		return v, nil
 	}
-	p.up = g.established()
-	for _, s := range p.remove {
-		for peer := range p.up {
-			if same(peer, s.Peer) {
-				delete(p.up, peer)
-			}
-		}
-	}
+	p.up = slices.DeleteFunc(g.established(), func(up junos.Session) bool {
+		return slices.ContainsFunc(p.remove, func(s junos.Stanza) bool { return same(up.Peer, s.Peer) })
+	})
 	return v, o.commitOnce(ctx, l, p)
 }
 
@@ -270,7 +278,7 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := l.guards(ctx)
+	g, err := o.look(ctx, l)
 	if err != nil {
 		return nil, err
 	}

@@ -131,16 +131,6 @@ func TestMarkDecides(t *testing.T) {
 	}
 }
 
-// TestUpdateLeavesOthersAlone: an instance that holds somebody's statements is not written as a whole.
-func TestUpdateLeavesOthersAlone(t *testing.T) {
-	s := newSite(t, "", func(c *Config) { c.Load = junos.LoadUpdate })
-	s.edit("set policy-options community theirs members 65001:7")
-	s.plug(1)
-	s.start()
-	s.eventually("it says so", func() bool { return s.logged("policy-options") && s.logged("load: replace") })
-	s.wantChanges(0)
-}
-
 // TestReleaseThatCannot: what the release cannot do is said at the start, and nothing is done.
 func TestReleaseThatCannot(t *testing.T) {
 	s := newSite(t, "20.4R1", func(c *Config) { c.Load = junos.LoadUpdate })

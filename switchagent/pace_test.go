@@ -95,7 +95,7 @@ func TestQuarantineSearches(t *testing.T) {
 			for ; len(waiting) > len(bad) && attempts < 500; attempts++ {
 				p := plan{add: waiting, refused: map[netip.Addr]refusal{}}
 				q.settle(p)
-				p = q.filter(now, p)
+				p = q.cut(q.filter(now, p))
 				now = now.Add(time.Second)
 				if p.empty() {
 					continue
@@ -148,9 +148,10 @@ func TestRole(t *testing.T) {
 func TestTrial(t *testing.T) {
 	s := stanza(peer(1, 1))
 	old := netip.MustParseAddr("fe80::9%ge-0/0/2.0")
-	tr := trial{plan: plan{add: []junos.Stanza{s}, up: map[netip.Addr]int{old: 2}}, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
+	tr := trial{plan: plan{add: []junos.Stanza{s}, up: []junos.Session{{Peer: old, State: "Established", Flaps: 2, Elapsed: -1}}}, begun: epoch, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
 	there := tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}
-	oldUp := junos.Session{Peer: old, State: "Established", Flaps: 2}
+	left := tables{neighbors: []junos.Neighbor{spine}}
+	oldUp := junos.Session{Peer: old, State: "Established", Flaps: 2, Elapsed: -1}
 	in := func(state string) junos.Session { return junos.Session{Peer: peer(1, 1), State: state} }
 	down := free(oldUp, in("Idle"))
 	down.interfaces["ge-0/0/1.0"] = junos.Interface{Down: true}
@@ -171,7 +172,9 @@ func TestTrial(t *testing.T) {
 		{"the leaf never tried", 150 * time.Second, there, free(oldUp, in("Idle")), false, "[fe80::1%ge-0/0/1.0] have not come up"},
 		{"not listed", 150 * time.Second, there, free(oldUp), false, "have not come up"},
 		{"port is down", 0, there, down, true, ""},
-		{"left again", 0, tables{}, free(oldUp, in("Idle")), true, ""},
+		{"left again, as it seems", 0, left, free(oldUp, in("Idle")), false, ""},
+		{"left again", 30 * time.Second, left, free(oldUp, in("Idle")), true, ""},
+		{"table is empty", 30 * time.Second, tables{}, free(oldUp, in("Idle")), false, ""},
 		{"old one is down", 0, there, free(junos.Session{Peer: old, State: "Active"}, in("Established")), false, "was Established and is not"},
 		{"old one is gone", 0, there, free(in("Established")), false, "was Established and is not"},
 		{"old one has flapped", 0, there, free(flapped, in("Established")), false, "gone down and come up"},

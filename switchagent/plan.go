@@ -73,6 +73,7 @@ type policy struct {
 	group    string
 	holdDown time.Duration
 	mayTouch func(ifl string) bool
+	others   map[junos.Place]bool // where the guards have last seen others' neighbours
 	admission
 }
 
@@ -87,7 +88,7 @@ type plan struct {
 	blocked     error                  // why there is nothing to do, although there should be
 	withheld    int                    // removals that were too many at once
 	from        []junos.Stanza         // what the database held
-	up          map[netip.Addr]int     // sessions that the guards saw Established, and their flaps
+	up          []junos.Session        // that the guards saw Established
 	end         bool                   // sessions of remove may be up: an operator wants them ended
 }
 
@@ -207,7 +208,7 @@ func (p policy) plug(result *plan, present map[netip.Addr]junos.Neighbor, served
 		case room.all >= p.total:
 			result.refused[peer] = leafFull
 			continue
-		case taken[n.Addr]:
+		case taken[n.Addr], p.scoped && p.others[junos.Place{Group: p.group, Key: n.Addr.String()}]:
 			key = peer.String()
 		}
 		taken[n.Addr] = true

@@ -20,6 +20,10 @@ var (
 func (g guards) prove(change junos.Change) error {
 	there := byPlace(change.From)
 	for _, command := range change.Commands() {
+		held, ours := there[command.Stanza.Place()]
+		if !ours && g.others[command.Stanza.Place()] {
+			return fmt.Errorf("not proved harmless: %q is about a neighbour of somebody else", command)
+		}
 		policy := ownPolicy.FindStringSubmatch(command.String())
 		if policy != nil && policy[1] == command.Stanza.PolicyName() {
 			continue // nobody else's, and no session ends with a policy
@@ -32,7 +36,7 @@ func (g guards) prove(change junos.Change) error {
 			continue
 		}
 		s := command.Stanza
-		if held, ok := there[s.Place()]; ok {
+		if ours {
 			s = held // whose session it is
 			if len(g.sessions) == 0 {
 				return fmt.Errorf("not proved harmless: %q, and the leaf lists no sessions", command)

@@ -32,12 +32,16 @@ func newQuarantine() quarantine {
 	return quarantine{bad: map[junos.Place]*sentence{}, first: firstSentence}
 }
 
-// filter is the plan without the stanzas that wait, and no larger than the limit.
+// filter is the plan without the stanzas that wait.
 func (q *quarantine) filter(now time.Time, p plan) plan {
-	p = p.keep(quarantined, func(s junos.Stanza) bool {
+	return p.keep(quarantined, func(s junos.Stanza) bool {
 		bad := q.bad[s.Place()]
 		return bad == nil || !now.Before(bad.until)
 	})
+}
+
+// cut is the plan, no larger than the limit. It comes last: whoever judges a plan must see all of it.
+func (q *quarantine) cut(p plan) plan {
 	if q.limit == 0 || p.size() <= q.limit {
 		return p
 	}

@@ -16,6 +16,7 @@ import (
 type trial struct {
 	plan     plan
 	change   junos.Change
+	begun    time.Time     // when the commit was sent
 	answered time.Time     // when its answer came, or was lost
 	lost     bool          // the answer was: the leaf's stanzas say whether it took effect
 	patience time.Duration // after which a new session may be missing because its peer does not answer
@@ -31,15 +32,11 @@ func (t *trial) inTime(now time.Time) bool { return now.Sub(t.answered) < t.wind
 func (t *trial) over(now time.Time) bool { return now.Sub(t.answered) > t.window+t.window/8 }
 
 // judge says whether the commit is good, or why it is bad. Neither is so as long as it may become
-// good.
+// good. now is from before the guards were read.
 func (t *trial) judge(now time.Time, seen tables, g guards) (good bool, bad error) {
-	up := g.established()
-	for peer, flaps := range t.plan.up {
-		if after, ok := up[peer]; !ok {
-			return false, fmt.Errorf("the session with %s was Established and is not any more", peer)
-		} else if after > flaps {
-			return false, fmt.Errorf("the session with %s has gone down and come up again", peer)
-		}
+	g.sessions = g.located(seen.stanzas)
+	if err := t.undisturbed(now, g.established()); err != nil {
+		return false, err
 	}
 	var missing []netip.Addr
 	for _, s := range t.plan.add {
@@ -56,15 +53,48 @@ func (t *trial) judge(now time.Time, seen tables, g guards) (good bool, bad erro
 	return false, nil
 }
 
-// explained says whether a new session is up, or why it need not be.
+// undisturbed finds for each session that was up before one that is up now, and is that very session.
+// Peers of which the leaf does not say where they are may be several with one address: each is found
+// once.
+func (t *trial) undisturbed(now time.Time, up []junos.Session) error {
+	up = slices.Clone(up)
+	for _, before := range t.plan.up {
+		listed := func(s junos.Session) bool { return same(s.Peer, before.Peer) }
+		i := slices.IndexFunc(up, func(s junos.Session) bool { return listed(s) && t.continues(now, before, s) })
+		switch {
+		case i >= 0:
+			up = slices.Delete(up, i, i+1)
+		case slices.ContainsFunc(up, listed):
+			return fmt.Errorf("the session with %s has gone down and come up again", before.Peer)
+		default:
+			return fmt.Errorf("the session with %s was Established and is not any more", before.Peer)
+		}
+	}
+	return nil
+}
+
+// continues says whether a session that is up is the one of before. A routing daemon that was started
+// anew counts its flaps from 0, and then the session is younger than the trial. The leaf tells times in
+// whole seconds.
+func (t *trial) continues(now time.Time, before, s junos.Session) bool {
+	told := before.Elapsed >= 0 && s.Elapsed >= 0
+	younger := s.Elapsed+time.Second < now.Sub(t.begun) || s.Elapsed < before.Elapsed
+	return s.Flaps == before.Flaps && !(told && younger)
+}
+
+// explained says whether a new session is up, or why it need not be. That nothing is in a table is no
+// explanation: a table that works has others.
 func (t *trial) explained(now time.Time, s junos.Stanza, seen tables, g guards) bool {
-	isPeer := func(n junos.Neighbor) bool { return n.Interface == s.Peer.Zone() && n.Peer() == s.Peer }
-	if ifl, ok := g.interfaces[s.Peer.Zone()]; !ok || ifl.Down || !slices.ContainsFunc(seen.neighbors, isPeer) {
+	if g.interfaces[s.Peer.Zone()].Down {
 		return true
 	}
+	isPeer := func(n junos.Neighbor) bool { return n.Interface == s.Peer.Zone() && n.Peer() == s.Peer }
+	late := now.Sub(t.answered) >= t.patience
+	if late && len(seen.neighbors) > 0 && !slices.ContainsFunc(seen.neighbors, isPeer) {
+		return true // it has left
+	}
 	return slices.ContainsFunc(g.sessions, func(session junos.Session) bool {
-		return same(session.Peer, s.Peer) && (session.Established() ||
-			now.Sub(t.answered) >= t.patience && unanswered(session.State))
+		return same(session.Peer, s.Peer) && (session.Established() || late && unanswered(session.State))
 	})
 }
 

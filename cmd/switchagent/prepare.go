@@ -61,6 +61,7 @@ func bootstrapCommand(o *operator) *cobra.Command {
 	f.StringSliceVar(&b.Ports, "port", nil, "logical interfaces of servers (default: all that the configuration means)")
 	f.Uint32Var(&b.PeerAS, "peer-as", 0, "AS of the servers; the inventory has one for each, so it is needed without an inventory or for ports that are not listed")
 	f.IntVar(&b.Prefixes, "prefix-limit", 16, "prefixes of each family that a server may announce")
+	f.BoolVar(&b.EndSessions, "end-sessions", false, "change the group although sessions in it are up, which ends them")
 	f.StringVar(&publicKey, "public-key", "", "file with the public key of switchagent (default: that of its key)")
 	return o.running(c, func(ctx context.Context, cmd *cobra.Command) error {
 		cfg, err := o.load()
@@ -98,6 +99,9 @@ func writeBootstrap(w io.Writer, r switchagent.BootstrapResult) {
 	}
 	for _, port := range r.Skipped {
 		fmt.Fprintf(w, "# left alone: %s has an address of its own\n", port)
+	}
+	for _, peer := range r.Ended {
+		fmt.Fprintf(w, "# the session with %s ENDS\n", peer)
 	}
 	switch {
 	case r.Applied:

@@ -195,15 +195,30 @@ func (c *shell) showXML(ctx context.Context, request string) error {
 	return out(message)
 }
 
-// writeTable prints a reply for people. Only the neighbour table has Junos'
-// columns; everything else is names and values.
+// writeTable prints a reply for people. Only the neighbour table and the list
+// of commits have Junos' columns; everything else is names and values.
 func (e *element) writeTable(b *strings.Builder) {
 	for _, c := range e.children {
-		if c.name == "ipv6-nd-information" {
+		switch c.name {
+		case "ipv6-nd-information":
 			c.writeNeighbors(b)
-			continue
+		case "commit-information":
+			c.writeCommits(b)
+		default:
+			c.writeValues(b, "")
 		}
-		c.writeValues(b, "")
+	}
+}
+
+func (e *element) writeCommits(b *strings.Builder) {
+	for _, c := range e.all("commit-history") {
+		fmt.Fprintf(b, "%-4s%s by %s via %s %s", c.value("sequence-number"), c.value("date-time"), c.value("user"), c.value("client"), c.value("comment"))
+		for _, more := range []string{c.value("log"), c.value("commit-confirmed")} {
+			if more != "" {
+				b.WriteString("\n    " + more)
+			}
+		}
+		b.WriteString("\n")
 	}
 }
 

@@ -13,6 +13,7 @@ type Change struct {
 	Database string   // "static", "ephemeral NAME", "rollback" or "reboot"
 	User     string   // who committed
 	Log      string   // the text of commit-configuration's log
+	Comment  string   // Junos' own: of a confirmed commit, whatever becomes of it
 	Diff     string   // as `show | compare` prints it
 	Touched  []string // objects of FRR that were changed: "neighbor fe80::1", "route-map ..."
 	// Disturbed is what it did to sessions of a World that were up, as World.Disturbed has it.

@@ -34,6 +34,7 @@ func (d *Device) superviseConfirm(ctx context.Context) error {
 		case <-timer.C:
 			before := pending.before
 			pending = nil
+			d.awaiting.Store(false)
 			d.log.Info("commit was not confirmed, rolling back")
 			err := d.serialised(ctx, func() error {
 				c := Change{Database: "rollback", User: "root", Diff: compare(d.db.running(), before)}
@@ -51,6 +52,7 @@ func (d *Device) superviseConfirm(ctx context.Context) error {
 func (d *Device) announce(ctx context.Context, c *confirmation) error {
 	select {
 	case d.confirm <- c:
+		d.awaiting.Store(c != nil)
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -94,6 +94,7 @@ type Device struct {
 	committing chan struct{} // the commit slot; its holder owns routing
 	routing    *routing
 	confirm    chan *confirmation
+	awaiting   atomic.Bool // a commit waits for its confirmation
 
 	advertisements *advertisements
 

@@ -113,6 +113,11 @@
 //	  the text of that error                                           A
 //	commit confirmed only in the shared candidate; in minutes          D
 //	the next commit, or commit check, confirms; else it is rolled back D
+//	get-commit-information: "commit confirmed, rollback in Nmins" in the
+//	  comment of such a commit, also when it was confirmed                R
+//	  "rollback pending" in commit-confirmed while it waits               R      23.2R1 and later
+//	  nothing of that before                                              A
+//	a commit of an ephemeral instance confirms nothing                  A
 //	a session's end discards a locked candidate and releases its locks D
 //	an ephemeral instance has one editor at a time                     D
 //	get-database-usage: its names                                      Y
@@ -136,7 +141,8 @@
 //	  configuration check succeeds, [Type ^D at a new line to end
 //	  input], questions about uncommitted changes                      D
 //	  the place of the caret under a wrong word                        A
-//	tables without | display xml: the neighbour table in Junos' columns,
+//	tables without | display xml: the neighbour table and the list of
+//	  commits in Junos' columns,
 //	  everything else as names and values, which is not Junos' layout  A
 //
 // # Faults, operators, worlds

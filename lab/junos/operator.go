@@ -30,6 +30,19 @@ func (o *Operator) Close() {
 // RPC runs one operation, the content of an rpc element, and returns the reply.
 // Errors in the reply are the error; warnings are not.
 func (o *Operator) RPC(ctx context.Context, operation string) (reply string, err error) {
+	text, err := o.Answer(ctx, operation)
+	if err != nil {
+		return "", err
+	}
+	parsed, err := parseXML([]byte(text))
+	if err != nil {
+		return text, fmt.Errorf("reply: %w", err)
+	}
+	return text, parsed.replyError()
+}
+
+// Answer is RPC for whoever reads the errors in the reply himself.
+func (o *Operator) Answer(ctx context.Context, operation string) (reply string, err error) {
 	request, err := parseXML([]byte("<rpc>" + operation + "</rpc>"))
 	if err != nil {
 		return "", fmt.Errorf("operation %q: %w", operation, err)
@@ -38,12 +51,7 @@ func (o *Operator) RPC(ctx context.Context, operation string) (reply string, err
 	if err := o.s.answer(ctx, request, nil, w); err != nil {
 		return "", err
 	}
-	text := w.buf.String()
-	parsed, err := parseXML(w.buf.Bytes())
-	if err != nil {
-		return text, fmt.Errorf("reply: %w", err)
-	}
-	return text, parsed.replyError()
+	return w.buf.String(), nil
 }
 
 // replyError is the first error in a reply, at any depth.

@@ -143,4 +143,5 @@ var (
 	scopedKeys      = release{20, 4, 1} // neighbor ADDRESS%INTERFACE
 	ephemeralUpdate = release{21, 1, 1} // load update in an ephemeral database
 	ephemeralWhole  = release{18, 1, 1} // load replace and override in one
+	pendingMarked   = release{23, 2, 1} // get-commit-information says "rollback pending"
 )

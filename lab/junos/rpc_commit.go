@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -180,6 +181,9 @@ func (s *session) commitShared(ctx context.Context, c commitRequest) error {
 	}
 	before := d.db.running()
 	change := Change{Database: "static", User: s.user.Name, Log: c.log, looked: s.looked}
+	if c.confirmed {
+		change.Comment = "commit confirmed, rollback in " + strings.Replace(c.timeText, " minutes", "mins", 1)
+	}
 	if err := d.commitStatic(ctx, change, d.db.snapshot); err != nil {
 		return err
 	}

@@ -178,8 +178,14 @@ func (s *session) commitInformation(_ context.Context, _ *element, w *writer) er
 		w.leaf("user", c.User)
 		w.leaf("client", "netconf")
 		w.leaf("date-time", c.Time.UTC().Format("2006-01-02 15:04:05 MST"), "junos:seconds", fmt.Sprint(c.Time.Unix()))
+		if c.Comment != "" {
+			w.leaf("comment", c.Comment)
+		}
 		if c.Log != "" {
 			w.leaf("log", c.Log)
+		}
+		if sequence == 0 && s.device.awaiting.Load() && !s.device.release.before(pendingMarked) {
+			w.leaf("commit-confirmed", "rollback pending")
 		}
 		w.close()
 		sequence++

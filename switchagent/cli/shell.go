@@ -141,7 +141,9 @@ func (s *Shell) Run(ctx context.Context, command string) (string, error) {
 
 // Configure commits set and delete lines through a private copy of the configuration, which holds
 // nobody else's edits. It returns the difference that was committed, "" if there was none. What
-// the switch refuses is a *CommandError, and nothing is committed.
+// the switch refuses is a *CommandError, and nothing is committed. Nor is anything while a commit of
+// somebody else waits for its confirmation, which any commit would be, or if somebody has committed
+// meanwhile.
 func (s *Shell) Configure(ctx context.Context, lines []string, comment string) (diff string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
@@ -149,6 +151,10 @@ func (s *Shell) Configure(ctx context.Context, lines []string, comment string) (
 		if err := oneLine(line); err != nil {
 			return "", err
 		}
+	}
+	newest, err := s.newestCommit(ctx)
+	if err != nil {
+		return "", err
 	}
 	if err := s.do(ctx, func() error { return s.driver.AcquirePriv("configuration-private") }); err != nil {
 		return "", fmt.Errorf("configure private (is the shared candidate locked, or changed by somebody?): %w", err)
@@ -167,6 +173,12 @@ func (s *Shell) Configure(ctx context.Context, lines []string, comment string) (
 	if diff == "" {
 		return "", s.discard(ctx)
 	}
+	if now, err := s.typed(ctx, "run "+showCommits); err != nil || newestOf(now) != newest {
+		if err == nil {
+			err = &CommandError{showCommits, "somebody has committed meanwhile: " + newestOf(now)}
+		}
+		return "", errors.Join(err, s.discard(ctx))
+	}
 	said, err := s.typed(ctx, `commit comment "`+strings.ReplaceAll(comment, `"`, "'")+`"`)
 	if err == nil && !strings.Contains(said, "commit complete") {
 		err = &CommandError{"commit", strings.TrimSpace(said)}
@@ -175,6 +187,35 @@ func (s *Shell) Configure(ctx context.Context, lines []string, comment string) (
 		return "", errors.Join(err, s.discard(ctx))
 	}
 	return diff, s.do(ctx, func() error { return s.driver.AcquirePriv("exec") })
+}
+
+const showCommits = "show system commit | no-more"
+
+// newestCommit is what the switch says of its newest commit. One that waits for its confirmation is an
+// error.
+func (s *Shell) newestCommit(ctx context.Context) (string, error) {
+	shown, err := s.Run(ctx, showCommits)
+	if err != nil {
+		return "", fmt.Errorf("the log of commits, without which somebody's unconfirmed commit would be confirmed: %w", err)
+	}
+	newest := newestOf(shown)
+	if strings.HasSuffix(newest, " rollback pending") {
+		return "", &CommandError{showCommits, "somebody's commit waits for its confirmation, and this one would confirm it: " + newest}
+	}
+	return newest, nil
+}
+
+// newestOf is the first entry of the list: a line that begins with its number, and more with a margin.
+func newestOf(commits string) string {
+	var lines []string
+	for line := range strings.Lines(commits) {
+		if entry := line[0] >= '0' && line[0] <= '9'; entry && len(lines) > 0 {
+			break
+		} else if entry || len(lines) > 0 && (line[0] == ' ' || line[0] == '\t') {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(lines, " ")
 }
 
 // typed types one line in configuration mode.

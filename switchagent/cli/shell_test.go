@@ -119,7 +119,7 @@ func TestLongLine(t *testing.T) {
 	if _, err := shell.Configure(bounded(t, 30*time.Second), []string{long}, "test"); err != nil {
 		t.Fatal(err)
 	}
-	if lines := switched.lines(); len(lines) < 2 || lines[1] != long {
+	if lines := switched.lines(); len(lines) < 3 || lines[2] != long {
 		t.Errorf("typed %q", lines)
 	}
 }

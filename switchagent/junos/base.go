@@ -241,7 +241,7 @@ func (c *Client) TryChange(ctx context.Context, o Options, s Stanza) error {
 		}
 		open = "<open-configuration><ephemeral-instance>" + escape(o.Instance) + "</ephemeral-instance></open-configuration>"
 	}
-	load, err := Change{Add: []Stanza{s}}.load(LoadMerge)
+	load, err := Change{Add: []Stanza{s}}.load(LoadMerge, false)
 	if err != nil {
 		return err
 	}

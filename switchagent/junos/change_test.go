@@ -55,13 +55,13 @@ func TestLoads(t *testing.T) {
 	change := Change{Remove: []Stanza{last}, Edit: []Edit{{held, bare}}, From: []Stanza{last, held}}
 	for how, want := range map[Load]string{
 		LoadMerge: `<load-configuration action="merge" format="xml">` + begin + `<neighbor delete="delete"><name>fe80::3%ge-0/0/3.0</name></neighbor>` +
-			`<neighbor><name>FE80::1</name><description delete="delete"></description><local-interface>ge-0/0/1.0</local-interface></neighbor>` + end,
+			`<neighbor><name>FE80::1</name><description delete="delete"></description></neighbor>` + end,
 		LoadReplace: `<load-configuration action="replace" format="xml">` + begin + `<neighbor delete="delete"><name>fe80::3%ge-0/0/3.0</name></neighbor>` +
-			`<neighbor replace="replace"><name>FE80::1</name><local-interface>ge-0/0/1.0</local-interface></neighbor>` + end,
+			`<neighbor><name>FE80::1</name><description delete="delete"></description></neighbor>` + end,
 		LoadUpdate: `<load-configuration action="update" format="xml">` + begin +
 			`<neighbor><name>FE80::1</name><local-interface>ge-0/0/1.0</local-interface></neighbor>` + end,
 	} {
-		got, err := change.load(how)
+		got, err := change.load(how, true)
 		if err != nil {
 			t.Error(err)
 		}
@@ -69,7 +69,7 @@ func TestLoads(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", how, diff)
 		}
 	}
-	if got, err := (Change{Remove: []Stanza{last}, From: []Stanza{last}}).load(LoadUpdate); err != nil || !strings.Contains(got, `action="replace"`) || !strings.Contains(got, `delete="delete"`) {
+	if got, err := (Change{Remove: []Stanza{last}, From: []Stanza{last}}).load(LoadUpdate, true); err != nil || !strings.Contains(got, `action="replace"`) || !strings.Contains(got, `delete="delete"`) {
 		t.Errorf("an update to nothing: %s, %v", got, err)
 	}
 }
@@ -88,7 +88,7 @@ func TestChangesThatMakeNoSense(t *testing.T) {
 		"group":        {Add: []Stanza{{Group: "servers neighbor fe80::7", Peer: more.Peer}}},
 		"no interface": {Add: []Stanza{{Group: "servers", Peer: addr("fe80::1%all")}}},
 	} {
-		if _, err := change.load(LoadMerge); err == nil {
+		if _, err := change.load(LoadMerge, false); err == nil {
 			t.Errorf("%s: it is loaded", name)
 		}
 	}
@@ -106,7 +106,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		s := Stanza{Group: group, Peer: p, Description: description, Key: key}
-		body, err := (Change{Add: []Stanza{s}}).load(LoadReplace)
+		body, err := (Change{Add: []Stanza{s}}).load(LoadReplace, false)
 		if err != nil {
 			return
 		}

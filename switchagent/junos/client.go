@@ -39,7 +39,7 @@ type Trace struct {
 	Err      error
 }
 
-// caller is a *netconf.Session.
+// caller is a *netconf.Session, or what stands for one.
 type caller interface {
 	Call(context.Context, netconf.Call) (netconf.Reply, error)
 	ID() int

@@ -169,9 +169,9 @@ func TestRouterAdvertisements(t *testing.T) {
 func TestSessions(t *testing.T) {
 	got, err := one(t, map[string]string{"get-bgp-summary-information": "bgp-summary.xml"}).Sessions(t.Context())
 	check(t, []Session{
-		{Peer: addr("fe80::5054:ff:fe00:101"), State: "Established", Flaps: 1, Received: 3, Accepted: 2},
-		{Peer: addr("fe80::e20:51ff:fed2:1%ge-0/0/2.0"), State: "Active"},
-		{Peer: addr("10.2.1.254"), State: "Established"}, {Peer: addr("fc00:1::1"), State: "Idle"},
+		{Peer: addr("fe80::5054:ff:fe00:101"), State: "Established", Flaps: 1, Received: 3, Accepted: 2, Elapsed: 247 * time.Second},
+		{Peer: addr("fe80::e20:51ff:fed2:1%ge-0/0/2.0"), State: "Active", Elapsed: -1},
+		{Peer: addr("10.2.1.254"), State: "Established", Elapsed: -1}, {Peer: addr("fc00:1::1"), State: "Idle", Elapsed: -1},
 	}, got, err)
 	got, err = one(t, map[string]string{"get-bgp-summary-information": "<output>BGP is not running</output>"}).Sessions(t.Context())
 	check(t, []Session(nil), got, err)

@@ -37,7 +37,8 @@ var (
 	// ErrChanged: the database does not hold what the change was planned on, or a session that it
 	// would end is not down any more.
 	ErrChanged = errors.New("somebody else has changed the database meanwhile")
-	// ErrUnconfirmed: an earlier commit waits for its confirmation, and any other would confirm it.
+	// ErrUnconfirmed: an earlier commit, whoever made it, waits for its confirmation, and any other
+	// would confirm it.
 	ErrUnconfirmed = errors.New("an earlier commit is not confirmed yet")
 )
 
@@ -46,10 +47,11 @@ const commitTimeout = 5 * time.Minute
 
 // A commitment is one attempt in a database that is open or locked.
 type commitment struct {
-	held   func(context.Context) ([]Stanza, error)
+	read   func(context.Context) (bgpRead, error) // what the database holds
 	change Change
-	load   string
+	how    Load
 	commit string
+	free   func(context.Context) error // a late look whether a commit would do no harm; nil for none
 }
 
 // attempt looks whether the database still holds what the change was planned on, loads and commits.
@@ -57,19 +59,28 @@ type commitment struct {
 // agent beside it, changes nothing that it has not seen. Sessions know no lock: those that the
 // change would end are looked at last, as one may have come up since the plan was made.
 func (c *Client) attempt(ctx context.Context, one commitment) (Outcome, error) {
-	held, err := one.held(ctx)
+	held, err := one.read(ctx)
 	if err != nil {
 		return Refused, fmt.Errorf("reading again: %w", err)
 	}
-	if !sameStanzas(held, one.change.From) {
+	if !sameStanzas(held.stanzas, one.change.From) {
 		return Refused, ErrChanged
 	}
-	reply, err := c.call(ctx, netconf.Call{Body: one.load})
+	load, err := one.change.load(one.how, held.alone())
+	if err != nil {
+		return Refused, err
+	}
+	reply, err := c.call(ctx, netconf.Call{Body: load})
 	if err != nil {
 		return Refused, busy(err)
 	}
 	if !reply.OK && len(reply.Warnings) == 0 {
 		return Refused, errors.New("load-configuration: the switch confirmed nothing")
+	}
+	if one.free != nil {
+		if err := one.free(ctx); err != nil {
+			return Refused, err
+		}
 	}
 	if err := c.stillDown(ctx, one.change.ends()); err != nil {
 		return Refused, err
@@ -94,7 +105,8 @@ func (change Change) ends() (peers []netip.Addr) {
 	return peers
 }
 
-// stillDown is an error unless each of the peers' sessions is surely down, or not listed.
+// stillDown is an error unless each of the peers' sessions is surely down, or not listed. Where none is
+// listed at all the routing daemon has just started, or is about to stop, and nothing is known.
 func (c *Client) stillDown(ctx context.Context, peers []netip.Addr) error {
 	if len(peers) == 0 {
 		return nil
@@ -102,6 +114,9 @@ func (c *Client) stillDown(ctx context.Context, peers []netip.Addr) error {
 	sessions, err := c.Sessions(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the sessions again: %w", err)
+	}
+	if len(sessions) == 0 {
+		return fmt.Errorf("%w: the switch lists no session by now, so whose is up is not known", ErrChanged)
 	}
 	for _, s := range sessions {
 		ended := func(p netip.Addr) bool {

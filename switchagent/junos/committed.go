@@ -15,9 +15,20 @@ var ErrBeside = errors.New("another agent has committed beside this one")
 
 // committed is an entry of the list of commits of the static configuration.
 type committed struct {
-	At  text `xml:"date-time"`
+	User text `xml:"user"`
+	At   struct {
+		Text    text   `xml:",chardata"`
+		Seconds string `xml:"seconds,attr"` // on the switch's clock
+	} `xml:"date-time"`
 	Log text `xml:"log"`
+	// Comment is Junos' own: "commit confirmed, rollback in 10mins". It stays when it was confirmed.
+	Comment text `xml:"comment"`
+	// Waits is there, in newer releases, as long as the commit waits for its confirmation.
+	Waits text `xml:"commit-confirmed"`
 }
+
+// is says whether both are the same commit.
+func (c committed) is(other committed) bool { return c.At == other.At && c.Log == other.Log }
 
 // commits is the list that "show system commit" shows, newest first.
 func (c *Client) commits(ctx context.Context) (all []committed, err error) {
@@ -53,7 +64,7 @@ func (c *Client) beside(ctx context.Context, log string, before committed) error
 	ours := false
 	for _, one := range all {
 		switch {
-		case one == before:
+		case one.is(before):
 			return nil
 		case string(one.Log) == log:
 			ours = true

@@ -17,6 +17,11 @@ type bgpRead struct {
 	others  []string // names of what else there is
 }
 
+// alone says that there is nothing else, and nothing of the stanzas that a Stanza does not hold.
+func (read bgpRead) alone() bool {
+	return len(read.others) == 0 && !slices.ContainsFunc(read.stanzas, Stanza.unseen)
+}
+
 // readBGP reads the link-local BGP neighbours of a configuration. Neighbours of other kinds and
 // those inside routing instances are not reported.
 func (c *Client) readBGP(ctx context.Context, body string) (read bgpRead, err error) {
@@ -65,8 +70,8 @@ type bgpGroup struct {
 type bgpNeighbor struct {
 	mark
 	Name        text      `xml:"name"`
-	Interface   text      `xml:"local-interface"`
-	Description text      `xml:"description"`
+	Interface   leaf      `xml:"local-interface"`
+	Description leaf      `xml:"description"`
 	PeerAS      leaf      `xml:"peer-as"`
 	Secret      leaf      `xml:"authentication-key"`
 	Import      []leaf    `xml:"import"`
@@ -81,7 +86,7 @@ func (c bgpConfiguration) read(into *bgpRead) {
 		}
 	}
 	others(c.Others)
-	policies := map[string][]*element{} // the agent's, by name
+	policies, used := map[string][]*element{}, map[string]bool{} // the agent's, by name
 	for i := range c.Options.All {
 		e := &c.Options.All[i]
 		if !strings.HasPrefix(e.key(), policyPrefix) {
@@ -93,6 +98,9 @@ func (c bgpConfiguration) read(into *bgpRead) {
 	others(c.Protocols.Others)
 	others(c.Protocols.BGP.Others)
 	above := c.Protocols.active() && c.Protocols.BGP.active()
+	if !above || !c.Options.active() {
+		into.others = append(into.others, "what is deactivated")
+	}
 	for _, group := range c.Protocols.BGP.Groups {
 		others(group.Others)
 		if group.Type.set() || group.PeerAS.set() {
@@ -105,7 +113,10 @@ func (c bgpConfiguration) read(into *bgpRead) {
 				into.others = append(into.others, "neighbor "+string(n.Name))
 				continue
 			}
-			if len(n.Family) > 0 && s.Limit == 0 || len(n.Import) > 0 && !s.Import.own {
+			if s.Import.own {
+				used[s.PolicyName()] = true
+			}
+			if len(n.Family) > 0 && s.Limit == 0 || len(n.Import) > 0 && !s.Import.own || !group.active() || n.inactive() {
 				into.others = append(into.others, "statements of neighbor "+string(n.Name))
 			}
 			into.stanzas = append(into.stanzas, s)
@@ -114,6 +125,17 @@ func (c bgpConfiguration) read(into *bgpRead) {
 			}
 		}
 	}
+	for name := range policies {
+		if !used[name] {
+			into.others = append(into.others, "policy-options "+name+" of no neighbor")
+		}
+	}
+}
+
+// inactive says that the neighbor, or a statement of it, is deactivated.
+func (n bgpNeighbor) inactive() bool {
+	leaves := append(slices.Clone(n.Import), n.Interface, n.Description, n.PeerAS, n.Secret)
+	return !n.active() || slices.ContainsFunc(leaves, func(l leaf) bool { return !l.active() })
 }
 
 func (n bgpNeighbor) stanza(group string, policies map[string][]*element) (Stanza, bool) {
@@ -121,10 +143,13 @@ func (n bgpNeighbor) stanza(group string, policies map[string][]*element) (Stanz
 	if !ok || !peer.Is6() || !peer.IsLinkLocalUnicast() {
 		return Stanza{}, false
 	}
-	if n.Interface != "" { // else the key may hold it, from 20.4R1 on
-		peer = peer.WithZone(n.Interface.logical())
+	if n.Interface.set() { // else the key may hold it, from 20.4R1 on
+		peer = peer.WithZone(n.Interface.Text.logical())
 	}
-	s := Stanza{Group: group, Peer: peer, Description: string(n.Description), Key: string(n.Name)}
+	s := Stanza{Group: group, Peer: peer, Key: string(n.Name)}
+	if n.Description.set() {
+		s.Description = string(n.Description.Text)
+	}
 	if n.PeerAS.set() {
 		as, _ := strconv.ParseUint(string(n.PeerAS.Text), 10, 32) // one that is no number is another than is wanted
 		s.PeerAS = uint32(as)
@@ -153,7 +178,7 @@ func (n bgpNeighbor) limits(s *Stanza) {
 	}
 	should := &element{}
 	for _, st := range limits(s.Limit) {
-		should.put(st)
+		Command{way: st.hops(), value: st.value}.write(should, LoadMerge)
 	}
 	if !slices.Equal(is.lines(""), should.lines("")) {
 		s.odd += oddFamily

@@ -177,7 +177,7 @@ func TestCommit(t *testing.T) {
 func TestCommitSends(t *testing.T) {
 	d := &device{t: t, replies: map[string][]string{
 		"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
-		"commit-configuration": {"<ok/>"}, "close-configuration": {""}, "get-bgp-summary-information": {""},
+		"commit-configuration": {"<ok/>"}, "close-configuration": {""}, "get-bgp-summary-information": {peerIs("fe80::9", "Idle")},
 	}}
 	if _, err := in(d.client()).Commit(t.Context(), change); err != nil {
 		t.Fatal(err)
@@ -222,6 +222,8 @@ func TestSessionThatCameUpMeanwhile(t *testing.T) {
 		{"another one's", peerIs("fe80::1", "Established"), change, Applied},
 		{"another port's", peerIs("fe80::3%ge-0/0/7.0", "Established"), change, Applied},
 		{"down", peerIs("fe80::3", "Idle"), change, Applied},
+		{"no table", "<output>BGP is not running</output>", change, Refused},
+		{"an empty table", "<bgp-information><peer-count>0</peer-count></bgp-information>", change, Refused},
 		{"up, and would be reset", peerIs("fe80::3", "Established"), rekeyed, Refused},
 		{"up, and does not notice", peerIs("fe80::3", "Established"), described, Applied},
 	} {
@@ -234,7 +236,8 @@ func TestSessionThatCameUpMeanwhile(t *testing.T) {
 			for _, e := range tt.change.Edit {
 				tt.change.From = append(tt.change.From, e.From)
 			}
-			one := commitment{func(context.Context) ([]Stanza, error) { return tt.change.From, nil }, tt.change, "<load-configuration/>", "<commit-configuration/>"}
+			held := func(context.Context) (bgpRead, error) { return bgpRead{stanzas: tt.change.From}, nil }
+			one := commitment{read: held, change: tt.change, how: LoadMerge, commit: "<commit-configuration/>"}
 			outcome, err := d.client().attempt(t.Context(), one)
 			if outcome != tt.want || (err == nil) != (tt.want == Applied) {
 				t.Errorf("%s, %v", outcome, err)
@@ -254,7 +257,7 @@ func TestInstanceThatStaysOpen(t *testing.T) {
 	for _, commit := range []string{"<ok/>", refusal} {
 		d := &device{t: t, replies: map[string][]string{
 			"get-configuration": {"committed.xml"}, "open-configuration": {""}, "load-configuration": {"<ok/>"},
-			"commit-configuration": {commit}, "close-configuration": {refusal}, "get-bgp-summary-information": {""},
+			"commit-configuration": {commit}, "close-configuration": {refusal}, "get-bgp-summary-information": {peerIs("fe80::9", "Idle")},
 		}}
 		outcome, err := in(d.client()).Commit(t.Context(), change)
 		if want := map[string]Outcome{"<ok/>": Applied, refusal: Refused}[commit]; outcome != want || (err == nil) != (want == Applied) {

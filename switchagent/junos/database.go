@@ -109,29 +109,17 @@ type ephemeral struct{ database }
 func (d ephemeral) Check(ctx context.Context) error { return d.CheckInstance(ctx, d.Instance) }
 
 func (d ephemeral) Stanzas(ctx context.Context) ([]Stanza, error) {
-	return d.own(d.committedInstance(ctx, d.Instance))
+	read, err := d.committedInstance(ctx, d.Instance)
+	return read.stanzas, err
 }
 
 // held reads the instance under its lock.
-func (d ephemeral) held(ctx context.Context) ([]Stanza, error) {
-	return d.own(d.openInstance(ctx, d.Instance))
-}
-
-// own is the stanzas of what was read.
-func (d ephemeral) own(config bgpRead, err error) ([]Stanza, error) {
-	if err != nil {
-		return nil, err
-	}
-	if d.load == LoadUpdate && len(config.others) > 0 {
-		return nil, fmt.Errorf("instance %s holds what is not the agent's (%s), and load: update would delete it: take another instance, or load: replace",
-			d.Instance, strings.Join(config.others, ", "))
-	}
-	return config.stanzas, nil
+func (d ephemeral) held(ctx context.Context) (bgpRead, error) {
+	return d.openInstance(ctx, d.Instance)
 }
 
 func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
-	load, err := change.load(d.load)
-	if err != nil {
+	if err := change.Validate(); err != nil {
 		return Refused, err
 	}
 	if err := d.Check(ctx); err != nil {
@@ -141,7 +129,7 @@ func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: open}); err != nil {
 		return Refused, busy(err)
 	}
-	outcome, err := d.attempt(ctx, commitment{d.held, change, load, d.commitBody("", "")})
+	outcome, err := d.attempt(ctx, commitment{read: d.held, change: change, how: d.load, commit: d.commitBody("", "")})
 	if !errors.Is(err, ErrLost) {
 		d.closeAfter(ctx, "<close-configuration/>")
 	}
@@ -154,19 +142,17 @@ type private struct{ database }
 
 func (d private) Check(ctx context.Context) error {
 	_, err := d.Stanzas(ctx)
-	if err == nil && d.Others {
-		if _, err = d.commits(ctx); err != nil {
-			err = fmt.Errorf("the log of commits, which two agents with database: private need: %w", err)
-		}
+	if err == nil {
+		err = d.commitsAreSeen(ctx)
 	}
 	return err
 }
 
-func (d private) Stanzas(ctx context.Context) ([]Stanza, error) { return d.marked(ctx) }
-
 func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
-	load, err := change.load(d.load)
-	if err != nil {
+	if err := change.Validate(); err != nil {
+		return Refused, err
+	}
+	if err := d.Unconfirmed(ctx); err != nil {
 		return Refused, err
 	}
 	// The switch refuses this while the shared candidate is locked or has edits.
@@ -177,7 +163,9 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 	before, err := d.newestBeside(ctx)
 	outcome := Refused
 	if err == nil {
-		outcome, err = d.attempt(ctx, commitment{d.Stanzas, change, load, d.commitBody(log, "")})
+		// Nothing keeps others from a commit of their own meanwhile, so that is looked at late once more.
+		one := commitment{read: d.marked, change: change, how: d.load, commit: d.commitBody(log, ""), free: d.stillFree(change)}
+		outcome, err = d.attempt(ctx, one)
 	}
 	if !errors.Is(err, ErrLost) {
 		d.closeAfter(ctx, "<close-configuration/>")
@@ -186,6 +174,21 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 		err = d.beside(ctx, log, before)
 	}
 	return outcome, err
+}
+
+// stillFree is a late look, for want of a lock, whether somebody has changed the database since, or waits for a
+// confirmation. What is left between it and the commit the switch itself only sees in the same statement.
+func (d private) stillFree(change Change) func(context.Context) error {
+	return func(ctx context.Context) error {
+		held, err := d.marked(ctx)
+		if err != nil {
+			return fmt.Errorf("reading once more: %w", err)
+		}
+		if !sameStanzas(held.stanzas, change.From) {
+			return ErrChanged
+		}
+		return d.Unconfirmed(ctx)
+	}
 }
 
 // newestBeside is the newest commit, where it matters.
@@ -198,7 +201,14 @@ func (d private) newestBeside(ctx context.Context) (committed, error) {
 
 // marked reads the neighbours of the static configuration that carry the agent's mark. One that an
 // operator has deactivated, or whose description is another by now, is not the agent's any more.
-func (d database) marked(ctx context.Context) ([]Stanza, error) {
-	config, err := d.readBGP(ctx, `<get-configuration database="committed" format="xml"><configuration><policy-options/><protocols><bgp/></protocols></configuration></get-configuration>`)
-	return config.marked, err
+func (d database) marked(ctx context.Context) (bgpRead, error) {
+	read, err := d.readBGP(ctx, `<get-configuration database="committed" format="xml"><configuration><policy-options/><protocols><bgp/></protocols></configuration></get-configuration>`)
+	read.stanzas = read.marked
+	return read, err
+}
+
+// Stanzas of databases that others use too.
+func (d database) Stanzas(ctx context.Context) ([]Stanza, error) {
+	read, err := d.marked(ctx)
+	return read.stanzas, err
 }

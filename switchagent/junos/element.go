@@ -21,28 +21,8 @@ func (e *element) add(name, value string) *element {
 	return child
 }
 
-// at finds the element below, or makes it.
-func (e *element) at(names ...string) *element {
-	for _, name := range names {
-		i := slices.IndexFunc(e.Children, func(c *element) bool { return c.XMLName.Local == name })
-		if i < 0 {
-			e = e.add(name, "")
-		} else {
-			e = e.Children[i]
-		}
-	}
-	return e
-}
-
 func (e *element) attr(name, value string) {
 	e.Attrs = append(e.Attrs, xml.Attr{Name: xml.Name{Local: name}, Value: value})
-}
-
-// put adds a statement; containers are shared, and leaves of a list are not.
-func (e *element) put(st statement) {
-	path := strings.Fields(st.path)
-	last := len(path) - 1
-	e.at(path[:last]...).add(path[last], st.reveal())
 }
 
 // below is the first element at the path; nil if there is none, which has neither text nor children.

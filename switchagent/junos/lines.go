@@ -12,6 +12,9 @@ import (
 // CommitLines commits set lines to the static configuration through a private copy, which holds
 // nobody else's edits. It is for an operator's commands, not for the agent.
 func (c *Client) CommitLines(ctx context.Context, lines []string, log string) (Outcome, error) {
+	if err := c.Unconfirmed(ctx); err != nil {
+		return Refused, err
+	}
 	if _, err := c.call(ctx, netconf.Call{Body: "<open-configuration><private/></open-configuration>"}); err != nil {
 		return Refused, busy(err)
 	}
@@ -31,6 +34,9 @@ func (c *Client) commitLoad(ctx context.Context, load, commit string) (Outcome, 
 	}
 	if !reply.OK && len(reply.Warnings) == 0 {
 		return Refused, errors.New("load-configuration: the switch confirmed nothing")
+	}
+	if err := c.Unconfirmed(ctx); err != nil {
+		return Refused, err
 	}
 	return c.commitOpen(ctx, commit)
 }

@@ -11,7 +11,8 @@ import (
 // or this one may not see it.
 func (c *Client) LoginClass(ctx context.Context, user string) (string, error) {
 	config := &element{XMLName: xml.Name{Local: "configuration"}}
-	config.at("system", "login").add("user", "").add("name", user)
+	way := Command{way: []hop{{name: "system"}, {name: "login"}, {name: "user", keyName: "name", key: user}}}
+	way.write(config, LoadMerge)
 	filter, err := xml.Marshal(config)
 	if err != nil {
 		return "", err

@@ -74,6 +74,7 @@ var showCommands = map[string]string{
 	"get-ipv6-nd-information":       "show ipv6 neighbors",
 	"get-ipv6-ra-information":       "show ipv6 router-advertisement",
 	"get-bgp-summary-information":   "show bgp summary",
+	"get-bgp-neighbor-information":  "show bgp neighbor",
 	"get-interface-information":     "show interfaces terse",
 	"get-software-information":      "show version",
 	"get-system-information":        "show system information",

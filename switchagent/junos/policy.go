@@ -127,7 +127,7 @@ func CheckPrefix(p netip.Prefix) error {
 	return nil
 }
 
-// node is a piece of configuration that is written both as XML and as set commands.
+// node is a piece of configuration.
 type node struct {
 	name         string
 	keyName, key string // of an entry in a list
@@ -185,43 +185,18 @@ func (s Stanza) policy() (all []node) {
 	return append(all, node{name: "policy-statement", keyName: "name", key: name, children: terms})
 }
 
-// typed is the node as set commands, without the word set.
-func (n node) typed(above string) []string {
-	if !n.silent {
-		above += " " + n.name
-	}
-	if n.key != "" {
-		above += " " + n.key
-	}
-	if n.value != "" {
-		above += " " + quote(n.value)
-	}
+func (n node) hop() hop { return hop{n.name, n.keyName, n.key, n.silent} }
+
+// commands is the node as set commands.
+func (n node) commands(above []hop) (all []Command) {
+	way := append(slices.Clone(above), n.hop())
 	if len(n.children) == 0 {
-		return []string{above}
+		return []Command{{way: way, value: n.value}}
 	}
-	var all []string
 	for _, child := range n.children {
-		all = append(all, child.typed(above)...)
+		all = append(all, child.commands(way)...)
 	}
 	return all
-}
-
-func (n node) into(parent *element) *element {
-	e := parent.add(n.name, n.value)
-	if n.key != "" {
-		e.add(n.keyName, n.key)
-	}
-	for _, child := range n.children {
-		child.into(e)
-	}
-	return e
-}
-
-// bare is the entry with nothing but its key.
-func (n node) bare(parent *element) *element {
-	e := parent.add(n.name, "")
-	e.add(n.keyName, n.key)
-	return e
 }
 
 // readImport is the Import that the policy-options hold under a stanza's name.
@@ -239,7 +214,9 @@ func (s Stanza) readImport(options []*element) Import {
 	s.Import = i
 	wanted := &element{}
 	for _, n := range s.policy() {
-		n.into(wanted)
+		for _, c := range n.commands(nil) {
+			c.write(wanted, LoadMerge)
+		}
 	}
 	if is, should := found.lines(""), wanted.lines(""); !slices.Equal(is, should) {
 		i.odd = strings.Join(is, "; ")

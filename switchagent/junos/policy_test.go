@@ -40,7 +40,9 @@ func TestPolicyCommands(t *testing.T) {
 	in := "policy-options policy-statement " + name
 	n := "protocols bgp group servers neighbor fe80::1"
 	want := []string{
+		"delete policy-options as-path " + name,
 		"set policy-options as-path " + name + ` "4200000017+ (64512|64513)*"`,
+		"delete " + in,
 		"set " + in + " term inet from as-path " + name,
 		"set " + in + " term inet from next-hop fe80::1",
 		"set " + in + " term inet from route-filter 10.0.0.1/32 exact",
@@ -105,7 +107,7 @@ func typed(change Change) (all []string) {
 func TestPolicyIsInOneLoad(t *testing.T) {
 	s := bms1()
 	for _, how := range []Load{LoadMerge, LoadReplace, LoadUpdate} {
-		added, err := Change{Add: []Stanza{s}}.load(how)
+		added, err := Change{Add: []Stanza{s}}.load(how, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +115,7 @@ func TestPolicyIsInOneLoad(t *testing.T) {
 		if policy < 0 || use < policy {
 			t.Errorf("%s: the policy at %d, its use at %d: %s", how, policy, use, added)
 		}
-		removed, err := Change{Remove: []Stanza{s}, From: []Stanza{s}}.load(how)
+		removed, err := Change{Remove: []Stanza{s}, From: []Stanza{s}}.load(how, true)
 		gone := `<policy-statement delete="delete"><name>` + s.PolicyName() + `</name></policy-statement>`
 		if err != nil || !strings.Contains(removed, gone) || !strings.Contains(removed, strings.ReplaceAll(gone, "policy-statement", "as-path")) {
 			t.Errorf("%s: the policy stays: %s (%v)", how, removed, err)
@@ -138,7 +140,7 @@ func read(t testing.TB, load string) []Stanza {
 // TestForeignHandsInAPolicy: whatever somebody has put beside what the agent has written is seen.
 func TestForeignHandsInAPolicy(t *testing.T) {
 	s := bms1()
-	load, err := Change{Add: []Stanza{s}}.load(LoadReplace)
+	load, err := Change{Add: []Stanza{s}}.load(LoadReplace, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +175,7 @@ func TestForeignHandsInAPolicy(t *testing.T) {
 		}
 		for _, how := range []Load{LoadMerge, LoadReplace} {
 			change := Change{Edit: []Edit{{got, s}}, From: []Stanza{got}}
-			if edit, err := change.load(how); err != nil || len(change.Commands()) == 0 {
+			if edit, err := change.load(how, true); err != nil || len(change.Commands()) == 0 {
 				t.Errorf("%s: is not mended by %s: %v %s", name, how, err, edit)
 			}
 		}
@@ -182,7 +184,7 @@ func TestForeignHandsInAPolicy(t *testing.T) {
 	if !hidden.Same(s) {
 		t.Error("a key that may not be seen is taken for another")
 	}
-	if _, err := (Change{Edit: []Edit{{s, hidden}}}).load(LoadReplace); err == nil {
+	if _, err := (Change{Edit: []Edit{{s, hidden}}}).load(LoadReplace, false); err == nil {
 		t.Error("a key that was not seen is written")
 	}
 }
@@ -228,7 +230,7 @@ func TestNothingInvalidIsRendered(t *testing.T) {
 	good := 0
 	for range cases {
 		s := randomStanza(r)
-		load, err := Change{Add: []Stanza{s}}.load(pick(r, LoadReplace, LoadUpdate))
+		load, err := Change{Add: []Stanza{s}}.load(pick(r, LoadReplace, LoadUpdate), true)
 		if err != nil {
 			continue
 		}
@@ -278,7 +280,7 @@ func invalid(s Stanza) string {
 }
 
 func FuzzReadConfiguration(f *testing.F) {
-	load, err := Change{Add: []Stanza{bms1()}}.load(LoadReplace)
+	load, err := Change{Add: []Stanza{bms1()}}.load(LoadReplace, false)
 	if err != nil {
 		f.Fatal(err)
 	}

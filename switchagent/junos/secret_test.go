@@ -28,7 +28,7 @@ func TestSecretIsNeverShown(t *testing.T) {
 			t.Errorf("the key is in %s", text)
 		}
 	}
-	load, err := Change{Add: []Stanza{s}}.load(LoadMerge)
+	load, err := Change{Add: []Stanza{s}}.load(LoadMerge, false)
 	if err != nil || !strings.Contains(load, "<authentication-key>"+key+"</authentication-key>") {
 		t.Errorf("the key is not loaded: %s (%v)", strings.ReplaceAll(load, key, "KEY"), err)
 	}

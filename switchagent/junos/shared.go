@@ -15,9 +15,7 @@ import (
 // it is confirmed. The lock is kept until then, because anybody's commit would confirm ours.
 type shared struct {
 	database
-	locked  bool      // by this session, for a commit that waits for Confirm
-	found   string    // the log of an unconfirmed commit of an earlier session
-	foundAt time.Time // when it was first seen
+	locked bool // by this session, for a commit that waits for Confirm
 }
 
 // unconfirmed begins the commit log of a commit that is to be confirmed.
@@ -36,18 +34,10 @@ func confirmLog(change Change) string { return fmt.Sprintf("%s confirmed (%s)", 
 func (d *shared) minutes() int { return int(d.Window / time.Minute) }
 
 // Check makes sure that unconfirmed commits can be seen: nothing is confirmed blindly.
-func (d *shared) Check(ctx context.Context) error {
-	if _, err := d.commits(ctx); err != nil {
-		return fmt.Errorf("the log of commits, which database: shared needs: %w", err)
-	}
-	return nil
-}
-
-func (d *shared) Stanzas(ctx context.Context) ([]Stanza, error) { return d.marked(ctx) }
+func (d *shared) Check(ctx context.Context) error { return d.commitsAreSeen(ctx) }
 
 func (d *shared) Commit(ctx context.Context, change Change) (Outcome, error) {
-	load, err := change.load(d.load)
-	if err != nil {
+	if err := change.Validate(); err != nil {
 		return Refused, err
 	}
 	if err := d.free(ctx); err != nil {
@@ -56,8 +46,11 @@ func (d *shared) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: "<lock-configuration/>"}); err != nil {
 		return Refused, busy(err)
 	}
-	confirmed := fmt.Sprintf("<confirmed/><confirm-timeout>%d</confirm-timeout>", d.minutes())
-	outcome, err := d.attempt(ctx, commitment{d.Stanzas, change, load, d.commitBody(d.trialLog(change), confirmed)})
+	outcome, err := Refused, d.Unconfirmed(ctx) // from now on nobody else commits
+	if err == nil {
+		confirmed := fmt.Sprintf("<confirmed/><confirm-timeout>%d</confirm-timeout>", d.minutes())
+		outcome, err = d.attempt(ctx, commitment{read: d.marked, change: change, how: d.load, commit: d.commitBody(d.trialLog(change), confirmed)})
+	}
 	switch {
 	case outcome == Applied:
 		d.locked = true
@@ -75,22 +68,8 @@ func (d *shared) Commit(ctx context.Context, change Change) (Outcome, error) {
 // free looks, before anything is locked, whether the candidate is free: an earlier commit that
 // waits would be confirmed by this one, and edits of others would be committed with it.
 func (d *shared) free(ctx context.Context) error {
-	log, err := d.lastLog(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the log of commits: %w", err)
-	}
-	if strings.HasPrefix(log, unconfirmed) {
-		if log != d.found {
-			d.found, d.foundAt = log, time.Now()
-		}
-		var minutes int
-		if _, err := fmt.Sscanf(strings.TrimPrefix(log, unconfirmed), "%d", &minutes); err != nil {
-			return fmt.Errorf("commit log %q: %w", log, err)
-		}
-		// The log stays the newest if somebody has confirmed with a commit check.
-		if left := time.Duration(minutes)*time.Minute - time.Since(d.foundAt); left > 0 {
-			return fmt.Errorf("%w: the switch takes it back within %s, unless somebody confirms it", ErrUnconfirmed, left.Round(time.Second))
-		}
+	if err := d.Unconfirmed(ctx); err != nil {
+		return err
 	}
 	return d.clean(ctx)
 }
@@ -108,15 +87,6 @@ func (d *shared) clean(ctx context.Context) error {
 		err = ErrDirty
 	}
 	return err
-}
-
-// lastLog is the log of the newest commit; "" if it has none.
-func (d *shared) lastLog(ctx context.Context) (string, error) {
-	all, err := d.commits(ctx)
-	if err != nil || len(all) == 0 {
-		return "", err
-	}
-	return string(all[0].Log), nil
 }
 
 // Confirm confirms the commit of a change, if it is still the newest, and gives the lock back. It may
@@ -150,14 +120,10 @@ func (d *shared) standing(ctx context.Context, change Change) (Outcome, error) {
 }
 
 func (d *shared) confirm(ctx context.Context, change Change) (Outcome, error) {
-	last, err := d.lastLog(ctx)
-	switch {
-	case err != nil:
+	if done, err := d.newestIs(ctx, change); err != nil {
 		return Refused, err
-	case last == confirmLog(change):
-		return Applied, nil // and the answer was lost
-	case last != d.trialLog(change):
-		return Refused, fmt.Errorf("%w: the newest commit is %q", ErrChanged, last)
+	} else if done {
+		return Applied, nil
 	}
 	if !d.locked {
 		if err := d.clean(ctx); err != nil {
@@ -167,6 +133,27 @@ func (d *shared) confirm(ctx context.Context, change Change) (Outcome, error) {
 			return Refused, busy(err)
 		}
 		d.locked = true
+		// What was seen before the lock may be over: the next commit would confirm somebody else's.
+		if done, err := d.newestIs(ctx, change); err != nil {
+			return Refused, err
+		} else if done {
+			return Applied, nil
+		}
 	}
 	return d.commitOpen(ctx, d.commitBody(confirmLog(change), ""))
+}
+
+// newestIs looks whether the newest commit is that of the change, or even its confirmation, whose
+// answer was lost. Any other is an error.
+func (d *shared) newestIs(ctx context.Context, change Change) (done bool, err error) {
+	newest, err := d.newest(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case string(newest.Log) == confirmLog(change):
+		return true, nil
+	case string(newest.Log) != d.trialLog(change):
+		return false, fmt.Errorf("%w: the newest commit is %q", ErrChanged, newest.Log)
+	}
+	return false, nil
 }

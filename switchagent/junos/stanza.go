@@ -61,6 +61,9 @@ func (s Stanza) Marked() bool { return strings.HasPrefix(s.Description, Mark) }
 
 // Same says whether two stanzas are the same statements in the same place.
 func (s Stanza) Same(other Stanza) bool {
+	if s == other {
+		return true
+	}
 	if s.Secret.same(other.Secret) {
 		s.Secret = other.Secret
 	}
@@ -78,9 +81,6 @@ var (
 	groupName     = regexp.MustCompile(`^[^\x00-\x20\x7f-\x{10FFFF}<>&"'{};\[\]()]{1,64}$`)
 	interfaceName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9/:_-]{0,58}\.[0-9]{1,10}$`)
 )
-
-// typed is the neighbor in a command.
-func (s Stanza) typed() string { return "protocols bgp group " + s.Group + " neighbor " + s.name() }
 
 // Validate checks what Junos does not: an ephemeral instance is committed without a check, and a
 // wrong value there can end a daemon.
@@ -186,17 +186,19 @@ func limits(most uint32) (all []statement) {
 	return all
 }
 
-// typed is the words that lead to the statement.
-func (st statement) typed() string { return cmp.Or(st.words, st.path) }
+// hops are the way to the statement below the neighbor.
+func (st statement) hops() (all []hop) {
+	typed := strings.Fields(cmp.Or(st.words, st.path))
+	for i, name := range strings.Fields(st.path) {
+		all = append(all, hop{name: name, silent: i >= len(typed)})
+	}
+	return all
+}
 
 func (st statement) top() string {
 	top, _, _ := strings.Cut(st.path, " ")
 	return top
 }
-
-// reveal is the value for the switch, shown that for everybody else.
-func (st statement) reveal() string { return cmp.Or(st.secret.key, st.value) }
-func (st statement) shown() string  { return cmp.Or(st.secret.String(), st.value) }
 
 // keepsSession says whether a session lives through a change of the statement. Junos opens a new
 // session for most; a description is nobody's business but the reader's, and with another import

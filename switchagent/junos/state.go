@@ -4,68 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"lastmile/switchagent/netconf"
 )
-
-// Session is a BGP session of the switch, whoever configured it.
-type Session struct {
-	Peer  netip.Addr // with the logical interface as zone where Junos says it: from 21.1R1, not always
-	State string     // Idle, Connect, Active, OpenSent, OpenConfirm or Established
-	Flaps int        // how often it has gone down
-	// Received and Accepted are how many prefixes of all families the peer has announced, and
-	// how many of them the import policies have accepted. The switch keeps the others hidden.
-	Received, Accepted int
-}
-
-// Established says that it is up. Down says less: a state in unknown words is neither.
-func (s Session) Established() bool {
-	return strings.EqualFold(s.State, "established") || strings.EqualFold(s.State, "establ")
-}
-
-// Down says that no routes flow. Of a state in words that are not known that is not known.
-func (s Session) Down() bool {
-	return slices.Contains([]string{"idle", "connect", "active", "opensent", "openconfirm"}, strings.ToLower(s.State))
-}
-
-// Sessions reads the BGP sessions (get-bgp-summary-information, "show bgp summary"). A switch
-// where BGP does not run answers without a table: no sessions, no error.
-func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
-	var sessions []Session
-	_, err := c.call(ctx, netconf.Call{Body: "<get-bgp-summary-information/>", Elements: elements{
-		"bgp-peer": func(decode func(any) error) error {
-			var peer struct {
-				Address text `xml:"peer-address"`
-				State   text `xml:"peer-state"`
-				Flaps   text `xml:"flap-count"`
-				Tables  []struct {
-					Received text `xml:"received-prefix-count"`
-					Accepted text `xml:"accepted-prefix-count"`
-				} `xml:"bgp-rib"`
-			}
-			err := decode(&peer)
-			addr, ok := peer.Address.addr()
-			if !ok {
-				return err
-			}
-			s := Session{Peer: addr, State: string(peer.State), Flaps: peer.Flaps.number()}
-			for _, table := range peer.Tables {
-				s.Received += table.Received.number()
-				s.Accepted += table.Accepted.number()
-			}
-			sessions = append(sessions, s)
-			return err
-		},
-	}})
-	if err != nil {
-		return nil, err
-	}
-	return sessions, nil
-}
 
 // Interface is a logical interface. An address in a form that is not understood is the zero Prefix:
 // the interface has one, whatever it is.

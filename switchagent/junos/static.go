@@ -3,7 +3,9 @@ package junos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"lastmile/switchagent/netconf"
 )
@@ -12,7 +14,9 @@ import (
 type Static struct {
 	Stanzas  []Stanza
 	Unmarked []Stanza // of these, the ones that are not the agent's: without its mark, or deactivated
-	groups   map[string]group
+	// Places is where all neighbours stand, of whatever family, and those too whose key makes no sense.
+	Places map[Place]bool
+	groups map[string]group
 }
 
 // group is what a session of a group cannot come up without.
@@ -23,7 +27,7 @@ type group struct {
 // Static reads the link-local BGP neighbours and the groups of the committed static configuration,
 // whether or not the routing daemon has read it yet.
 func (c *Client) Static(ctx context.Context) (Static, error) {
-	static := Static{groups: map[string]group{}}
+	static := Static{groups: map[string]group{}, Places: map[Place]bool{}}
 	var read bgpRead
 	_, err := c.call(ctx, netconf.Call{
 		Body: `<get-configuration database="committed" inherit="inherit" format="xml"><configuration><protocols>` +
@@ -33,6 +37,7 @@ func (c *Client) Static(ctx context.Context) (Static, error) {
 			err := decode(&config)
 			config.read(&read)
 			config.groups(static.groups)
+			config.places(static.Places)
 			return err
 		}},
 	})
@@ -53,6 +58,32 @@ func (c bgpConfiguration) groups(into map[string]group) {
 			active:   c.Protocols.active() && bgp.active() && g.active(),
 			internal: g.Type.set() && g.Type.Text == "internal",
 			peerAS:   g.PeerAS.set() || bgp.PeerAS.set(),
+		}
+	}
+}
+
+// Foreign is the neighbours that are not the agent's where its own are in the static configuration too:
+// the link-local ones, and the places of all.
+func (s Static) Foreign() ([]Stanza, map[Place]bool) {
+	places := maps.Clone(s.Places)
+	for _, ours := range s.Stanzas {
+		if !slices.Contains(s.Unmarked, ours) {
+			delete(places, ours.Place())
+		}
+	}
+	return s.Unmarked, places
+}
+
+// places adds those of the configuration. Of a key that is no address as such, what it begins with may
+// be one to the switch.
+func (c bgpConfiguration) places(into map[Place]bool) {
+	for _, g := range c.Protocols.BGP.Groups {
+		for _, n := range g.Neighbors {
+			into[Stanza{Group: string(g.Name), Key: string(n.Name)}.Place()] = true
+			begin, _, _ := strings.Cut(string(n.Name), "/")
+			if addr, ok := text(begin).addr(); ok {
+				into[Place{string(g.Name), addr.String()}] = true
+			}
 		}
 	}
 }

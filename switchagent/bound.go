@@ -1,0 +1,72 @@
+package switchagent
+
+import (
+	"slices"
+	"time"
+
+	"lastmile/switchagent/junos"
+)
+
+// leastBelievable is how many removals at once are believed whatever their share is.
+const leastBelievable = 3
+
+// removals is when stanzas were removed, or made to accept nothing, lately. A leaf that loses its
+// table bit by bit must not get past the bound that holds for one that loses it at once.
+type removals struct {
+	window time.Duration
+	list   []removal
+}
+
+type removal struct {
+	at             time.Time
+	gone, isolated int
+}
+
+// note notes what was committed.
+func (r *removals) note(now time.Time, p plan) {
+	one := removal{at: now, gone: len(p.remove)}
+	for _, e := range p.edit {
+		if p.isolating(e) {
+			one.isolated++
+		}
+	}
+	if one.gone+one.isolated > 0 {
+		r.list = append(r.list, one)
+	}
+}
+
+// recent is what was removed within the window.
+func (r *removals) recent(now time.Time) (sum removal) {
+	r.list = slices.DeleteFunc(r.list, func(one removal) bool { return now.Sub(one.at) >= r.window })
+	for _, one := range r.list {
+		sum.gone += one.gone
+		sum.isolated += one.isolated
+	}
+	return sum
+}
+
+// bound is how many removals are believed: so many, and that share of all stanzas in percent, with those
+// that were made lately. 0 is no bound.
+type bound struct {
+	most, share int
+	recent      removal
+}
+
+func (p plan) isolating(e junos.Edit) bool { return p.isolate[e.To.Place()] }
+
+// bounded is the plan without its removals, and without what makes a stanza accept nothing, if they are
+// too many to believe.
+func (p plan) bounded(b bound) plan {
+	others := slices.DeleteFunc(slices.Clone(p.edit), p.isolating)
+	n := len(p.remove) + len(p.edit) - len(others)
+	if n == 0 {
+		return p
+	}
+	all := n + b.recent.gone + b.recent.isolated
+	tooMany := b.most > 0 && all > b.most
+	tooLarge := b.share > 0 && all > leastBelievable && all*100 > b.share*(len(p.from)+b.recent.gone)
+	if tooMany || tooLarge {
+		p.remove, p.edit, p.withheld = nil, others, n
+	}
+	return p
+}
