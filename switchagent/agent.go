@@ -130,7 +130,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 // forget drops what was known of the leaf when its session was lost: it may be rebooting. A commit
 // on trial stays on trial: the next session looks what has become of it.
 func (a *Agent) forget() {
-	if a.trial != nil && a.trial.over(time.Now()) {
+	if a.trial != nil && !a.trial.asked && a.trial.over(time.Now()) {
 		a.unconfirmed(errors.New("the session was lost until the leaf had taken the commit back"))
 	}
 	a.absent, a.applied = nil, plan{}

@@ -149,6 +149,17 @@ func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 		if t.bad == nil {
 			return nil
 		}
+		if t.asked { // the confirmation may have been heard, and what has failed since is another matter
+			outcome, err := l.confirm(ctx, t.change, false)
+			if outcome == junos.Applied {
+				a.confirmed(t)
+				return nil
+			}
+			if err != nil {
+				t.bad = nil
+				return err
+			}
+		}
 		// The lock is kept until the leaf has taken the commit back: somebody's commit would confirm it.
 		a.log.Error("commit is not confirmed, the leaf takes it back", "err", t.bad, "within", (t.window - now.Sub(t.answered)).Round(time.Second))
 		a.setHealth(func(h *health) { h.commit = t.bad })
@@ -181,17 +192,23 @@ func (a *Agent) confirm(ctx context.Context, l leaf) error {
 	busy := errors.Is(err, junos.ErrLocked) || errors.Is(err, junos.ErrDirty)
 	switch {
 	case outcome == junos.Applied:
-		a.trial = nil
-		a.trialPause.reset()
-		a.metrics.committed(junos.Applied, nil, t.plan)
-		a.accepted(t.plan)
-		a.audience.ended(outcome, nil)
-	case busy && t.inTime(time.Now()), outcome == junos.Unknown, errors.Is(err, junos.ErrLost):
-		// The next poll tries again, or the next session.
+		a.confirmed(t)
+	case outcome == junos.Unknown, errors.Is(err, junos.ErrLost):
+		t.asked = true // the next session looks
+	case busy && t.inTime(time.Now()): // the next poll tries again
 	default:
 		a.unconfirmed(fmt.Errorf("confirmation %s: %w", outcome, err))
 	}
 	return err
+}
+
+// confirmed ends a trial whose commit stands.
+func (a *Agent) confirmed(t *trial) {
+	a.trial = nil
+	a.trialPause.reset()
+	a.metrics.committed(junos.Applied, nil, t.plan)
+	a.accepted(t.plan)
+	a.audience.ended(junos.Applied, nil)
 }
 
 // window is how long the leaf waits for a confirmation.

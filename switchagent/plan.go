@@ -147,9 +147,16 @@ func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence
 		served[s.Peer] = true
 	}
 	room := p.room(seen.stanzas)
-	displaced := room.displaced(present, served)
+	displaced, twin := room.displaced(present, served), twins(seen.stanzas)
 	for _, s := range seen.stanzas {
 		n, here := present[s.Peer]
+		if twin[s.Place()] {
+			result.dropTwin(s, here)
+			continue
+		}
+		if result.refused[s.Peer] == noKey { // it is there, and what its stanza should be is not known
+			continue
+		}
 		here = here && s.Group == p.group
 		edited := here && result.rewrite(s, p.stanza(n, s.Key)) || !here && p.disowns(s) && result.disown(s)
 		if here && !(n.State == stale && displaced[s.Peer.Zone()]) {

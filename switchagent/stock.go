@@ -3,6 +3,7 @@ package switchagent
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"lastmile/switchagent/inventory"
 	"lastmile/switchagent/junos"
@@ -15,6 +16,9 @@ type stock struct {
 	keys    map[string]junos.Secret // by port
 	bad     map[string]string       // by port, why its key cannot be read
 	err     error                   // of the file as it is now
+	// next is one that takes something away, and reads so since nextSince.
+	next      *inventory.Inventory
+	nextSince time.Time
 }
 
 func newStock(path string) *stock {
@@ -66,8 +70,8 @@ func (a *Agent) refreshStock() error {
 	if s.file == nil {
 		return nil
 	}
-	inv, err := s.file.Refresh()
-	if inv != nil {
+	read, err := s.file.Refresh()
+	if inv := s.settled(time.Now(), read, err, a.cfg.PollInterval); inv != nil {
 		a.log.Info("inventory read", "path", a.cfg.Inventory, "ports", len(inv.Entries()), "gone", len(s.current.Missing(inv)), "new", len(inv.Missing(s.current)))
 		s.current = inv
 	}

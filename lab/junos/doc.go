@@ -86,6 +86,11 @@
 //	missing instance: opened in silence                       I      18.4R1
 //	  and then loads into the shared candidate                A
 //	missing instance: an error; its text                      A      others
+//	get-configuration of an instance that is not open shows the
+//	  candidate, whatever attributes it has                   D      20.4R1 24.4R1
+//	  with ephemeral-instance="NAME" it shows the instance    R      others
+//	show ephemeral-configuration instance NAME                D R    all
+//	  as <command format="xml">: its configuration element    A
 //	commit with RFC 6241's confirmed rolls back at once       I      18.4R1
 //	line breaks around values                                 R      18.4R1
 //	comments between elements                                 R      20.4R1

@@ -36,6 +36,8 @@ const (
 	FaultTruncate  FaultKind = "truncate"  // the second half of a table is missing
 	FaultEmpty     FaultKind = "empty"     // a table has no entries
 
+	FaultCandidate FaultKind = "candidate" // an ephemeral instance is asked for, and the shared candidate is shown
+
 	// Around it, before the operation runs.
 	FaultLock   FaultKind = "lock"   // somebody locks every database, for Delay
 	FaultDirty  FaultKind = "dirty"  // somebody leaves the set lines of text in the shared candidate
@@ -100,6 +102,7 @@ var faultDefaults = map[FaultKind]faultDefault{
 	FaultMalformed:   {rpc: "*"},
 	FaultTruncate:    {rpc: "get-ipv6-nd-information"},
 	FaultEmpty:       {rpc: "get-ipv6-nd-information"},
+	FaultCandidate:   {rpc: "command|get-configuration"},
 	FaultLock:        {rpc: "*", delay: 5 * time.Minute},
 	FaultDirty:       {rpc: "*", text: "set system domain-name half-done.example"},
 	FaultWriter:      {rpc: commits, text: "set system domain-name other.example"},

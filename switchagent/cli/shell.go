@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -146,7 +147,7 @@ func (s *Shell) Run(ctx context.Context, command string) (string, error) {
 func (s *Shell) Configure(ctx context.Context, lines []string, comment string) (diff string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	for _, line := range append(lines, comment) {
+	for _, line := range slices.Concat(lines, []string{comment}) {
 		if err := oneLine(line); err != nil {
 			return "", err
 		}
