@@ -38,9 +38,9 @@
 // a dead worker is no evidence that a leaf is. The leaf, for its part, hears
 // nothing for a moment, or a new session that is Down, and will end BGP.
 //
-// Two workers never run at one socket: the worker holds a lock on a file beside
-// it from before it starts until it is gone. Two hostagents are not served at
-// once either.
+// Two workers never run at one socket of a network namespace: the worker holds a
+// lock, the socket's path as an abstract name, from before it starts until it is
+// gone. Two hostagents are not served at once either.
 //
 // A hostagent that finds a worker of another protocol version cannot know its
 // sessions. It ends it with AdminDown, which no leaf takes for a fault, and starts

@@ -8,24 +8,24 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lastmile/hostagent/bfd"
 	"lastmile/hostagent/bfd/worker"
 	"lastmile/lab/netns"
 )
 
 // gone says whether the worker of a socket has ended: its lock is free.
-func gone(t testing.TB, socket string) bool {
+func gone(t testing.TB, ns *netns.NS, socket string) bool {
 	t.Helper()
-	f, err := os.Open(socket + ".lock")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
-		t.Fatal(err)
+	var err error
+	doErr := ns.Do(func() error {
+		var lock *os.File
+		if lock, err = worker.TakeLock(socket); err == nil {
+			return lock.Close()
+		}
+		return nil
+	})
+	if doErr != nil || err != nil && !errors.Is(err, worker.ErrLocked) {
+		t.Fatal(doErr, err)
 	}
 	return err == nil
 }
@@ -50,7 +50,7 @@ func TestStopSaysAdminDown(t *testing.T) {
 	d.await("up")
 	a.stop()
 	d.heardAdminDown()
-	eventually(t, "the end of the worker", func() bool { return gone(t, socket) })
+	eventually(t, "the end of the worker", func() bool { return gone(t, c.server, socket) })
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
 	}
@@ -87,10 +87,10 @@ func TestOrphanEnds(t *testing.T) {
 	a.await(bfd.Up)
 	d.await("up")
 	a.kill()
-	if gone(t, socket) {
+	if gone(t, c.server, socket) {
 		t.Error("the worker ends with hostagent")
 	}
-	eventually(t, "the end of the worker", func() bool { return gone(t, socket) })
+	eventually(t, "the end of the worker", func() bool { return gone(t, c.server, socket) })
 	d.heardAdminDown()
 }
 

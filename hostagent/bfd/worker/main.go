@@ -34,6 +34,10 @@ func Main(c Config) error {
 	if err := unix.SetNonblock(fdListener, true); err != nil {
 		return fmt.Errorf("setting up the socket for orders: %w", err)
 	}
+	own, err := os.Lstat(c.Socket)
+	if err != nil {
+		return fmt.Errorf("looking at the socket for orders: %w", err)
+	}
 	c.Log = slog.New(newPatient(c.Log.Handler()))
 	w, err := newWorker(c, settle())
 	if err != nil {
@@ -52,11 +56,7 @@ func Main(c Config) error {
 	if err := w.loop(); err != nil {
 		return err
 	}
-	// The lock is ours until we are gone: nobody else has a socket there yet.
-	if err := os.Remove(c.Socket); err != nil {
-		return fmt.Errorf("removing the socket of the BFD worker: %w", err)
-	}
-	return nil
+	return removeSocket(c.Socket, own)
 }
 
 // heedSignals has SIGTERM end the worker in order. Whoever reads our log may go

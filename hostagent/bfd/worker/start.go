@@ -55,27 +55,17 @@ func spawn(cfg Config, listener, lock *os.File) error {
 	return nil
 }
 
-var errLocked = errors.New("a BFD worker that does not answer holds the lock")
-
 // start starts a worker at the socket, unless there is one: errLocked, while
 // one starts or ends.
 func start(cfg Config) error {
 	if err := os.MkdirAll(filepath.Dir(cfg.Socket), 0o755); err != nil {
 		return fmt.Errorf("making the directory of the BFD worker's socket: %w", err)
 	}
-	// The lock is a file that is never removed: whoever opened one that is
-	// gone would lock nothing.
-	lock, err := os.OpenFile(cfg.Socket+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := takeLock(cfg.Socket)
 	if err != nil {
-		return fmt.Errorf("opening the lock of the BFD worker: %w", err)
+		return err
 	}
-	defer lock.Close() // the worker's copy keeps it locked (flock(2))
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = errLocked
-		}
-		return fmt.Errorf("locking %s: %w", lock.Name(), err)
-	}
+	defer lock.Close() // the worker's copy keeps it
 	listener, err := listen(cfg.Socket)
 	if err != nil {
 		return err

@@ -1,0 +1,7 @@
+package worker
+
+// What tests of other processes need of the inside.
+var (
+	TakeLock  = takeLock
+	ErrLocked = errLocked
+)
