@@ -63,25 +63,8 @@ func (a *Agent) bfdFailed(u *uplink, n worker.News) {
 		a.log.Info("BFD fell with a leaf that restarts, its routes stay", "link", u.link.Name, "peer", u.leaf)
 		return
 	}
-	a.bfdFault(u, n.Time())
-}
-
-func (a *Agent) bfdFault(u *uplink, at time.Time) {
 	a.fallen = append(a.fallen, u.leaf)
-	a.fault(u, byBFD, at)
-}
-
-// bury takes out the leaves that were up when a BFD worker died and that the next
-// one does not hear.
-func (a *Agent) bury() {
-	for _, u := range a.uplinks {
-		if u.unrevived() {
-			u.bfd.wasUp = false
-			if u.inUse() {
-				a.bfdFault(u, time.Now())
-			}
-		}
-	}
+	a.fault(u, byBFD, n.Time())
 }
 
 // neighbours follows what the kernel has found out about the leaves' link-local
