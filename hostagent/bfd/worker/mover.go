@@ -3,12 +3,14 @@ package worker
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// moverEnv tells a process that was to be a worker that it is a mover.
+// moverEnv tells a process that was to be a worker that it is the mover of the
+// worker with this process ID.
 const moverEnv = "LASTMILE_BFD_MOVER"
 
 // What the mover finds open when it starts, after the standard three, of which the
@@ -43,7 +45,7 @@ func runMover() error {
 	if m.us, err = openThreads(os.Getpid()); err != nil {
 		return err
 	}
-	if m.worker, err = openThreads(os.Getppid()); err != nil {
+	if m.worker, err = theWorker(); m.worker == nil {
 		return err
 	}
 	if err := unix.SchedGetaffinity(0, &m.processors); err != nil {
@@ -56,22 +58,35 @@ func runMover() error {
 	if err := os.WriteFile("/proc/self/comm", []byte("bfd-mover"), 0); err != nil {
 		return fmt.Errorf("taking a name: %w", err)
 	}
+	if ended, err := m.await(&unix.Timespec{}); ended || err != nil {
+		return err
+	}
 	if err := m.part(); err != nil {
 		return err
 	}
 	return m.loop()
 }
 
+// theWorker opens the worker that started us, nil if it has ended. Then our parent is
+// another process, such as pid 1, and is not to be moved. Opened before our parent is
+// asked for, it cannot be another one with the same number.
+func theWorker() (*threads, error) {
+	pid, err := strconv.Atoi(os.Getenv(moverEnv))
+	if err != nil {
+		return nil, fmt.Errorf("the worker's process ID in %s: %w", moverEnv, err)
+	}
+	worker, err := openThreads(pid)
+	if os.Getppid() != pid {
+		return nil, nil
+	}
+	return worker, err
+}
+
 // loop makes no system call but raw ones, for the reasons of wait.
 func (m *mover) loop() error {
-	fds := [...]unix.PollFd{{Fd: 0}, {Fd: fdRescue, Events: unix.POLLIN}}
 	for {
-		_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), 0, 0, 0, 0)
-		if errno != 0 && errno != unix.EINTR {
-			return fmt.Errorf("waiting for the worker: %w", errno)
-		}
-		if fds[0].Revents != 0 {
-			return nil // it has ended
+		if ended, err := m.await(nil); ended || err != nil {
+			return err
 		}
 		var times uint64
 		if _, _, errno := unix.RawSyscall(unix.SYS_READ, fdRescue, uintptr(unsafe.Pointer(&times)), 8); errno != 0 {
@@ -81,6 +96,17 @@ func (m *mover) loop() error {
 			return err
 		}
 	}
+}
+
+// await waits until the worker is late, and says whether it has ended.
+func (m *mover) await(atMost *unix.Timespec) (ended bool, err error) {
+	fds := [...]unix.PollFd{{Fd: 0}, {Fd: fdRescue, Events: unix.POLLIN}}
+	_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)),
+		uintptr(unsafe.Pointer(atMost)), 0, 0, 0)
+	if errno != 0 && errno != unix.EINTR {
+		return false, fmt.Errorf("waiting for the worker: %w", errno)
+	}
+	return fds[0].Revents != 0, nil
 }
 
 // part has the worker be where we are, and goes elsewhere.
