@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"unsafe"
@@ -38,7 +39,7 @@ type mover struct {
 	last       int         // where the worker was; -1: anywhere
 }
 
-func runMover() error {
+func runMover(log *slog.Logger) error {
 	settle() // it is scheduled and locked as the worker is, or there was none
 	m := mover{last: -1}
 	var err error
@@ -54,10 +55,7 @@ func runMover() error {
 	if err := unix.SetNonblock(fdRescue, true); err != nil {
 		return fmt.Errorf("setting up the timer: %w", err)
 	}
-	// For whoever looks for it: ps shows it as a second worker otherwise.
-	if err := os.WriteFile("/proc/self/comm", []byte("bfd-mover"), 0); err != nil {
-		return fmt.Errorf("taking a name: %w", err)
-	}
+	takeName(log, "bfd-mover")
 	if ended, err := m.await(&unix.Timespec{}); ended || err != nil {
 		return err
 	}
