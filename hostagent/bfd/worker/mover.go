@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -116,19 +117,35 @@ func (m *mover) part() error {
 	var one unix.CPUSet
 	one.Set(int(here))
 	// All of its threads: any may have what the loop waits for.
-	if err := m.worker.moveTo(&one); err != nil {
+	// Refused if a cpuset has taken our processor away since we asked: the next time, then.
+	if err := m.worker.moveTo(&one); err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
 	if err := m.wake(); err != nil {
 		return err
 	}
+	return m.leave(int(here))
+}
+
+// leave goes to a processor where neither the worker is nor was, or at least where
+// it is not. If there is none, for a cpuset may be smaller now than when we came, we
+// stay: the next time there may be one.
+func (m *mover) leave(here int) error {
 	others := m.processors
-	others.Clear(int(here))
-	if m.last >= 0 && others.Count() > 1 {
-		others.Clear(m.last)
+	others.Clear(here)
+	best := others
+	if m.last >= 0 {
+		best.Clear(m.last)
 	}
-	m.last = int(here)
-	return m.us.moveTo(&others)
+	m.last = here
+	err := m.us.moveTo(&best)
+	if errors.Is(err, unix.EINVAL) {
+		err = m.us.moveTo(&others)
+	}
+	if errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
 }
 
 // wake wakes the worker, should it sleep: its own timer belongs to the processor
