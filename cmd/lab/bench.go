@@ -90,10 +90,10 @@ func failoverCommand() *cobra.Command {
 		})
 	cmd.Flags().StringSliceVar(&timers, "bfd", []string{"300x3", "50x3", "10x3"}, "BFD timers with which packets are lost silently, in ms x multiplier")
 	cmd.Flags().IntVar(&cfg.Few, "routes", 10, "routes with them, and when the carrier is lost")
-	cmd.Flags().IntVar(&cfg.Runs, "runs", 20, "how often the uplink of each daemon dies in each way")
+	cmd.Flags().IntVar(&cfg.Runs, "runs", 20, "how often the uplink of each daemon dies in each way, with --routes; with larger tables see --size-runs")
 	cmd.Flags().IntSliceVar(&cfg.Sizes, "sizes", []int{10_000, 100_000}, "larger tables, with both ways")
 	cmd.Flags().StringVar(&sizeTimers, "size-bfd", "50x3", "BFD timers with larger tables, and when the carrier is lost")
-	cmd.Flags().IntVar(&cfg.SizeRuns, "size-runs", 5, "how often the uplink dies with larger tables")
+	cmd.Flags().IntVar(&cfg.SizeRuns, "size-runs", 5, "how often the uplink dies with larger tables, whatever --runs says")
 	cmd.Flags().StringSliceVar(&cfg.Only, "only", nil, "daemons to measure, of hostagent, frr and bird; all if empty")
 	nameFlag(cmd, &cfg.Name, "lmfailover")
 	return cmd

@@ -6,23 +6,36 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lastmile/hostagent/bfd"
 )
 
 // control is the worker's end of the conversation with hostagent.
 type control struct {
 	listener int
-	client   int    // -1 while the worker is alone
-	pid      uint32 // of the client
-	full     bool   // the client's socket had no room for news
+	client   int           // -1 while the worker is alone
+	pid      uint32        // of the client
+	full     bool          // the client's socket had no room for news
+	deaf     time.Duration // until when nobody is let in; 0: whoever comes
 }
+
+// deafTime is how long nobody is let in when one who came could not be. He is
+// still there, and the loop, which goes before everybody, would do nothing else.
+const deafTime = time.Second
 
 func (w *worker) alone() bool { return w.control.client < 0 }
 
 // accept lets a client in, unless there is one.
 func (w *worker) accept() {
 	fd, _, err := unix.Accept4(w.control.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
 		return // it has gone again
+	case err != nil:
+		w.log.Error("BFD worker cannot let hostagent in, and tries again", "after", deafTime, "err", err)
+		w.listen(0)
+		w.control.deaf = monotonic() + deafTime
+		return
 	}
 	pid, err := peer(fd)
 	if err != nil {
@@ -50,6 +63,28 @@ func (w *worker) accept() {
 		Kind: kindHello, Version: protocol, PID: uint32(os.Getpid()),
 		Scheduling: w.status.Scheduling, Locked: w.status.LockedMemory, Reason: textOf(reason(w.status.Reason)),
 	})
+}
+
+// relisten returns when somebody can be let in again, after who came last could
+// not be.
+func (w *worker) relisten(now time.Duration) time.Duration {
+	switch {
+	case w.control.deaf == 0:
+		return bfd.Never
+	case now < w.control.deaf:
+		return w.control.deaf
+	}
+	w.control.deaf = 0
+	w.listen(unix.EPOLLIN)
+	return bfd.Never
+}
+
+// listen says what to be called for about the listener.
+func (w *worker) listen(events uint32) {
+	fd := w.control.listener
+	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}); err != nil {
+		w.log.Error("BFD worker cannot heed its socket", "err", err)
+	}
 }
 
 // reason is a text that is an error.

@@ -99,7 +99,7 @@ func (w *worker) loop() error {
 
 // turn does all that is due, and returns when the next thing is.
 func (w *worker) turn(now time.Duration) (next time.Duration, ended bool) {
-	next, w.rescue.at = bfd.Never, 0
+	next, w.rescue.at = w.relisten(now), 0
 	for _, s := range w.sessions {
 		due := w.tend(s, now)
 		next = min(next, due)

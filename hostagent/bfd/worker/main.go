@@ -21,7 +21,7 @@ func Main(c Config) error {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
 	if os.Getenv(moverEnv) != "" {
-		return runMover()
+		return runMover(c.Log)
 	}
 	for _, fd := range []int{fdListener, fdLock} {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
@@ -39,6 +39,7 @@ func Main(c Config) error {
 		return fmt.Errorf("looking at the socket for orders: %w", err)
 	}
 	c.Log = slog.New(newPatient(c.Log.Handler()))
+	takeName(c.Log, "bfd-worker")
 	w, err := newWorker(c, settle())
 	if err != nil {
 		return err
@@ -57,6 +58,13 @@ func Main(c Config) error {
 		return err
 	}
 	return removeSocket(c.Socket, own)
+}
+
+// takeName is for whoever looks for this process: ps shows it as exe otherwise.
+func takeName(log *slog.Logger, name string) {
+	if err := os.WriteFile("/proc/self/comm", []byte(name), 0); err != nil {
+		log.Warn("BFD process cannot take its name", "name", name, "err", err)
+	}
 }
 
 // heedSignals has SIGTERM end the worker in order. Whoever reads our log may go

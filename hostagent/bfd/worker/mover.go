@@ -1,14 +1,18 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// moverEnv tells a process that was to be a worker that it is a mover.
+// moverEnv tells a process that was to be a worker that it is the mover of the
+// worker with this process ID.
 const moverEnv = "LASTMILE_BFD_MOVER"
 
 // What the mover finds open when it starts, after the standard three, of which the
@@ -36,14 +40,14 @@ type mover struct {
 	last       int         // where the worker was; -1: anywhere
 }
 
-func runMover() error {
+func runMover(log *slog.Logger) error {
 	settle() // it is scheduled and locked as the worker is, or there was none
 	m := mover{last: -1}
 	var err error
 	if m.us, err = openThreads(os.Getpid()); err != nil {
 		return err
 	}
-	if m.worker, err = openThreads(os.Getppid()); err != nil {
+	if m.worker, err = theWorker(); m.worker == nil {
 		return err
 	}
 	if err := unix.SchedGetaffinity(0, &m.processors); err != nil {
@@ -52,9 +56,9 @@ func runMover() error {
 	if err := unix.SetNonblock(fdRescue, true); err != nil {
 		return fmt.Errorf("setting up the timer: %w", err)
 	}
-	// For whoever looks for it: ps shows it as a second worker otherwise.
-	if err := os.WriteFile("/proc/self/comm", []byte("bfd-mover"), 0); err != nil {
-		return fmt.Errorf("taking a name: %w", err)
+	takeName(log, "bfd-mover")
+	if ended, err := m.await(&unix.Timespec{}); ended || err != nil {
+		return err
 	}
 	if err := m.part(); err != nil {
 		return err
@@ -62,16 +66,26 @@ func runMover() error {
 	return m.loop()
 }
 
+// theWorker opens the worker that started us, nil if it has ended. Then our parent is
+// another process, such as pid 1, and is not to be moved. Opened before our parent is
+// asked for, it cannot be another one with the same number.
+func theWorker() (*threads, error) {
+	pid, err := strconv.Atoi(os.Getenv(moverEnv))
+	if err != nil {
+		return nil, fmt.Errorf("the worker's process ID in %s: %w", moverEnv, err)
+	}
+	worker, err := openThreads(pid)
+	if os.Getppid() != pid {
+		return nil, nil
+	}
+	return worker, err
+}
+
 // loop makes no system call but raw ones, for the reasons of wait.
 func (m *mover) loop() error {
-	fds := [...]unix.PollFd{{Fd: 0}, {Fd: fdRescue, Events: unix.POLLIN}}
 	for {
-		_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), 0, 0, 0, 0)
-		if errno != 0 && errno != unix.EINTR {
-			return fmt.Errorf("waiting for the worker: %w", errno)
-		}
-		if fds[0].Revents != 0 {
-			return nil // it has ended
+		if ended, err := m.await(nil); ended || err != nil {
+			return err
 		}
 		var times uint64
 		if _, _, errno := unix.RawSyscall(unix.SYS_READ, fdRescue, uintptr(unsafe.Pointer(&times)), 8); errno != 0 {
@@ -83,6 +97,17 @@ func (m *mover) loop() error {
 	}
 }
 
+// await waits until the worker is late, and says whether it has ended.
+func (m *mover) await(atMost *unix.Timespec) (ended bool, err error) {
+	fds := [...]unix.PollFd{{Fd: 0}, {Fd: fdRescue, Events: unix.POLLIN}}
+	_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)),
+		uintptr(unsafe.Pointer(atMost)), 0, 0, 0)
+	if errno != 0 && errno != unix.EINTR {
+		return false, fmt.Errorf("waiting for the worker: %w", errno)
+	}
+	return fds[0].Revents != 0, nil
+}
+
 // part has the worker be where we are, and goes elsewhere.
 func (m *mover) part() error {
 	var here uint32
@@ -92,19 +117,35 @@ func (m *mover) part() error {
 	var one unix.CPUSet
 	one.Set(int(here))
 	// All of its threads: any may have what the loop waits for.
-	if err := m.worker.moveTo(&one); err != nil {
+	// Refused if a cpuset has taken our processor away since we asked: the next time, then.
+	if err := m.worker.moveTo(&one); err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
 	if err := m.wake(); err != nil {
 		return err
 	}
+	return m.leave(int(here))
+}
+
+// leave goes to a processor where neither the worker is nor was, or at least where
+// it is not. If there is none, for a cpuset may be smaller now than when we came, we
+// stay: the next time there may be one.
+func (m *mover) leave(here int) error {
 	others := m.processors
-	others.Clear(int(here))
-	if m.last >= 0 && others.Count() > 1 {
-		others.Clear(m.last)
+	others.Clear(here)
+	best := others
+	if m.last >= 0 {
+		best.Clear(m.last)
 	}
-	m.last = int(here)
-	return m.us.moveTo(&others)
+	m.last = here
+	err := m.us.moveTo(&best)
+	if errors.Is(err, unix.EINVAL) {
+		err = m.us.moveTo(&others)
+	}
+	if errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
 }
 
 // wake wakes the worker, should it sleep: its own timer belongs to the processor

@@ -45,7 +45,7 @@ func (w *worker) startMover() error {
 	}
 	movedFile := os.NewFile(uintptr(moved), "moved")
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), moverEnv+"=1")
+	cmd.Env = append(os.Environ(), moverEnv+"="+strconv.Itoa(os.Getpid()))
 	cmd.ExtraFiles = []*os.File{timerFile, movedFile}
 	cmd.Stderr = os.Stderr
 	alive, err := cmd.StdinPipe()
