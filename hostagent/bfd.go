@@ -178,6 +178,7 @@ func (a *Agent) noteBFD(n worker.News) {
 		return // which is no evidence of anything
 	}
 	u.bfd.known = n.Session
+	a.countUntold(u, before, n)
 	u.bfd.follow(n.Session)
 	if n.Changed {
 		u.bfd.told++
@@ -206,6 +207,23 @@ func (a *Agent) noteBFD(n worker.News) {
 // it, or failed while there was no connection to its worker.
 func missed(before, now worker.Session) bool {
 	return before.Known && before.Discriminator == now.Discriminator && now.Failures > before.Failures
+}
+
+// countUntold counts the failures that came and went faster than the news of them.
+func (a *Agent) countUntold(u *uplink, before worker.Session, n worker.News) {
+	if !missed(before, n.Session) {
+		return
+	}
+	count := map[bfd.Cause]uint64{bfd.Expired: n.Expired - before.Expired}
+	count[bfd.PeerDown] = n.Failures - before.Failures - count[bfd.Expired]
+	for cause, untold := range count {
+		if n.PathFailed() && n.Change.Cause == cause && untold > 0 {
+			untold-- // which is told now
+		}
+		if untold > 0 {
+			a.metrics.bfdTransitions.WithLabelValues(u.link.Name, bfd.Down.String(), cause.String()).Add(float64(untold))
+		}
+	}
 }
 
 // inheritedBFD takes a leaf that has died while no hostagent ran out of the

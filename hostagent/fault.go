@@ -57,6 +57,11 @@ func (a *Agent) bfdFailed(u *uplink, n worker.News) {
 	if !u.inUse() {
 		return
 	}
+	if u.established() && n.FailedAt.Before(u.session.Since) {
+		// It has answered since, and that death has been dealt with, see lost. It is
+		// for awaitsBFD if the session is not up.
+		return
+	}
 	if !u.keptUntil.IsZero() && !n.Change.RemoteIndependent {
 		// RFC 5882 section 4.3: its BFD restarts with its BGP, which says nothing
 		// of its forwarding.
@@ -64,7 +69,7 @@ func (a *Agent) bfdFailed(u *uplink, n worker.News) {
 		return
 	}
 	a.fallen = append(a.fallen, u.leaf)
-	a.fault(u, byBFD, n.Time())
+	a.fault(u, byBFD, n.FailedAt)
 }
 
 // neighbours follows what the kernel has found out about the leaves' link-local

@@ -146,7 +146,7 @@ func TestBFDOfAnUnreachableLeaf(t *testing.T) {
 	missed := func(w *world) {
 		n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}, Changed: true}
 		n.Discriminator, n.Status.State = 7, bfd.Down
-		n.Change, n.Failures = bfd.Change{From: bfd.Up, To: bfd.Down, Cause: bfd.Expired}, 1
+		n.Change, n.Failures, n.FailedAt = bfd.Change{From: bfd.Up, To: bfd.Down, Cause: bfd.Expired}, 1, time.Now()
 		w.onBFD(w.ctx, n)
 		w.admit()
 	}
