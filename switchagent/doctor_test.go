@@ -196,3 +196,23 @@ func TestReadOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestDoctorOfALock: a lock says nothing about rights.
+func TestDoctorOfALock(t *testing.T) {
+	for _, kind := range []junos.Kind{junos.Ephemeral, junos.Private} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := healthy(t, "21.4R1")
+			s.cfg.Database = kind
+			s.inject("lock")
+			for _, f := range s.cfg.Doctor(t.Context()) {
+				switch {
+				case f.Check != "rights" && f.Status != StatusOK:
+					t.Errorf("%+v", f)
+				case f.Check == "rights" && (f.Status != StatusWarning || len(f.Mend) > 0 || !strings.Contains(f.Detail, "not tried")):
+					t.Errorf("%+v", f)
+				}
+			}
+			s.device.ClearFaults()
+		})
+	}
+}

@@ -14,6 +14,7 @@ type guards struct {
 	others     map[junos.Place]bool // where others' neighbours stand, in the static configuration
 	interfaces map[string]junos.Interface
 	native     junos.Base // whose neighbours Junos discovers by itself
+	readsOnly  bool       // nothing can be committed by this transport
 	group      error      // why no neighbour of the configured group can have a session
 }
 
@@ -38,6 +39,7 @@ func (p plan) guarded(g guards) plan {
 	for _, e := range p.edit {
 		if !keepsSession(e) && !g.mayRemove(e.From) {
 			result.refused[e.To.Peer] = established
+			result.waiting = append(result.waiting, e)
 			if e = e.Gentle(); e.From.Same(e.To) {
 				continue // what else is to change waits for the session to go down
 			}
@@ -49,7 +51,12 @@ func (p plan) guarded(g guards) plan {
 	case g.group != nil:
 		return result.blockedBy(g.group, unusableGroup)
 	default:
-		return result.proved(g)
+		result = result.proved(g)
+		if g.readsOnly && result.blocked == nil {
+			blocked := result.blockedBy(errReadsOnly, readsOnly)
+			blocked.would = result.change()
+			return blocked
+		}
 	}
 	return result
 }

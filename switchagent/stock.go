@@ -3,8 +3,6 @@ package switchagent
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"lastmile/switchagent/inventory"
@@ -54,12 +52,7 @@ func (c *Config) readInventory() (*inventory.Inventory, error) {
 
 // readKey reads a key of TCP MD5. No error shows what is in the file.
 func readKey(path string) (junos.Secret, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return junos.Secret{}, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, 4096))
+	text, err := inventory.ReadRegular(path, 4096)
 	if err != nil {
 		return junos.Secret{}, err
 	}

@@ -16,7 +16,7 @@ const (
 	// On the connection. FaultDrop and FaultStall let Fault.After bytes of the
 	// reply through first.
 	FaultDrop    FaultKind = "drop"     // the connection is reset
-	FaultStall   FaultKind = "stall"    // nothing more comes, for Delay or until the session ends
+	FaultStall   FaultKind = "stall"    // nothing more comes, for Delay or until the client goes
 	FaultDribble FaultKind = "dribble"  // one byte each Delay
 	FaultNoise   FaultKind = "noise"    // text stands before the reply
 	FaultHostKey FaultKind = "host-key" // another host key is shown
