@@ -65,15 +65,26 @@ func (s *site) operateFast() *Operation {
 }
 
 // TestApplyUnconfirmed: who interrupts apply leaves it to the leaf to take the commit back.
+// endings hears what became of each commit.
+type endings chan string
+
+func (endings) Planned(Preview)                 {}
+func (o endings) Ended(outcome string, _ error) { o <- outcome }
+
 func TestApplyUnconfirmed(t *testing.T) {
 	s := newSite(t, "21.4R1", func(c *Config) { c.Database, c.ConfirmAfter = junos.Shared, 30*time.Second })
 	s.world.SetSilent("ge-0/0/1.0", "fe80::1", true)
 	s.plug(1)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.operateFast().Apply(ctx) }()
-	s.eventually("the commit is on trial", func() bool { return s.stanzas() == "1" })
+	o, pending := s.operateFast(), make(endings)
+	o.Tell(pending)
+	go func() { ended <- o.Apply(ctx) }()
+	if outcome := <-pending; outcome != "pending" || s.stanzas() != "1" {
+		t.Errorf("%s, and %q is there", outcome, s.stanzas())
+	}
 	cancel()
+	go func() { <-pending }() // what became of it
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "takes the commit back") {
 		t.Errorf("got %v", err)
 	}
