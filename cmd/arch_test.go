@@ -87,7 +87,7 @@ var fences = map[string][]string{
 	"github.com/Juniper/go-netconf":  {"switchagent/netconf"},
 	"github.com/scrapli/scrapligo":   {"switchagent/cli"},
 	"golang.org/x/crypto/ssh":        {"switchagent/cli", "switchagent/login", "switchagent/netconf", "lab", "lab/junos", "lab/sshkey"},
-	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab"},
+	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab", "switchagent/inventory"},
 	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
 	"github.com/cilium/ebpf":         {"bpf/etherbench", "bpf/etherfault", "bpf/uplink"},

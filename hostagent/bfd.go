@@ -39,8 +39,8 @@ type liveness struct {
 	anew  time.Time // since when another worker tries; zero if none does
 }
 
-// reviveWithin is for how long a path that was up counts as up while the session
-// of another worker is not.
+// reviveWithin is for how long a path that was up counts as up, to rules that are
+// strict, while the session of another worker is not.
 const reviveWithin = 30 * time.Second
 
 // up says whether the path is up, for all that is known.
@@ -73,16 +73,11 @@ func (l *liveness) back(kept bool) {
 	}
 }
 
-// unrevived says that the path was up, and that another worker has not found it
-// so in time: nobody has seen it fail, and it has.
-func (u *uplink) unrevived() bool {
-	l := &u.bfd
-	return l.wasUp && !l.up() && l.spoke == u.leaf && u.keptUntil.IsZero()
-}
-
-// awaitsBFD says that the leaf spoke BFD and does not now.
+// awaitsBFD says that the leaf spoke BFD and does not now. That another worker has
+// not found it so is no reason while BGP goes on: the leaf answers, and a session
+// that was never up says nothing of the path (RFC 5882 section 3.2).
 func (u *uplink) awaitsBFD() bool {
-	return u.bfd.spoke.IsValid() && u.bfd.spoke == u.leaf && !u.bfd.up()
+	return u.bfd.spoke.IsValid() && u.bfd.spoke == u.leaf && !u.bfd.wasUp
 }
 
 // startBFD starts the client of the worker, whose socket is beside ours.
@@ -183,6 +178,7 @@ func (a *Agent) noteBFD(n worker.News) {
 		return // which is no evidence of anything
 	}
 	u.bfd.known = n.Session
+	a.countUntold(u, before, n)
 	u.bfd.follow(n.Session)
 	if n.Changed {
 		u.bfd.told++
@@ -211,6 +207,23 @@ func (a *Agent) noteBFD(n worker.News) {
 // it, or failed while there was no connection to its worker.
 func missed(before, now worker.Session) bool {
 	return before.Known && before.Discriminator == now.Discriminator && now.Failures > before.Failures
+}
+
+// countUntold counts the failures that came and went faster than the news of them.
+func (a *Agent) countUntold(u *uplink, before worker.Session, n worker.News) {
+	if !missed(before, n.Session) {
+		return
+	}
+	count := map[bfd.Cause]uint64{bfd.Expired: n.Expired - before.Expired}
+	count[bfd.PeerDown] = n.Failures - before.Failures - count[bfd.Expired]
+	for cause, untold := range count {
+		if n.PathFailed() && n.Change.Cause == cause && untold > 0 {
+			untold-- // which is told now
+		}
+		if untold > 0 {
+			a.metrics.bfdTransitions.WithLabelValues(u.link.Name, bfd.Down.String(), cause.String()).Add(float64(untold))
+		}
+	}
 }
 
 // inheritedBFD takes a leaf that has died while no hostagent ran out of the

@@ -55,6 +55,9 @@ func newsOf(leaf string, c bfd.Change) worker.News {
 	n := worker.News{Changed: true, Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
 	n.Status.State, n.Change, n.Discriminator = c.To, c, 7
 	n.Since = time.Duration(time.Now().UnixNano())
+	if c.PathFailed() {
+		n.FailedAt = time.Now()
+	}
 	return n
 }
 

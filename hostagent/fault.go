@@ -57,31 +57,19 @@ func (a *Agent) bfdFailed(u *uplink, n worker.News) {
 	if !u.inUse() {
 		return
 	}
+	if u.established() && n.FailedAt.Before(u.session.Since) {
+		// It has answered since, and that death has been dealt with, see lost. It is
+		// for awaitsBFD if the session is not up.
+		return
+	}
 	if !u.keptUntil.IsZero() && !n.Change.RemoteIndependent {
 		// RFC 5882 section 4.3: its BFD restarts with its BGP, which says nothing
 		// of its forwarding.
 		a.log.Info("BFD fell with a leaf that restarts, its routes stay", "link", u.link.Name, "peer", u.leaf)
 		return
 	}
-	a.bfdFault(u, n.Time())
-}
-
-func (a *Agent) bfdFault(u *uplink, at time.Time) {
 	a.fallen = append(a.fallen, u.leaf)
-	a.fault(u, byBFD, at)
-}
-
-// bury takes out the leaves that were up when a BFD worker died and that the next
-// one does not hear.
-func (a *Agent) bury() {
-	for _, u := range a.uplinks {
-		if u.unrevived() {
-			u.bfd.wasUp = false
-			if u.inUse() {
-				a.bfdFault(u, time.Now())
-			}
-		}
-	}
+	a.fault(u, byBFD, n.FailedAt)
 }
 
 // neighbours follows what the kernel has found out about the leaves' link-local

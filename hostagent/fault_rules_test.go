@@ -35,7 +35,7 @@ func TestFaultRules(t *testing.T) {
 		"BFD fails and is up again before we look": {
 			func(w *world) {
 				n := worker.News{Changed: true, Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}}
-				n.Status.State, n.Discriminator, n.Failures = bfd.Up, 7, 1
+				n.Status.State, n.Discriminator, n.Failures, n.FailedAt = bfd.Up, 7, 1, time.Now()
 				w.onBFD(w.ctx, n)
 			},
 			[]string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", lostRoute}, byBFD},

@@ -88,7 +88,7 @@ func TestHeldBackWhileItRestarts(t *testing.T) {
 func TestWorkerDies(t *testing.T) {
 	for name, test := range map[string]struct {
 		event func(w *world)
-		want  []string
+		want  map[bool][]string // strict or not; nil: nothing
 	}{
 		"and none follows": {func(w *world) { time.Sleep(time.Hour) }, nil},
 		"another one brings the sessions up": {func(w *world) {
@@ -103,11 +103,11 @@ func TestWorkerDies(t *testing.T) {
 			w.bfdNew(leaf1, 8)
 			w.bfdUp(leaf2)
 			time.Sleep(reviveWithin)
-		}, bfdFault},
+		}, absent},
 		"it lives, and the session is down": {func(w *world) {
 			w.bfdNew(leaf1, 7) // of the same worker, to which the connection was lost
 			w.bfdUp(leaf2)
-		}, []string{lostRoute}},
+		}, map[bool][]string{false: {lostRoute}, true: {lostRoute}}},
 	} {
 		for _, strict := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, strict %v", name, strict), func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestWorkerDies(t *testing.T) {
 					w.workerDies(leaf1, leaf2)
 					test.event(w)
 					w.learn(w.ctx)
-					w.expect(t, test.want...)
+					w.expect(t, test.want[strict]...)
 				})
 			})
 		}
@@ -146,7 +146,7 @@ func TestBFDOfAnUnreachableLeaf(t *testing.T) {
 	missed := func(w *world) {
 		n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}, Changed: true}
 		n.Discriminator, n.Status.State = 7, bfd.Down
-		n.Change, n.Failures = bfd.Change{From: bfd.Up, To: bfd.Down, Cause: bfd.Expired}, 1
+		n.Change, n.Failures, n.FailedAt = bfd.Change{From: bfd.Up, To: bfd.Down, Cause: bfd.Expired}, 1, time.Now()
 		w.onBFD(w.ctx, n)
 		w.admit()
 	}

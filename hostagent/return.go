@@ -70,7 +70,6 @@ func (a *Agent) returns(u *uplink, continued bool) {
 // admit holds leaves back and lets them go: those with a session, and those that
 // restart, of whose routes the next change must not bring back a dead one.
 func (a *Agent) admit() {
-	a.bury()
 	for _, u := range a.uplinks {
 		if !u.established() && u.keptUntil.IsZero() || u.fault != "" && u.fault != byNeighbour {
 			continue

@@ -61,6 +61,9 @@ type FailoverResult struct {
 	Routes     int     `json:"routes"`
 	Daemon     Daemon  `json:"daemon"`
 	Spoiled    int     `json:"spoiledRuns"` // in which routes went before the link did: measured again
+	// GivenUp says that the daemon had not got over an early loss in a minute, or not
+	// got to it: it has no more runs of that.
+	GivenUp bool `json:"givenUp,omitempty"`
 	Stats
 }
 
@@ -188,7 +191,9 @@ func (cfg FailoverConfig) measure(ctx context.Context, c failoverCell) (results 
 		}
 	}
 	for i := range results {
-		results[i].Stats = summarise(samples[i])
+		if results[i].GivenUp = stages[i].givenUp; len(samples[i]) > 0 {
+			results[i].Stats = summarise(samples[i])
+		}
 	}
 	return results, nil
 }
@@ -198,11 +203,16 @@ func (cfg FailoverConfig) measure(ctx context.Context, c failoverCell) (results 
 func (cfg FailoverConfig) round(ctx context.Context, c failoverCell, stages []*bfdStage, note func(i int, ms float64, spoiled int)) error {
 	for i, s := range stages {
 		spoiled := 0
-		for {
+		for !s.givenUp {
 			if err := awaitAll(ctx, stages[i:]); err != nil {
 				return err
 			}
 			took, err := s.fail(ctx, c.fault)
+			if c.fault == EarlyLoss && errors.Is(err, errTooLong) {
+				s.givenUp = true
+				fmt.Fprintln(cfg.Out, err)
+				break
+			}
 			if err != nil {
 				return err
 			}
@@ -230,7 +240,9 @@ func (cfg FailoverConfig) round(ctx context.Context, c failoverCell, stages []*b
 func awaitAll(ctx context.Context, stages []*bfdStage) error {
 	var group errgroup.Group
 	for _, s := range stages {
-		group.Go(func() error { return s.awaitReady(ctx) })
+		if !s.givenUp {
+			group.Go(func() error { return s.awaitReady(ctx) })
+		}
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -317,10 +329,10 @@ func (r FailoverReport) WriteTable(w io.Writer) error {
 	fmt.Fprintln(t, "FAULT\tBFD\tROUTES\tDAEMON\tMEDIAN\tLEAST\tMOST\tSPREAD\tRATIO\tMEDIAN LESS DETECT TIME\tRUNS\tSPOILED\t")
 	for _, x := range r.Results {
 		ratio, beyond := "-", "-"
-		if ours := r.median(x); ours > 0 {
+		if ours := r.median(x); ours > 0 && len(x.Samples) > 0 {
 			ratio = fmt.Sprintf("%.1f", x.Median/ours)
 		}
-		if x.Fault != CarrierLoss {
+		if x.Fault != CarrierLoss && len(x.Samples) > 0 {
 			beyond = fmt.Sprintf("%.1f", x.Median-x.DetectTime)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%d\t%d\t\n", x.Fault, x.BFD, x.Routes, x.Daemon,

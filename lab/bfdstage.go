@@ -25,6 +25,7 @@ type bfdStage struct {
 	peer               *bfdPeer
 	view               *kernelView // of the server
 	watch              *routeWatch
+	givenUp            bool // see FailoverResult
 }
 
 // bfdSetting says what a bfdStage is like.

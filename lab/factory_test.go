@@ -34,14 +34,11 @@ func TestAgentFromFactoryToRoute(t *testing.T) {
 	}
 	k.rogue.configure(t, fmt.Sprintf("router bgp %d", k.rogue.as), "address-family ipv4 unicast", "network "+k.honest.own)
 	for _, m := range []*machine{k.honest, k.rogue} {
-		want := []string{m.own, "10.9.9.9/32"}
-		k.eventually(func() bool { return slices.Equal(k.accepted(m), want) },
-			func() string { return fmt.Sprintf("%s: %v, want %v; %+v", m.local, k.accepted(m), want, k.peer(m)) })
+		k.eventually(func() bool { return slices.Equal(k.accepted(m), m.may()) },
+			func() string { return fmt.Sprintf("%s: %v, want %v; %+v", m.local, k.accepted(m), m.may(), k.peer(m)) })
 	}
 	k.eventuallyMetric(rejected, func(v float64) bool { return v == 1 })
-	if got, want := k.accepted(k.rogue), []string{k.rogue.own, "10.9.9.9/32"}; !slices.Equal(got, want) {
-		t.Errorf("of the rogue %v is accepted, want %v", got, want)
-	}
+	k.keeps(k.rogue, "beside the honest one")
 	run("doctor") // without a fault
 	for _, text := range []string{run("show", "inventory"), run("show", "inventory", "-o", "json")} {
 		if !strings.Contains(text, "honest") || !strings.Contains(text, "Established") || strings.Contains(text, rackSecret) {

@@ -37,6 +37,7 @@ const (
 const (
 	junosFile   = "junos.json"
 	hostKeyFile = "host.key"
+	diskFile    = "committed.set"
 )
 
 // A junosLeaf is the file that tells the process of a simulated Junos what to
@@ -53,6 +54,7 @@ type junosLeaf struct {
 	AuthorizedKey string            // as in authorized_keys(5)
 	Interfaces    map[string]string // ge-0/0/1 -> ge-0-0-1
 	Static        string            // set lines
+	Disk          string            // the path of the file that keeps what is committed
 	// CommitTime and EphemeralCommitTime are what a commit takes in the
 	// static and in an ephemeral database, in nanoseconds.
 	CommitTime, EphemeralCommitTime time.Duration
@@ -104,7 +106,7 @@ func (f *Fabric) writeJunos(n Node, userKey ssh.PublicKey) error {
 		Namespace: f.space(n.Name), Router: dir, HostName: n.Name,
 		Listen: netconf(), CLI: netip.AddrPortFrom(netconf().Addr(), cliPort), Profile: f.Topology.Junos, HostKey: filepath.Join(dir, hostKeyFile),
 		User: agentUser, AuthorizedKey: string(ssh.MarshalAuthorizedKey(userKey)),
-		Interfaces: f.Topology.junosInterfaces(n), Static: f.Topology.junosStatic(n),
+		Interfaces: f.Topology.junosInterfaces(n), Static: f.Topology.junosStatic(n), Disk: filepath.Join(dir, diskFile),
 		CommitTime: staticCommit, EphemeralCommitTime: ephemeralCommit,
 	}, "", "  ")
 	if err != nil {
@@ -205,7 +207,7 @@ func (l junosLeaf) config() (junos.Config, error) {
 		Profile: profile,
 		NS:      ns, Router: router{frr.Open(l.Router)},
 		HostName: l.HostName, Model: "qfx5120-48y-8c", Version: "21.4R3.15",
-		Static: l.Static, Interfaces: l.Interfaces,
+		Static: l.Static, Disk: l.Disk, Interfaces: l.Interfaces,
 		Users:   []junos.User{{Name: l.User, AuthorizedKeys: []ssh.PublicKey{userKey}}},
 		HostKey: hostKey, CommitTime: l.CommitTime, EphemeralCommitTime: l.EphemeralCommitTime,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),

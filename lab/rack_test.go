@@ -3,6 +3,7 @@ package lab_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -28,6 +29,7 @@ type rack struct {
 	honest, rogue *machine
 	inventory     string
 	metrics       string // address
+	table         string // what the inventory was at first, once a test has changed it
 }
 
 type machine struct {
@@ -35,8 +37,11 @@ type machine struct {
 	ns          *netns.NS
 	port, local string
 	as          int
-	own         string // what it may announce
+	own, own6   string // what it may announce, with the shared 10.9.9.9/32
 }
+
+// may is all that the leaf is to accept of it, in order.
+func (m *machine) may() []string { return []string{m.own, "10.9.9.9/32", m.own6} }
 
 // throughVtysh is a router as the simulated Junos sees it.
 type throughVtysh struct{ *frr.Router }
@@ -50,16 +55,19 @@ func (v throughVtysh) Configure(ctx context.Context, lines []string) error {
 }
 
 const (
-	leafLoopback = "10.255.255.1/32"
-	rackSecret   = "Hush-4711"
+	leafLoopback  = "10.255.255.1/32"
+	leafLoopback6 = "2001:db8:ffff::1/128"
+	rackSecret    = "Hush-4711"
 )
+
+// advertising makes the leaf's ports to servers advertise it.
+const advertising = "set protocols router-advertisement interface ge-0/0/11.0 max-advertisement-interval 4 default-lifetime 0\n" +
+	"set protocols router-advertisement interface ge-0/0/12.0 max-advertisement-interval 4 default-lifetime 0\n"
 
 func newRack(t *testing.T) *rack {
 	t.Helper()
 	return newRackWith(t, func(cfg *junos.Config) {
-		for _, port := range []string{"ge-0/0/11.0", "ge-0/0/12.0"} {
-			cfg.Static += "set protocols router-advertisement interface " + port + " max-advertisement-interval 4 default-lifetime 0\n"
-		}
+		cfg.Static += advertising
 		cfg.Static = strings.ReplaceAll(cfg.Static, "set protocols bgp group servers peer-as 64512\n", "")
 	})
 }
@@ -70,8 +78,8 @@ func newRackWith(t *testing.T, change func(*junos.Config)) *rack {
 	k := &rack{inventory: filepath.Join(t.TempDir(), "inventory.csv")}
 	key := filepath.Join(t.TempDir(), "key")
 	table := "port,server,as,prefixes,shared,key_file\n" +
-		"ge-0/0/11.0,honest,4200000101,10.0.1.1/32,10.9.9.9/32,\n" +
-		"ge-0/0/12.0,rogue,4200000102,10.0.2.1/32,10.9.9.9/32," + key + "\n"
+		"ge-0/0/11.0,honest,4200000101,10.0.1.1/32 2001:db8::101/128,10.9.9.9/32,\n" +
+		"ge-0/0/12.0,rogue,4200000102,10.0.2.1/32 2001:db8::102/128,10.9.9.9/32," + key + "\n"
 	for path, text := range map[string]string{k.inventory: table, key: rackSecret + "\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -90,7 +98,7 @@ func newRackWith(t *testing.T, change func(*junos.Config)) *rack {
 				t.Fatal(err)
 			}
 		}
-		if err := ns.AddAddress("lo", leafLoopback); err != nil {
+		if err := errors.Join(ns.AddAddress("lo", leafLoopback), ns.AddAddress("lo", leafLoopback6)); err != nil {
 			t.Fatal(err)
 		}
 		k.honest = newMachine(t, ns, 1, "")
@@ -108,7 +116,8 @@ func newRackWith(t *testing.T, change func(*junos.Config)) *rack {
 // newMachine is a server behind port ge-0/0/1N.
 func newMachine(t *testing.T, leaf *netns.NS, n int, password string) *machine {
 	t.Helper()
-	m := &machine{ns: netns.ForTest(t, fmt.Sprintf("bms%d", n)), port: fmt.Sprintf("ge-0/0/1%d.0", n), as: 4200000100 + n, own: fmt.Sprintf("10.0.%d.1/32", n)}
+	m := &machine{ns: netns.ForTest(t, fmt.Sprintf("bms%d", n)), port: fmt.Sprintf("ge-0/0/1%d.0", n), as: 4200000100 + n,
+		own: fmt.Sprintf("10.0.%d.1/32", n), own6: fmt.Sprintf("2001:db8::10%d/128", n)}
 	m.local = fmt.Sprintf("fe80::10%d", n)
 	if err := netns.Veth(m.ns, "eth0", leaf, fmt.Sprintf("ge-0-0-1%d", n)); err != nil {
 		t.Fatal(err)
@@ -139,10 +148,15 @@ func newMachine(t *testing.T, leaf *netns.NS, n int, password string) *machine {
   network 10.9.9.9/32
   neighbor eth0 route-map OUT out
  exit-address-family
+ address-family ipv6 unicast
+  network %s
+  neighbor eth0 activate
+  neighbor eth0 route-map OUT out
+ exit-address-family
 bgp as-path access-list OWN seq 5 permit ^$
 route-map OUT permit 100
  match as-path OWN
-`, m.as, n, password, m.own),
+`, m.as, n, password, m.own, m.own6),
 	})
 	return m
 }
@@ -168,20 +182,23 @@ func (k *rack) peer(m *machine) peer {
 	return p
 }
 
-// accepted is what the leaf has taken from a machine.
-func (k *rack) accepted(m *machine) []string {
+// accepted is what the leaf has taken from a machine, IPv4 first.
+func (k *rack) accepted(m *machine) (all []string) {
 	k.t.Helper()
-	var table struct {
-		Routes map[string]json.RawMessage `json:"routes"`
+	for _, family := range []string{"ipv4", "ipv6"} {
+		var table struct {
+			Routes map[string]json.RawMessage `json:"routes"`
+		}
+		out, err := k.leaf.Vtysh(k.t.Context(), "show bgp "+family+" unicast neighbors "+m.local+" routes json")
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		if err := json.Unmarshal(out, &table); err != nil {
+			return nil
+		}
+		all = append(all, slices.Sorted(maps.Keys(table.Routes))...)
 	}
-	out, err := k.leaf.Vtysh(k.t.Context(), "show bgp ipv4 unicast neighbors "+m.local+" routes json")
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	if err := json.Unmarshal(out, &table); err != nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(table.Routes))
+	return all
 }
 
 // metric is the value of one of the agent's, -1 if there is none.
@@ -222,5 +239,27 @@ func (m *machine) configure(t *testing.T, lines ...string) {
 	t.Helper()
 	if err := m.Configure(t.Context(), lines...); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// list writes the inventory anew: these are in it and no other.
+func (k *rack) list(machines ...*machine) {
+	k.t.Helper()
+	text, err := os.ReadFile(k.inventory)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if k.table == "" {
+		k.table = string(text)
+	}
+	head, rows, _ := strings.Cut(k.table, "\n")
+	out := head + "\n"
+	for row := range strings.Lines(rows) {
+		if slices.ContainsFunc(machines, func(m *machine) bool { return strings.HasPrefix(row, m.port+",") }) {
+			out += row
+		}
+	}
+	if err := os.WriteFile(k.inventory, []byte(out), 0o600); err != nil {
+		k.t.Fatal(err)
 	}
 }

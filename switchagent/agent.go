@@ -31,7 +31,10 @@ type Agent struct {
 	metrics *metrics
 	dial    func(context.Context) (leaf, error)
 	minute  time.Duration // the leaf's; another in tests
-	health  atomic.Pointer[health]
+	// once says that a person waits: what goes wrong is the error that they get, and there is no next attempt.
+	once     bool
+	audience audience
+	health   atomic.Pointer[health]
 	// syslogAt is where syslog is heard, nil if it is not.
 	syslogAt atomic.Pointer[string]
 
@@ -46,9 +49,11 @@ type Agent struct {
 	removals   removals
 	pace       *pace
 	role       role
+	booted     time.Time // the leaf, as far as it tells
 	trial      *trial    // of a commit that is to be confirmed
 	trialPause backoff   // after one that was not
 	applied    plan      // what the last commit should have changed
+	asked      plan      // what one should have changed whose answer was lost
 	locked     time.Time // since when somebody else has the database
 	usageAfter time.Time
 	stock      *stock
@@ -68,6 +73,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		log:        log,
 		metrics:    newMetrics(reg),
 		minute:     time.Minute,
+		audience:   nobody{},
 		verdicts:   verdicts{},
 		kicks:      newKicks(),
 		drift:      newDrift(cfg.Drift, cfg.Restores),
@@ -75,7 +81,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		quarantine: newQuarantine(),
 		removals:   removals{window: cfg.HoldDown},
 		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
-		role:       newRole(cfg.Takeover),
+		role:       newRole(cfg.Takeover, cfg.PollInterval),
 		warned:     map[string]string{},
 	}
 	a.dial = a.dialDevice
@@ -124,7 +130,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 // forget drops what was known of the leaf when its session was lost: it may be rebooting. A commit
 // on trial stays on trial: the next session looks what has become of it.
 func (a *Agent) forget() {
-	if a.trial != nil && a.trial.over(time.Now()) {
+	if a.trial != nil && !a.trial.asked && a.trial.over(time.Now()) {
 		a.unconfirmed(errors.New("the session was lost until the leaf had taken the commit back"))
 	}
 	a.absent, a.applied = nil, plan{}
@@ -178,6 +184,7 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 	}
 	now := time.Now()
 	a.polled(now, seen, p)
+	a.audience.looked(seen, p)
 	waited := a.pace.see(now, p)
 	a.metrics.waiting.Set(waited.Seconds())
 	switch {
@@ -210,6 +217,11 @@ func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 		return tables{}, plan{}, err
 	}
 	now := time.Now()
+	a.readBack(seen)
+	if a.role.replaced(now, a.booted, len(seen.stanzas) == 0) && a.role.yield() {
+		a.log.Info("standing by", "unseen", "for longer than takeover")
+		a.metrics.role(a.role)
+	}
 	wanted := a.policy.plan(now, seen, a.absent)
 	if a.trial != nil { // what the database holds may be taken back
 		return seen, wanted.none(), nil
@@ -254,7 +266,7 @@ func (a *Agent) pollFailed(err error) {
 	a.metrics.pollFailed(err)
 	last := a.health.Load().poll
 	repeated := last != nil && last.Error() == err.Error()
-	if !repeated && !errors.Is(err, junos.ErrLost) { // a lost session is logged when it has ended
+	if !repeated && !a.once && !errors.Is(err, junos.ErrLost) { // a lost session is logged when it has ended
 		a.log.Warn("poll failed", "err", err)
 	}
 	a.setHealth(func(h *health) { h.poll = err })

@@ -252,3 +252,23 @@ func TestClassHoldsTheAgentBack(t *testing.T) {
 		}
 	}
 }
+
+// TestLastStanzaGoes: with the rights that bootstrap gives, the last stanza can be removed, and another be put
+// into the group that is left empty by it.
+func TestLastStanzaGoes(t *testing.T) {
+	s, o := newFactory(t, "21.4R1", "")
+	s.bootstrap(o, true)
+	s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,\n")
+	s.plug(1)
+	for range 2 {
+		s.must(s.operateFast().Apply(t.Context()))
+		s.await("1")
+		_, err := s.operateFast().Rollback(t.Context(), true, true)
+		s.must(err)
+		s.await("")
+	}
+	s.edit("set protocols bgp group servers")
+	s.must(s.operateFast().Apply(t.Context()))
+	s.await("1")
+	s.disturbs = true
+}

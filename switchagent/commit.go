@@ -17,20 +17,30 @@ func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
 	change := p.change()
 	change.Label = fmt.Sprintf("%016x", rand.Uint64())
 	begun := time.Now()
+	a.audience.planned(p)
 	outcome, err := a.busy(func() (junos.Outcome, error) { return l.commit(ctx, change) })
 	now := time.Now()
 	a.metrics.committed(outcome, err, p)
 	a.waitForLock(now, err)
+	if outcome == junos.Pending {
+		a.role.sure = now
+	}
 	if outcome == junos.Pending || outcome == junos.Unknown && a.cfg.Database == junos.Shared {
 		a.log.Info("commit is on trial", "changes", p.size(), "outcome", outcome, "window", a.cfg.Confirm)
 		a.trial = &trial{
 			plan: p, change: change, begun: begun, answered: now, lost: outcome == junos.Unknown,
 			patience: a.cfg.ConfirmAfter, window: a.window(),
 		}
+		a.audience.ended(outcome, nil)
 		return err
+	}
+	a.audience.ended(outcome, err)
+	if outcome == junos.Unknown {
+		a.asked = p
 	}
 	switch {
 	case outcome == junos.Applied:
+		a.role.sure = now
 		a.accepted(p)
 		a.besideAnother(err)
 	case errors.Is(err, junos.ErrChanged): // somebody was faster: the next poll sees it
@@ -110,8 +120,10 @@ func (a *Agent) putAside(now time.Time, p plan, err error) bool {
 	}
 	aside, again := a.quarantine.refused(now, all, blamed)
 	for _, s := range aside {
+		bad := a.quarantine.bad[s.Place()]
+		bad.peer, bad.why = s.Peer, err
 		a.log.Warn("neighbour quarantined: the leaf refuses its stanza", "link", s.Peer.Zone(), "peer", s.Peer.WithZone(""), "err", err,
-			"retry", a.quarantine.bad[s.Place()].until.Sub(now).Round(time.Second))
+			a.retry(bad.until.Sub(now).Round(time.Second)))
 	}
 	return again
 }
@@ -137,6 +149,17 @@ func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 		if t.bad == nil {
 			return nil
 		}
+		if t.asked { // the confirmation may have been heard, and what has failed since is another matter
+			outcome, err := l.confirm(ctx, t.change, false)
+			if outcome == junos.Applied {
+				a.confirmed(t)
+				return nil
+			}
+			if err != nil {
+				t.bad = nil
+				return err
+			}
+		}
 		// The lock is kept until the leaf has taken the commit back: somebody's commit would confirm it.
 		a.log.Error("commit is not confirmed, the leaf takes it back", "err", t.bad, "within", (t.window - now.Sub(t.answered)).Round(time.Second))
 		a.setHealth(func(h *health) { h.commit = t.bad })
@@ -156,6 +179,7 @@ func (a *Agent) takenBack(ctx context.Context, l leaf, missing []netip.Addr) err
 		a.unconfirmed(t.bad)
 	case t.lost: // it never took effect, and may be tried again
 		a.trial = nil
+		a.audience.ended(junos.Refused, errNotInEffect)
 	default:
 		a.unconfirmed(fmt.Errorf("the leaf has taken back %v before it was confirmed", missing))
 	}
@@ -168,16 +192,23 @@ func (a *Agent) confirm(ctx context.Context, l leaf) error {
 	busy := errors.Is(err, junos.ErrLocked) || errors.Is(err, junos.ErrDirty)
 	switch {
 	case outcome == junos.Applied:
-		a.trial = nil
-		a.trialPause.reset()
-		a.metrics.committed(junos.Applied, nil, t.plan)
-		a.accepted(t.plan)
-	case busy && t.inTime(time.Now()), outcome == junos.Unknown, errors.Is(err, junos.ErrLost):
-		// The next poll tries again, or the next session.
+		a.confirmed(t)
+	case outcome == junos.Unknown, errors.Is(err, junos.ErrLost):
+		t.asked = true // the next session looks
+	case busy && t.inTime(time.Now()): // the next poll tries again
 	default:
 		a.unconfirmed(fmt.Errorf("confirmation %s: %w", outcome, err))
 	}
 	return err
+}
+
+// confirmed ends a trial whose commit stands.
+func (a *Agent) confirmed(t *trial) {
+	a.trial = nil
+	a.trialPause.reset()
+	a.metrics.committed(junos.Applied, nil, t.plan)
+	a.accepted(t.plan)
+	a.audience.ended(junos.Applied, nil)
 }
 
 // window is how long the leaf waits for a confirmation.
@@ -189,6 +220,7 @@ func (a *Agent) unconfirmed(err error) {
 	a.drift.forget() // what is missing now was taken back
 	a.trialPause.first, a.trialPause.most = a.window(), max(a.window(), time.Hour)
 	a.metrics.commits.WithLabelValues(resultUnconfirmed).Inc()
+	a.audience.ended(junos.Refused, fmt.Errorf("not confirmed, the leaf takes it back: %v", err))
 	a.commitFailed(err)
 	a.pace.after = time.Now().Add(a.trialPause.pause())
 }
@@ -210,13 +242,15 @@ func (a *Agent) verify(seen tables) {
 
 func (a *Agent) commitFailed(err error) {
 	pause := a.pace.failed(time.Now())
-	a.log.Warn("commit failed", "err", err, "retry", pause.Round(time.Millisecond))
+	if !a.once {
+		a.log.Warn("commit failed", "err", err, "retry", pause.Round(time.Millisecond))
+	}
 	a.setHealth(func(h *health) { h.commit = err })
 }
 
 // commitBlocked notes that something waits for somebody to mend the leaf's configuration.
 func (a *Agent) commitBlocked(err error) {
-	if last := a.health.Load().commit; last == nil || last.Error() != err.Error() {
+	if last := a.health.Load().commit; !a.once && (last == nil || last.Error() != err.Error()) {
 		a.log.Warn("nothing is committed", "err", err)
 	}
 	a.setHealth(func(h *health) { h.commit = err })

@@ -3,6 +3,8 @@ package switchagent
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -143,6 +145,9 @@ func (c *Config) Validate(report func(key, problem string)) {
 		refuse("instance", c.Instance, "1 to 32 letters, digits, - and _ other than the word default")
 	}
 	c.validateInterfaces(refuse)
+	if c.Listen != "" && !isListenable(c.Listen) {
+		refuse("listen", c.Listen, "host:port with a port from 1 to 65535, such as 127.0.0.1:9473, or nothing for nowhere,")
+	}
 	c.Syslog.validate(refuse)
 	checkDuration := func(key string, value, least, most time.Duration) {
 		if value < least || value > most {
@@ -155,6 +160,14 @@ func (c *Config) Validate(report func(key, problem string)) {
 	checkDuration("takeover", c.Takeover, 0, time.Hour)
 	c.validateCommits(refuse)
 	c.validateAdmission(refuse)
+}
+
+// isListenable says whether it is [host]:port. A name is looked up when it is listened at.
+func isListenable(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	n, numErr := strconv.ParseUint(port, 10, 16)
+	_, addrErr := netip.ParseAddr(host)
+	return err == nil && numErr == nil && n > 0 && (host == "" || addrErr == nil || hostName.MatchString(host))
 }
 
 func (c *Config) validateAdmission(refuse func(key, value, wanted string)) {
@@ -250,6 +263,9 @@ func (c *Config) mayTouch(ifl string) bool {
 func (c *Config) SetConfirm(window time.Duration) error {
 	if c.Database != junos.Shared {
 		return fmt.Errorf("confirm: Junos has no commit confirmed in database: %s, only in shared", c.Database)
+	}
+	if window < time.Minute {
+		return fmt.Errorf("confirm: %q is not allowed: 1 to 65535 whole minutes, such as 2m, is wanted", window)
 	}
 	c.Confirm, c.ConfirmAfter = window, min(c.ConfirmAfter, window/2)
 	var err error

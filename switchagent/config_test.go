@@ -42,6 +42,9 @@ var configProblems = []struct {
 	{"update where others write", func(c *Config) { c.Database, c.Load = "private", "update" }, map[string]string{"load": "holds others' statements"}},
 	{"instance", func(c *Config) { c.Instance = "default" }, map[string]string{"instance": "other than the word default"}},
 	{"instance with markup", func(c *Config) { c.Instance = `x"/>` }, map[string]string{"instance": "letters, digits"}},
+	{"listen", func(c *Config) { c.Listen = "nonsense" }, map[string]string{"listen": `"nonsense" is not allowed: host:port`}},
+	{"listen, no such port", func(c *Config) { c.Listen = "0.0.0.0:99999" }, map[string]string{"listen": "a port from 1 to 65535"}},
+	{"listen, everywhere", func(c *Config) { c.Listen = ":9473" }, map[string]string{}},
 	{"group", func(c *Config) { c.Group = "a b" }, map[string]string{"group": `"a b" is not allowed`}},
 	{"interfaces", func(c *Config) { c.Interfaces = []string{"ge-0/0/1.0", "ge-[0", ""} }, map[string]string{
 		"interfaces[1]": `"ge-[0" is not allowed`, "interfaces[2]": "missing",

@@ -178,7 +178,19 @@ func (d *doctor) instance(ctx context.Context) {
 		return
 	}
 	err := d.client.CheckInstance(ctx, d.cfg.Instance)
-	d.result("instance", d.cfg.Instance+" is configured", err, "set system configuration-database ephemeral instance "+d.cfg.Instance)
+	if err == nil {
+		err = d.readsInstance(ctx)
+	}
+	d.result("instance", d.cfg.Instance+" is configured", err, commandsIn(err)...)
+}
+
+// readsInstance makes sure that the leaf shows the instance when it is asked for.
+func (d *doctor) readsInstance(ctx context.Context) error {
+	db, err := d.client.Database(junos.Options{Kind: junos.Ephemeral, Instance: d.cfg.Instance}, junos.Release{})
+	if err == nil {
+		_, err = db.Stanzas(ctx)
+	}
+	return err
 }
 
 func (d *doctor) group(ctx context.Context) {

@@ -44,6 +44,9 @@ var doctored = []struct {
 	{"view", "tables", StatusFault, "permission denied", "permissions [ view", commits("set system login class lastmile-agent deny-commands-regexps \"show ipv6.*\"")},
 	{"no instance", "instance", StatusFault, "is not configured", "set system configuration-database ephemeral instance lastmile",
 		commits("delete system configuration-database ephemeral instance lastmile")},
+	{"instance deactivated", "instance", StatusFault, "is deactivated", "activate system configuration-database ephemeral instance lastmile",
+		commits("deactivate system configuration-database ephemeral instance lastmile")},
+	{"candidate for instance", "instance", StatusFault, "answers with another configuration", "", injects("candidate rpc=command")},
 	{"rights", "rights", StatusFault, "permission denied", "allow-configuration-regexps", commits("delete system login class lastmile-agent allow-configuration-regexps")},
 	{"no group", "group", StatusFault, "is not configured", "set " + servers + "type external", commits("delete protocols bgp group servers")},
 	{"deactivated", "group", StatusFault, "is deactivated", "activate protocols bgp group servers", commits("deactivate protocols bgp group servers")},
@@ -190,6 +193,26 @@ func TestReadOnly(t *testing.T) {
 			if stanzas := s.stanzas(); stanzas != "" {
 				t.Errorf("stanzas of %s", stanzas)
 			}
+		})
+	}
+}
+
+// TestDoctorOfALock: a lock says nothing about rights.
+func TestDoctorOfALock(t *testing.T) {
+	for _, kind := range []junos.Kind{junos.Ephemeral, junos.Private} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := healthy(t, "21.4R1")
+			s.cfg.Database = kind
+			s.inject("lock")
+			for _, f := range s.cfg.Doctor(t.Context()) {
+				switch {
+				case f.Check != "rights" && f.Status != StatusOK:
+					t.Errorf("%+v", f)
+				case f.Check == "rights" && (f.Status != StatusWarning || len(f.Mend) > 0 || !strings.Contains(f.Detail, "not tried")):
+					t.Errorf("%+v", f)
+				}
+			}
+			s.device.ClearFaults()
 		})
 	}
 }

@@ -14,6 +14,7 @@ type guards struct {
 	others     map[junos.Place]bool // where others' neighbours stand, in the static configuration
 	interfaces map[string]junos.Interface
 	native     junos.Base // whose neighbours Junos discovers by itself
+	readsOnly  bool       // nothing can be committed by this transport
 	group      error      // why no neighbour of the configured group can have a session
 }
 
@@ -38,6 +39,7 @@ func (p plan) guarded(g guards) plan {
 	for _, e := range p.edit {
 		if !keepsSession(e) && !g.mayRemove(e.From) {
 			result.refused[e.To.Peer] = established
+			result.waiting = append(result.waiting, e)
 			if e = e.Gentle(); e.From.Same(e.To) {
 				continue // what else is to change waits for the session to go down
 			}
@@ -49,11 +51,37 @@ func (p plan) guarded(g guards) plan {
 	case g.group != nil:
 		return result.blockedBy(g.group, unusableGroup)
 	default:
-		if err := g.prove(result.change()); err != nil {
-			return result.blockedBy(err, unproven)
+		if result = result.proved(g); g.readsOnly && result.blocked == nil {
+			blocked := result.blockedBy(errReadsOnly, readsOnly)
+			blocked.would = result.change()
+			return blocked
 		}
 	}
 	return result
+}
+
+// proved is the plan without the stanzas that cannot be proved harmless. They hold up none of the others: what
+// is left is proved once more as a whole.
+func (p plan) proved(g guards) plan {
+	whole := g.prove(p.change())
+	if whole == nil {
+		return p
+	}
+	harmless := func(s junos.Stanza, one junos.Change) bool {
+		one.From = p.from
+		err := g.prove(one)
+		if err != nil {
+			p.refused[s.Peer] = unproven
+		}
+		return err == nil
+	}
+	p.add = slices.DeleteFunc(slices.Clone(p.add), func(s junos.Stanza) bool { return !harmless(s, junos.Change{Add: []junos.Stanza{s}}) })
+	p.remove = slices.DeleteFunc(slices.Clone(p.remove), func(s junos.Stanza) bool { return !harmless(s, junos.Change{Remove: []junos.Stanza{s}}) })
+	p.edit = slices.DeleteFunc(slices.Clone(p.edit), func(e junos.Edit) bool { return !harmless(e.To, junos.Change{Edit: []junos.Edit{e}}) })
+	if p.empty() || g.prove(p.change()) != nil {
+		return p.blockedBy(whole, unproven)
+	}
+	return p
 }
 
 // blockedBy is the plan with nothing to do, for a reason that is no neighbour's.

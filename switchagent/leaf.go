@@ -37,6 +37,8 @@ type writer interface {
 	commit(context.Context, junos.Change) (junos.Outcome, error)
 	// confirm ends a commit on trial.
 	confirm(ctx context.Context, change junos.Change, good bool) (junos.Outcome, error)
+	// unconfirmed is junos.ErrUnconfirmed while the leaf may take a commit back, whoever made it.
+	unconfirmed(context.Context) error
 }
 
 // dialTimeout holds for a connection, its login and both hellos; hardware takes 3 s for that.
@@ -75,6 +77,10 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 	release, _ := junos.ParseRelease(facts.Version) // of an unknown one nothing is expected
 	a.policy.scoped = release.Scoped()
 	a.usageAfter, a.sessionsAfter = time.Time{}, time.Time{}
+	a.booted = time.Time{}
+	if facts.Uptime > 0 {
+		a.booted = time.Now().Add(-facts.Uptime)
+	}
 	a.log.Info("connected", "target", target.Addr, "session", client.SessionID(), "host", facts.Host, "model", facts.Model,
 		"version", facts.Version, "uptime", facts.Uptime, "database", a.cfg.Database)
 	return d, nil
@@ -121,9 +127,7 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if g.native, err = d.Base(ctx); err != nil {
 		return guards{}, err
 	}
-	if d.cfg.Transport == transportCLI {
-		g.group = errReadsOnly
-	}
+	g.readsOnly = d.cfg.Transport == transportCLI
 	if g.interfaces, err = d.Interfaces(ctx); err != nil {
 		return guards{}, err
 	}
@@ -145,6 +149,13 @@ func (d device) commit(ctx context.Context, change junos.Change) (junos.Outcome,
 
 func (d device) confirm(ctx context.Context, change junos.Change, good bool) (junos.Outcome, error) {
 	return d.db.Confirm(ctx, change, good)
+}
+
+func (d device) unconfirmed(ctx context.Context) error {
+	if d.cfg.Database != junos.Shared {
+		return nil // it knows no others
+	}
+	return d.Unconfirmed(ctx)
 }
 
 func (c Config) database() junos.Options {

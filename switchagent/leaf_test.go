@@ -29,6 +29,7 @@ type fakeLeaf struct {
 
 	full      junos.Usage
 	announced []junos.Session
+	trial     error  // of somebody else
 	confirmed []bool // what it was told of commits on trial
 
 	commits []junos.Change
@@ -126,6 +127,8 @@ func (f *fakeLeaf) confirm(_ context.Context, _ junos.Change, good bool) (junos.
 	}
 	return junos.Refused, f.read()
 }
+
+func (f *fakeLeaf) unconfirmed(context.Context) error { return f.trial }
 
 func (f *fakeLeaf) usage(context.Context) (junos.Usage, error) { return f.full, f.read() }
 

@@ -35,7 +35,7 @@ func (a *Agent) logRefusals(refused map[netip.Addr]refusal) {
 		switch reason {
 		case unresolved, notRouter: // as ordinary as a desktop
 			level = slog.LevelDebug
-		case quarantined, unproven, unusableGroup: // one line says it for all
+		case quarantined, unproven, unusableGroup, readsOnly: // one line says it for all
 			level = slog.LevelDebug
 		}
 		a.log.Log(context.Background(), level, "neighbour refused",

@@ -133,7 +133,7 @@ func TestQuarantineOfAll(t *testing.T) {
 }
 
 func TestRole(t *testing.T) {
-	alone, one := newRole(0), newRole(time.Minute)
+	alone, one := newRole(0, time.Second), newRole(time.Minute, time.Second)
 	if !alone.writer || alone.yield() || !alone.writer {
 		t.Error("who is alone stands by")
 	}

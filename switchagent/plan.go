@@ -58,10 +58,11 @@ const (
 	quarantined      = refusal("quarantined")         // the leaf has refused its stanza
 	unproven         = refusal("unproven")            // a change could not be proved harmless: a fault of ours
 	unusableGroup    = refusal("group_unusable")      // no session can come up in the configured group
+	readsOnly        = refusal("transport_reads")     // transport: cli commits nothing
 )
 
 var allRefusals = []refusal{
-	unresolved, notRouter, unknownPort, wrongMAC, noKey, duplicate, portFull, leafFull, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unproven, unusableGroup,
+	unresolved, notRouter, unknownPort, wrongMAC, noKey, duplicate, portFull, leafFull, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unproven, unusableGroup, readsOnly,
 }
 
 // leastAbsentPolls is how many polls must have missed a neighbour before its stanza goes, however
@@ -86,6 +87,8 @@ type plan struct {
 	crowd       map[string]int         // by interface, how many more are portFull
 	isolate     map[junos.Place]bool   // of the edits, those that only make a stanza accept nothing
 	blocked     error                  // why there is nothing to do, although there should be
+	would       junos.Change           // what could be done by another transport
+	waiting     []junos.Edit           // wanted, and left in part or as a whole until a session is down
 	withheld    int                    // removals that were too many at once
 	from        []junos.Stanza         // what the database held
 	up          []junos.Session        // that the guards saw Established
@@ -144,9 +147,16 @@ func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence
 		served[s.Peer] = true
 	}
 	room := p.room(seen.stanzas)
-	displaced := room.displaced(present, served)
+	displaced, twin := room.displaced(present, served), twins(seen.stanzas)
 	for _, s := range seen.stanzas {
 		n, here := present[s.Peer]
+		if twin[s.Place()] {
+			result.dropTwin(s, here)
+			continue
+		}
+		if result.refused[s.Peer] == noKey { // it is there, and what its stanza should be is not known
+			continue
+		}
 		here = here && s.Group == p.group
 		edited := here && result.rewrite(s, p.stanza(n, s.Key)) || !here && p.disowns(s) && result.disown(s)
 		if here && !(n.State == stale && displaced[s.Peer.Zone()]) {

@@ -1,6 +1,7 @@
 package switchagent
 
 import (
+	"net/netip"
 	"time"
 
 	"lastmile/switchagent/junos"
@@ -26,6 +27,8 @@ type sentence struct {
 	until time.Time
 	pause backoff
 	named bool // by the leaf
+	peer  netip.Addr
+	why   error
 }
 
 func newQuarantine() quarantine {

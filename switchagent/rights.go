@@ -3,6 +3,7 @@ package switchagent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -37,7 +38,12 @@ func (d *doctor) rights(ctx context.Context) {
 	}
 	done := ""
 	for _, r := range d.neededRights(ctx) {
-		if err := d.client.TryChange(ctx, d.cfg.database(), r.stanza); err != nil {
+		err := d.client.TryChange(ctx, d.cfg.database(), r.stanza)
+		if errors.Is(err, junos.ErrLocked) || errors.Is(err, junos.ErrDirty) { // which says nothing about rights
+			d.add("rights", StatusWarning, fmt.Sprintf("not tried: %v: try again when the database is free", err))
+			return
+		}
+		if err != nil {
 			d.add("rights", StatusFault, fmt.Sprintf("%s may not add %s: %v", d.cfg.User, r.what, err), d.ofClass(ctx, r.mend)...)
 			return
 		}

@@ -15,15 +15,30 @@ import (
 type role struct {
 	takeover time.Duration // 0: there is no other
 	patience time.Duration // takeover, and a little that differs in each agent
+	blind    time.Duration // who has not seen the leaf for so long may have been replaced
+	sure     time.Time     // when nobody else can have been at work
 	writer   bool
 }
 
-func newRole(takeover time.Duration) role {
-	r := role{takeover: takeover, patience: takeover, writer: takeover == 0}
+// leastBlind is what is ordinary on a busy machine, however short takeover is.
+const leastBlind = 5 * time.Second
+
+func newRole(takeover, poll time.Duration) role {
+	r := role{takeover: takeover, patience: takeover, blind: max(takeover+3*poll, leastBlind), writer: takeover == 0}
 	if takeover > 0 {
 		r.patience += rand.N(takeover/2 + 1)
 	}
 	return r
+}
+
+// replaced says whether another may have taken over since the leaf was seen last: it was stopped, or without
+// a session, for longer than the other waits. A leaf that has booted since and holds nothing was not written
+// by anybody. It stays the writer then: servers wait.
+func (r *role) replaced(now, booted time.Time, empty bool) bool {
+	unseen := r.writer && !r.sure.IsZero() && now.Sub(r.sure) > r.blind
+	fresh := empty && booted.After(r.sure)
+	r.sure = now
+	return unseen && !fresh
 }
 
 // yield stands by, since somebody else writes. It says whether that is new.

@@ -3,8 +3,7 @@ package switchagent
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"time"
 
 	"lastmile/switchagent/inventory"
 	"lastmile/switchagent/junos"
@@ -17,6 +16,9 @@ type stock struct {
 	keys    map[string]junos.Secret // by port
 	bad     map[string]string       // by port, why its key cannot be read
 	err     error                   // of the file as it is now
+	// next is one that takes something away, and reads so since nextSince.
+	next      *inventory.Inventory
+	nextSince time.Time
 }
 
 func newStock(path string) *stock {
@@ -50,12 +52,7 @@ func (c *Config) readInventory() (*inventory.Inventory, error) {
 
 // readKey reads a key of TCP MD5. No error shows what is in the file.
 func readKey(path string) (junos.Secret, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return junos.Secret{}, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, 4096))
+	text, err := inventory.ReadRegular(path, 4096)
 	if err != nil {
 		return junos.Secret{}, err
 	}
@@ -73,8 +70,8 @@ func (a *Agent) refreshStock() error {
 	if s.file == nil {
 		return nil
 	}
-	inv, err := s.file.Refresh()
-	if inv != nil {
+	read, err := s.file.Refresh()
+	if inv := s.settled(time.Now(), read, err, a.cfg.PollInterval); inv != nil {
 		a.log.Info("inventory read", "path", a.cfg.Inventory, "ports", len(inv.Entries()), "gone", len(s.current.Missing(inv)), "new", len(inv.Missing(s.current)))
 		s.current = inv
 	}

@@ -12,6 +12,7 @@ import (
 
 	"lastmile/switchagent/cli"
 	"lastmile/switchagent/junos"
+	"lastmile/switchagent/login"
 )
 
 // The transports.
@@ -74,6 +75,12 @@ func (c *Config) CheckFiles() (warning string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("target %q: %w", c.Target, err)
 	}
-	_, err = c.readInventory()
-	return target.KeyWarning(), errors.Join(target.Check(), err)
+	inv, err := c.readInventory()
+	warning = target.KeyWarning()
+	for _, e := range inv.Entries() {
+		if w := login.ModeWarning("key of port "+e.Port, e.KeyFile); w != "" && warning == "" {
+			warning = w // one is enough to go and look
+		}
+	}
+	return warning, errors.Join(target.Check(), err)
 }

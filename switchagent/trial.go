@@ -22,6 +22,7 @@ type trial struct {
 	patience time.Duration // after which a new session may be missing because its peer does not answer
 	window   time.Duration // within which the leaf must be told
 	bad      error         // why it has failed
+	asked    bool          // to confirm it, and the answer was lost
 }
 
 // inTime is the part of the window after which a trial has failed: the rest is for the confirmation.

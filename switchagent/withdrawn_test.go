@@ -33,3 +33,18 @@ func TestPlanSaysWhatIsNotAcceptedAnyMore(t *testing.T) {
 	}
 	s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32 10.1.0.0/24,,\n" + two)
 }
+
+// TestAnotherASHoldsUpNobody: the AS of a port changes while its session is up. The others get their stanzas,
+// and the policy of the port, of the new AS, is beside the old peer-as until the session is down.
+func TestAnotherASHoldsUpNobody(t *testing.T) {
+	inEveryDatabase(t, func(t *testing.T, s *site) {
+		s.inventory("ge-0/0/1.0,bms1,4200000101,10.0.0.1/32,,\n")
+		s.plug(1)
+		s.must(s.operate().Apply(t.Context()))
+		s.await("1")
+		s.inventory("ge-0/0/1.0,bms1,4200000109,10.0.0.1/32,,\nge-0/0/2.0,bms2,4200000102,10.0.0.2/32,,\n")
+		s.plug(2)
+		s.must(s.operate().Apply(t.Context()))
+		s.await("1 2")
+	})
+}

@@ -26,7 +26,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), checkCommand(), showCommand(), repairCommand(), bfdWorkerCommand())
+	root.AddCommand(runCommand(), checkCommand(), showCommand(), repairCommand(), bfdWorkerCommand(), versionCommand())
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "hostagent:", err)
 		os.Exit(1)
@@ -112,4 +112,17 @@ func checkCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&path, "config", defaultConfig, "configuration file")
 	return cmd
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version of the program, its commit and the Go release", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			line, err := daemon.Version("hostagent")
+			if err == nil {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
+			}
+			return err
+		},
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -86,10 +87,25 @@ func up(ctx context.Context, cfg lab.Config) error {
 	}
 	if err != nil {
 		// It stays: one that does not converge is one to look into.
-		return fmt.Errorf("the fabric is up, but not converged (see `lab status`, `lab down`): %w", err)
+		return fmt.Errorf("the fabric is up, but not converged (see %s): %w", hints(cfg.Topology.Name, "status", "down"), err)
 	}
-	_, err = fmt.Fprintln(cfg.Out, "the fabric is up: see `lab status`, `lab shell bms1`, `lab down`")
+	_, err = fmt.Fprintln(cfg.Out, "the fabric is up: see "+hints(cfg.Topology.Name, "status", "shell", "down"))
 	return err
+}
+
+// hints is commands for the fabric of that name.
+func hints(name string, commands ...string) string {
+	flag := ""
+	if name != standardName {
+		flag = " --name " + name
+	}
+	for i, command := range commands {
+		if command == "shell" {
+			command += " bms1"
+		}
+		commands[i] = "`lab " + command + flag + "`"
+	}
+	return strings.Join(commands, ", ")
 }
 
 func downCommand() *cobra.Command {

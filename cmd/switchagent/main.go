@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -17,7 +18,7 @@ const defaultConfig = "/etc/switchagent/switchagent.yaml"
 func main() {
 	if err := rootCommand().Execute(); err != nil {
 		status := exitStatus(err)
-		if status != exitTodo {
+		if !errors.Is(err, errTodo) {
 			fmt.Fprintln(os.Stderr, "switchagent:", err)
 		}
 		os.Exit(status)
@@ -49,7 +50,7 @@ func rootCommand() *cobra.Command {
 		}
 		return err
 	}
-	root.AddCommand(run, check)
+	root.AddCommand(run, check, versionCommand())
 	root.AddCommand(operatorCommands(&path)...)
 	root.InitDefaultCompletionCmd()
 	refuseUnknown(root)
@@ -90,4 +91,17 @@ func runDaemon(cmd *cobra.Command, path, level string) error {
 	reg := daemon.NewRegistry("switchagent")
 	agent := switchagent.New(cfg, log, reg)
 	return daemon.Service{Listen: cfg.Listen, Registry: reg, Log: log, Health: agent.Health, Run: agent.Run}.Serve(cmd.Context())
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version of the program, its commit and the Go release", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			line, err := daemon.Version("switchagent")
+			if err == nil {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
+			}
+			return err
+		},
+	}
 }

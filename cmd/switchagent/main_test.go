@@ -189,3 +189,13 @@ func TestDefaultConfiguration(t *testing.T) {
 		t.Errorf("the default is %s, want %s, as documented", path, want)
 	}
 }
+
+func TestVersionCommand(t *testing.T) {
+	var out bytes.Buffer
+	cmd := rootCommand()
+	cmd.SetOut(&out)
+	cmd.SetArgs([]string{"version"})
+	if err := cmd.Execute(); err != nil || !strings.HasPrefix(out.String(), "switchagent ") {
+		t.Errorf("%q %v", out.String(), err)
+	}
+}

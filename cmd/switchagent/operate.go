@@ -21,7 +21,8 @@ import (
 	"lastmile/switchagent"
 )
 
-// exitTodo is the exit status of a command that only looks and finds something to do.
+// exitTodo is the exit status of a command that only looks and finds something to do, and of one that has
+// done all that can be done now, where that is not all.
 const exitTodo = 2
 
 // errTodo ends a command with exitTodo and no message: what there is to do has been printed.
@@ -32,7 +33,7 @@ func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errTodo):
+	case errors.Is(err, errTodo), errors.Is(err, switchagent.ErrRemains):
 		return exitTodo
 	}
 	return 1
@@ -76,6 +77,7 @@ func (o *operator) running(c *cobra.Command, run func(context.Context, *cobra.Co
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
+		defer context.AfterFunc(ctx, stop)() // who interrupts twice means it
 		return run(ctx, cmd)
 	}
 	return c
@@ -116,7 +118,7 @@ func planCommand(o *operator) *cobra.Command {
 		if v.Blocked != "" {
 			return fmt.Errorf("nothing can be committed: %s", v.Blocked)
 		}
-		if len(v.Commands) > 0 {
+		if len(v.Commands) > 0 || v.Unconfirmed != "" {
 			return errTodo
 		}
 		return nil
@@ -134,14 +136,19 @@ func writePreview(w io.Writer, v switchagent.Preview) {
 		fmt.Fprintf(w, "# %d more on %s: port_full\n", crowd.More, crowd.Link)
 	}
 	for _, peer := range v.Absent {
-		why := "is gone"
-		if peer.Reason == "unwanted" {
-			why = "is to have none"
-		}
-		fmt.Fprintf(w, "# %s on %s %s; its stanza goes after hold_down, once its session is down\n", peer.Address, peer.Link, why)
+		fmt.Fprintf(w, "# %s on %s %s; its stanza goes after hold_down, once its session is down\n", peer.Address, peer.Link, whyAbsent[peer.Reason])
+	}
+	for _, command := range v.Waiting {
+		fmt.Fprintf(w, "# waits for the session to go down: %s\n", command)
+	}
+	for _, note := range v.Notes {
+		fmt.Fprintf(w, "# %s\n", note)
+	}
+	if v.Unconfirmed != "" {
+		fmt.Fprintf(w, "# not confirmed yet: %s\n", v.Unconfirmed)
 	}
 	if len(v.Commands) == 0 {
-		fmt.Fprintf(w, "# nothing to do, %s established\n", count(v.Established, "session"))
+		fmt.Fprintf(w, "# nothing to do, %s established, %d of stanzas\n", count(v.Established, "session"), v.Served)
 		return
 	}
 	fmt.Fprintf(w, "# +%s, -%d, ~%d; %s of %d touched\n", count(v.Added, "neighbour"), v.Removed, v.Edited, count(len(v.Ended), "session"), v.Established)
@@ -153,76 +160,17 @@ func writePreview(w io.Writer, v switchagent.Preview) {
 	}
 }
 
+// whyAbsent is the reasons of stanzas that go, in words.
+var whyAbsent = map[string]string{
+	"gone": "is gone", "unwanted": "is to have none", "other_group": "is in another group than the configured one",
+	"not_meant": "is on a port that interfaces does not mean",
+}
+
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func applyCommand(o *operator) *cobra.Command {
-	var confirm time.Duration
-	c := o.command("apply", "Commit once what plan prints, and wait until the leaf holds it")
-	c.Flags().DurationVar(&confirm, "confirm", 0, "whole minutes such as 2m, after which the leaf takes the commit back unless all is well (default: confirm of the configuration); needs database: shared")
-	return o.running(c, func(ctx context.Context, cmd *cobra.Command) error {
-		cfg, err := o.load()
-		if err != nil {
-			return err
-		}
-		if confirm != 0 {
-			if err := cfg.SetConfirm(confirm); err != nil {
-				return err
-			}
-		}
-		log, err := daemon.NewLogger(cmd.ErrOrStderr(), o.level)
-		if err != nil {
-			return err
-		}
-		v, err := switchagent.Operate(cfg, log).Plan(ctx)
-		if err != nil {
-			return err
-		}
-		if err := o.print(cmd, v, func(w io.Writer) { writePreview(w, v) }); err != nil {
-			return err
-		}
-		if err := switchagent.Operate(cfg, log).Apply(ctx); err != nil {
-			return err
-		}
-		if o.output == "text" && len(v.Commands) > 0 {
-			fmt.Fprintln(cmd.OutOrStdout(), "# applied")
-		}
-		return nil
-	})
-}
-
-func rollbackCommand(o *operator) *cobra.Command {
-	var end, yes, force bool
-	c := o.command("rollback", "Remove all stanzas of switchagent whose session is down")
-	c.Flags().BoolVar(&end, "end-sessions", false, "also those whose session is up: it ends")
-	c.Flags().BoolVar(&yes, "yes", false, "do it; without this it is only printed")
-	c.Flags().BoolVar(&force, "force", false, "even if a switchagent runs, which will put them back")
-	return o.running(c, func(ctx context.Context, cmd *cobra.Command) error {
-		op, cfg, err := o.operate(cmd)
-		if err != nil {
-			return err
-		}
-		if yes && !force && answers(ctx, cfg.Listen) {
-			return fmt.Errorf("a switchagent runs (http://%s answers) and would put them back: stop it first, or --force", cfg.Listen)
-		}
-		v, err := op.Rollback(ctx, end, yes)
-		if printErr := o.print(cmd, v, func(w io.Writer) { writePreview(w, v) }); err == nil {
-			err = printErr
-		}
-		switch {
-		case err != nil || len(v.Commands) == 0:
-			return err
-		case !yes:
-			return errTodo
-		case o.output == "text":
-			fmt.Fprintln(cmd.OutOrStdout(), "# applied")
-		}
-		return nil
-	})
 }
 
 // answers says whether a daemon serves at the address.

@@ -210,6 +210,7 @@ func TestJSON(t *testing.T) {
 		{0, append([]string{"bootstrap", "--apply"}, login...), `"applied": true`},
 		{0, []string{"plan"}, `"commands": []`},
 		{0, []string{"apply"}, `"established": 0`},
+		{0, []string{"apply"}, `"applied": false`},
 		{0, []string{"rollback"}, `"commands": []`},
 		{0, []string{"show", "neighbors"}, `[]`},
 		{0, []string{"show", "stanzas"}, `[]`},
@@ -243,6 +244,11 @@ func TestApplyConfirm(t *testing.T) {
 		}
 	}
 	l.write("listen: ''\nunknown: accept\ndatabase: shared\n")
+	for _, window := range []string{"-2m", "0s"} {
+		if out := l.run(1, "apply", "--confirm", window); strings.Contains(out, "confirm_after") || !strings.Contains(out, "whole minutes") {
+			t.Errorf("%s: %s", window, out)
+		}
+	}
 	if out := l.run(1, "apply", "--confirm", "30s"); !strings.Contains(out, "confirm:") {
 		t.Errorf("half a minute: %s", out)
 	}
@@ -263,5 +269,28 @@ func TestRollbackBesideADaemon(t *testing.T) {
 	l.write("listen: " + strings.TrimPrefix(daemon.URL, "http://") + "\nunknown: accept\n")
 	if out := l.run(1, "rollback", "--yes"); !strings.Contains(out, "stop it first") {
 		t.Errorf("%s", out)
+	}
+}
+
+// TestPortKeyForAllToRead: it is used, and check warns.
+func TestPortKeyForAllToRead(t *testing.T) {
+	l := newLeaf(t)
+	l.inventory()
+	var stderr bytes.Buffer
+	check := func() string {
+		stderr.Reset()
+		cmd := rootCommand()
+		cmd.SetOut(&bytes.Buffer{})
+		cmd.SetErr(&stderr)
+		cmd.SetArgs([]string{"check", "--config", l.config})
+		l.must(cmd.ExecuteContext(t.Context()))
+		return stderr.String()
+	}
+	if out := check(); out != "" {
+		t.Errorf("warned of nothing: %s", out)
+	}
+	l.must(os.Chmod(filepath.Join(l.dir, "bms1.key"), 0o644))
+	if out := check(); !strings.Contains(out, "key of port ge-0/0/1.0") || !strings.Contains(out, "mode 0644") {
+		t.Errorf("warned: %q", out)
 	}
 }

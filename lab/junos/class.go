@@ -1,6 +1,7 @@
 package junos
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,16 +20,22 @@ func (u *User) className() string {
 }
 
 // user finds somebody who may log in: one of Config.Users, or of the committed
-// configuration, with the keys there.
+// configuration, or both, with the keys and the class there.
 func (d *Device) user(name string) *User {
+	var u *User
 	if i := slices.IndexFunc(d.cfg.Users, func(u User) bool { return u.Name == name }); i >= 0 {
-		return &d.cfg.Users[i]
+		known := d.cfg.Users[i]
+		known.AuthorizedKeys = slices.Clone(known.AuthorizedKeys)
+		u = &known
 	}
 	n := d.db.running().at("system", "login").entry("user", name)
 	if n == nil {
-		return nil
+		return u
 	}
-	u := &User{Name: name, Class: n.leaf("class")}
+	if u == nil {
+		u = &User{Name: name}
+	}
+	u.Class = cmp.Or(u.Class, n.leaf("class"))
 	for _, kind := range []string{"ssh-rsa", "ssh-ed25519", "ssh-ecdsa"} {
 		for _, e := range n.at("authentication").list(kind) {
 			if key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(e.key)); err == nil {
@@ -216,6 +223,20 @@ func (c *class) forbidden(before, after *node) (errs []*loadError) {
 	return errs
 }
 
+// parents is what stands above the lines. A container whose last statement is deleted is a line of its own
+// then, and none again with the next statement, and nobody has touched it.
+func parents(lines map[string]bool) map[string]bool {
+	above := map[string]bool{}
+	for line := range lines {
+		for i, r := range line {
+			if r == ' ' {
+				above[line[:i]] = true
+			}
+		}
+	}
+	return above
+}
+
 // changedLines is the set lines that are in only one of two trees, without the
 // verb.
 func changedLines(before, after *node) (out []string) {
@@ -228,8 +249,9 @@ func changedLines(before, after *node) (out []string) {
 	}
 	old, now := lines(before), lines(after)
 	for _, pair := range [][2]map[string]bool{{old, now}, {now, old}} {
+		above := parents(pair[1])
 		for line := range pair[0] {
-			if !pair[1][line] {
+			if !pair[1][line] && !above[line] {
 				out = append(out, line)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 type shell struct {
 	s    *session
 	in   *bufio.Reader
-	mode string // "", or how configuration mode was entered: "shared", "private", "exclusive"
+	mode string // "", or how configuration mode was entered: "shared", "private", "exclusive", "ephemeral"
 	done bool
 }
 
@@ -208,23 +208,31 @@ func (c *shell) setCLI(words []string) error {
 	return nil
 }
 
+// opening is what the words after configure open; no mode if they mean nothing.
+func opening(words []string) (mode, what string) {
+	switch {
+	case len(words) == 0:
+		return "shared", ""
+	case words[0] == "ephemeral" && len(words) == 2:
+		var name writer
+		name.text(words[1])
+		return "ephemeral", "<ephemeral-instance>" + name.buf.String() + "</ephemeral-instance>"
+	case len(words) > 1:
+		return "", ""
+	case words[0] == "private", words[0] == "exclusive", words[0] == "ephemeral":
+		return words[0], "<" + words[0] + "/>"
+	}
+	return "", ""
+}
+
 // configure enters configuration mode.
 func (c *shell) configure(ctx context.Context, words []string) error {
-	mode, request := "shared", "<open-configuration/>"
-	if len(words) > 0 {
-		mode = words[0]
-	}
-	switch mode {
-	case "shared":
-	case "private":
-		request = "<open-configuration><private/></open-configuration>"
-	case "exclusive":
-		request = "<open-configuration><exclusive/></open-configuration>"
-	default:
-		c.unknown("configure "+mode, "syntax error.")
+	mode, what := opening(words)
+	if mode == "" {
+		c.unknown("configure "+strings.Join(words, " "), "syntax error.")
 		return nil
 	}
-	if _, err := c.call(ctx, request); err != nil {
+	if _, err := c.call(ctx, "<open-configuration>"+what+"</open-configuration>"); err != nil {
 		return c.failed(err)
 	}
 	c.mode = mode

@@ -166,7 +166,11 @@ func (c *shell) load(ctx context.Context, words []string) error {
 func (c *shell) showCandidate(path, pipes []string) error {
 	tree := c.s.view()
 	if len(pipes) > 0 && strings.HasPrefix(pipes[0], "compare") {
-		c.print(filterLines(compare(c.s.shown(c.s.device.db.running()), c.s.shown(tree)), pipes[1:]))
+		before := c.s.device.db.running()
+		if c.s.open != nil && c.s.open.ephemeral {
+			before = c.s.open.base
+		}
+		c.print(filterLines(compare(c.s.shown(before), c.s.shown(tree)), pipes[1:]))
 		return nil
 	}
 	return c.printConfiguration(tree, path, pipes)

@@ -111,7 +111,9 @@ func (d *Device) commitStatic(ctx context.Context, c Change, build func() *node)
 			return err
 		}
 		c.Diff = compare(d.db.running(), tree)
-		d.db.setRunning(tree, c.User)
+		if err := d.install(tree, c.User); err != nil {
+			return err
+		}
 		d.count(func(s *Stats) { s.Commits++ })
 		return d.activate(ctx, c)
 	})

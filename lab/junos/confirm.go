@@ -2,6 +2,7 @@ package junos
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -38,8 +39,7 @@ func (d *Device) superviseConfirm(ctx context.Context) error {
 			d.log.Info("commit was not confirmed, rolling back")
 			err := d.serialised(ctx, func() error {
 				c := Change{Database: "rollback", User: "root", Diff: compare(d.db.running(), before)}
-				d.db.setRunning(before, c.User)
-				return d.activate(ctx, c)
+				return errors.Join(d.install(before, c.User), d.activate(ctx, c))
 			})
 			if err != nil && ctx.Err() == nil {
 				d.log.Error("rolling back", "err", err)

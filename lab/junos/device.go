@@ -28,7 +28,8 @@ type User struct {
 	Password       string
 	AuthorizedKeys []ssh.PublicKey
 	// Class is the login class whose rights in the committed configuration the
-	// user has, or a predefined one; empty is super-user.
+	// user has, or a predefined one; empty is the one that the committed
+	// configuration gives the user by the time of the login, or super-user.
 	Class string
 	// ReadOnly users are denied everything that changes the configuration.
 	ReadOnly bool
@@ -49,6 +50,10 @@ type Config struct {
 
 	// Static is the committed configuration at boot, in set lines.
 	Static string
+	// Disk is the path of a file that keeps the committed configuration, in set
+	// lines, when the device is started again; then it takes the place of Static.
+	// Empty: there is none, and each start is with Static.
+	Disk string
 	// Interfaces maps Junos names to kernel names: physical ones, "ge-0/0/1",
 	// and logical ones, "irb.2". lo0 is always there.
 	Interfaces map[string]string
@@ -120,12 +125,9 @@ func New(cfg Config) (*Device, error) {
 		return nil, err
 	}
 	schema := newSchema(r)
-	static := newTree(schema)
-	if _, errs := static.mergeSetLines(cfg.Static); len(errs) > 0 {
-		return nil, fmt.Errorf("static configuration: %w", errors.Join(asErrors(errs)...))
-	}
-	if errs := check(static); len(errs) > 0 {
-		return nil, fmt.Errorf("static configuration: %w", errors.Join(asErrors(errs)...))
+	static, err := cfg.boot(schema)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Minute == 0 {
 		cfg.Minute = time.Minute

@@ -25,7 +25,7 @@
 //     capabilities, ]]>]]> and chunked framing; system services netconf
 //     rfc-compliant and version-1.1.
 //   - The command line ([Config.CLI]): operational and configuration mode,
-//     configure private and exclusive, set, delete, load ... terminal, show with
+//     configure private, exclusive and ephemeral, set, delete, load ... terminal, show with
 //     compare, display set, display xml, match, except and count, commit with
 //     check, confirmed and comment, rollback.
 //   - The static configuration with its shared candidate, locks, private copies
@@ -86,6 +86,11 @@
 //	missing instance: opened in silence                       I      18.4R1
 //	  and then loads into the shared candidate                A
 //	missing instance: an error; its text                      A      others
+//	get-configuration of an instance that is not open shows the
+//	  candidate, whatever attributes it has                   D      20.4R1 24.4R1
+//	  with ephemeral-instance="NAME" it shows the instance    R      others
+//	show ephemeral-configuration instance NAME                D R    all
+//	  as <command format="xml">: its configuration element    A
 //	commit with RFC 6241's confirmed rolls back at once       I      18.4R1
 //	line breaks around values                                 R      18.4R1
 //	comments between elements                                 R      20.4R1
@@ -136,6 +141,7 @@
 //	  configuration check succeeds, [Type ^D at a new line to end
 //	  input], questions about uncommitted changes                      D
 //	  the place of the caret under a wrong word                        A
+//	configure ephemeral NAME, or without a name the default instance   A
 //	tables without | display xml: the neighbour table and the list of
 //	  commits in Junos' columns,
 //	  everything else as names and values, which is not Junos' layout  A
@@ -167,8 +173,8 @@
 //     own. Before FRR, and only there, a link-local address is one neighbour: FRR
 //     cannot have the same on two interfaces, and the second is without effect.
 //   - A term's prefix lists and route filters are alternatives, and which of them
-//     is longest does not matter. Conditions on interfaces, neighbours, next hops
-//     and AS paths are accepted and ignored.
+//     is longest does not matter. Conditions on interfaces and
+//     neighbours are accepted and ignored.
 //   - The counts of active and of received routes are those that were accepted;
 //     times at which advertisements were sent are missing. In a World there are
 //     no routes and no BFD.

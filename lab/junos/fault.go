@@ -16,7 +16,7 @@ const (
 	// On the connection. FaultDrop and FaultStall let Fault.After bytes of the
 	// reply through first.
 	FaultDrop    FaultKind = "drop"     // the connection is reset
-	FaultStall   FaultKind = "stall"    // nothing more comes, for Delay or until the session ends
+	FaultStall   FaultKind = "stall"    // nothing more comes, for Delay or until the client goes
 	FaultDribble FaultKind = "dribble"  // one byte each Delay
 	FaultNoise   FaultKind = "noise"    // text stands before the reply
 	FaultHostKey FaultKind = "host-key" // another host key is shown
@@ -35,6 +35,8 @@ const (
 	FaultMalformed FaultKind = "malformed" // it is not XML: the first end tag called text is left out, any if text is empty
 	FaultTruncate  FaultKind = "truncate"  // the second half of a table is missing
 	FaultEmpty     FaultKind = "empty"     // a table has no entries
+
+	FaultCandidate FaultKind = "candidate" // an ephemeral instance is asked for, and the shared candidate is shown
 
 	// Around it, before the operation runs.
 	FaultLock   FaultKind = "lock"   // somebody locks every database, for Delay
@@ -100,6 +102,7 @@ var faultDefaults = map[FaultKind]faultDefault{
 	FaultMalformed:   {rpc: "*"},
 	FaultTruncate:    {rpc: "get-ipv6-nd-information"},
 	FaultEmpty:       {rpc: "get-ipv6-nd-information"},
+	FaultCandidate:   {rpc: "command|get-configuration"},
 	FaultLock:        {rpc: "*", delay: 5 * time.Minute},
 	FaultDirty:       {rpc: "*", text: "set system domain-name half-done.example"},
 	FaultWriter:      {rpc: commits, text: "set system domain-name other.example"},

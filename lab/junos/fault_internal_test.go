@@ -23,7 +23,7 @@ func TestParseFault(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":                    "is unknown: clock, dirty",
+		"":                    "is unknown: candidate, clock, dirty",
 		"burn":                `fault "burn" is unknown`,
 		"drop x=1":            `key "x" is unknown`,
 		"drop rpc":            "is not KEY=VALUE",

@@ -89,36 +89,31 @@ func (s *session) cut() error {
 func (s *session) suffer(ctx context.Context, operation string) error {
 	s.injected = nil
 	s.tap.clear()
+	h := s.device.faults.holding(s.gone)
 	s.strikes = s.device.faults.strike(operation, s.id)
 	for _, f := range s.strikes {
-		if err := s.sufferOne(ctx, f); err != nil {
+		if err := s.sufferOne(ctx, f, h); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *session) sufferOne(ctx context.Context, f Fault) error {
-	hold := func() error {
-		if f.Delay == 0 {
-			<-ctx.Done()
-			return context.Cause(ctx)
-		}
-		return wait(ctx, f.Delay)
-	}
+func (s *session) sufferOne(ctx context.Context, f Fault, h hold) error {
 	switch f.Kind {
 	case FaultDrop:
 		s.limit(f.After, s.cut)
 	case FaultStall:
-		s.limit(f.After, hold)
+		s.limit(f.After, func() error { return h.wait(ctx, f.Delay) })
 	case FaultDribble:
 		s.tap.dribble = f.Delay
-		s.tap.wait = func(d time.Duration) error { return wait(ctx, d) }
+		s.tap.wait = func(d time.Duration) error { return h.wait(ctx, d) }
 	case FaultNoise:
 		_, err := io.WriteString(s.tap, f.Text)
 		return err
 	case FaultSlow:
-		return wait(ctx, f.Delay)
+		h.gone = nil // the device finishes what it was asked for
+		return h.wait(ctx, f.Delay)
 	case FaultResetBefore:
 		return s.cut()
 	case FaultError, FaultFull:

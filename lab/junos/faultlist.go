@@ -1,6 +1,8 @@
 package junos
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -37,10 +39,11 @@ type faults struct {
 	nextID  int
 	pending []*PendingFault
 	struck  []Strike
+	end     chan struct{} // closed when all are cleared, and another from then on
 }
 
 func newFaults(seed uint64, log *slog.Logger) *faults {
-	return &faults{random: rand.New(rand.NewPCG(seed, 0)), log: log}
+	return &faults{random: rand.New(rand.NewPCG(seed, 0)), log: log, end: make(chan struct{})}
 }
 
 // Inject puts a fault on the list and returns the number that Clear takes.
@@ -68,14 +71,52 @@ func (d *Device) Clear(id int) bool {
 	return len(l.pending) < before
 }
 
-// ClearFaults empties the list and ends what faults have begun: the locks of
-// FaultLock are released and the edits of FaultDirty are discarded.
+// ClearFaults empties the list and ends what faults have begun: whoever is held
+// up goes on, the locks of FaultLock are released and the edits of FaultDirty
+// are discarded.
 func (d *Device) ClearFaults() {
 	l := d.faults
 	l.mu.Lock()
 	l.pending = nil
+	close(l.end)
+	l.end = make(chan struct{})
 	l.mu.Unlock()
 	d.db.endIntrusions()
+}
+
+// A hold is the time that a fault takes, which is over when all are cleared.
+type hold struct {
+	cleared <-chan struct{}
+	gone    <-chan struct{} // closed when nobody is held up any more; nil: never
+}
+
+// errGone ends a session whose client has not waited for a fault to end.
+var errGone = errors.New("the client has gone")
+
+// holding begins a hold; faults that are cleared after it end it.
+func (l *faults) holding(gone <-chan struct{}) hold {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return hold{l.end, gone}
+}
+
+// wait takes the time, 0 for ever.
+func (h hold) wait(ctx context.Context, t time.Duration) error {
+	var over <-chan time.Time
+	if t > 0 {
+		timer := time.NewTimer(t)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-over:
+	case <-h.cleared:
+	case <-h.gone:
+		return errGone
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // Faults lists the faults of which more is to come.

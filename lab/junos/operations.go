@@ -31,6 +31,7 @@ func operations(name string) handler {
 		"get-configuration-database-status": (*session).databaseStatus,
 		"get-database-usage":                (*session).databaseUsage,
 		"get-merged-configuration":          (*session).getMerged,
+		"command":                           (*session).command,
 		"lock":                              (*session).lockConfiguration,
 		"unlock":                            (*session).unlockConfiguration,
 		"discard-changes":                   (*session).discardChanges,

@@ -26,6 +26,7 @@ type Profile struct {
 	LoadSuccess  bool         // <load-success/> in place of <ok/>
 	Opening      OpeningReply // what open-configuration says for an ephemeral instance
 	LooseOpen    bool         // opening an instance that is not configured opens the shared candidate, silently
+	OpenedOnly   bool         // an ephemeral instance is read only where it is open: else get-configuration shows the candidate
 	HastyConfirm bool         // RFC 6241's confirmed commit rolls back at once
 	Licence      bool         // a licence warning before the result of a commit
 	Engines      []string     // more than one: replies are wrapped in multi-routing-engine-results
@@ -76,13 +77,13 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "20.4R1", Version: "20.4R1.12", Namespace: "20.4R0",
-			Commit: CommitOk, FlatErrors: true,
+			Commit: CommitOk, FlatErrors: true, OpenedOnly: true,
 			Table: TableHabits{Comments: true, Bridged: true},
 		},
 		{Name: "21.4R1", Version: "21.4R1.12", Namespace: "21.4R0", Commit: CommitResults},
 		{
 			Name: "24.4R1", Version: "24.4R1.9", Namespace: "24.4R1.9", RefusesNoName: true,
-			Commit: CommitChatty, Opening: OpeningOk, Licence: true,
+			Commit: CommitChatty, Opening: OpeningOk, OpenedOnly: true, Licence: true,
 			Table: TableHabits{Flags: true, Scoped: true},
 		},
 		{

@@ -172,12 +172,13 @@ type chainRenderer struct {
 	nextPolicy   int // where "next policy" goes
 }
 
-// entry writes one entry.
+// entry writes one entry. FRR knows it by its number alone: undoing "permit 1000" takes a "deny 1000" away,
+// and setting one keeps the other's conditions. So an entry with another action replaces it.
 func (c *chainRenderer) entry(action string, matches, sets []string) {
 	head := fmt.Sprintf("route-map %s %s %d", c.name, action, c.seq)
 	lines := append([]string{head}, matches...)
 	lines = append(append(lines, sets...), "exit")
-	c.putPolicy(head, strings.Join(lines, "\n"), "no "+head)
+	c.putPolicy(fmt.Sprintf("route-map %s %d", c.name, c.seq), strings.Join(lines, "\n"), "no "+head)
 	c.seq++
 }
 

@@ -38,11 +38,14 @@ func (s *session) getConfiguration(_ context.Context, request *element, w *write
 func (s *session) source(request *element) (tree *node, origin string, err error) {
 	db := s.device.db
 	if name := request.attr("ephemeral-instance"); name != "" || request.attr("database") == "ephemeral" {
-		if name == "" && s.open != nil && s.open.ephemeral {
+		open := s.open != nil && s.open.ephemeral
+		if s.profile.OpenedOnly && !open {
+			return s.view(), "changed", nil
+		}
+		if name == "" && open {
 			name = s.open.instance
 		}
-		tree, err := db.instance(name)
-		return tree, "commit", err
+		return s.instance(name)
 	}
 	switch request.attr("database") {
 	case "committed":

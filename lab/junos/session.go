@@ -26,8 +26,9 @@ type session struct {
 	open      *workspace // what open-configuration opened, nil: the shared candidate
 	closing   bool
 
-	tap      *tap   // what frames writes through; nil: nobody listens
-	reset    func() // ends the connection rudely; nil: there is none
+	tap      *tap            // what frames writes through; nil: nobody listens
+	reset    func()          // ends the connection rudely; nil: there is none
+	gone     <-chan struct{} // closed when the connection has ended; nil: there is none
 	reboot   func() error
 	strikes  []Fault // faults that strike the operation under way
 	injected error   // what they make it answer
@@ -246,9 +247,10 @@ func (s *session) killSession(_ context.Context, request *element, w *writer) er
 
 // end gives back what the session holds. A locked candidate's changes are lost.
 func (s *session) end(ctx context.Context) {
+	h := s.device.faults.holding(nil)
 	for _, f := range s.device.faults.strike(OnEnd, s.id) {
 		if f.Kind == FaultLinger {
-			_ = wait(ctx, f.Delay) // a boot ends it early
+			_ = h.wait(ctx, f.Delay) // a boot ends it early
 		}
 	}
 	s.giveBack()

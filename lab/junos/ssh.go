@@ -112,8 +112,9 @@ func (d *Device) serveConn(ctx context.Context, conn net.Conn, cli bool) {
 			return
 		}
 	}
+	h := d.faults.holding(nil)
 	strikes := d.faults.strike(OnConnect, 0)
-	if !d.admits(ctx, conn, strikes) {
+	if !d.admits(ctx, conn, strikes, h) {
 		return
 	}
 	client, channels, requests, err := ssh.NewServerConn(conn, d.ssh.config(strikes))
@@ -139,18 +140,14 @@ func (d *Device) serveConn(ctx context.Context, conn net.Conn, cli bool) {
 }
 
 // admits lets faults strike a connection, and says whether it goes on.
-func (d *Device) admits(ctx context.Context, conn net.Conn, strikes []Fault) bool {
+func (d *Device) admits(ctx context.Context, conn net.Conn, strikes []Fault, h hold) bool {
 	for _, f := range strikes {
 		switch f.Kind {
 		case FaultDrop, FaultResetBefore, FaultResetAfter:
 			resetConn(conn)
 			return false
 		case FaultSlow, FaultStall:
-			if f.Delay == 0 {
-				<-ctx.Done()
-				return false
-			}
-			if wait(ctx, f.Delay) != nil {
+			if h.wait(ctx, f.Delay) != nil {
 				return false
 			}
 		case FaultNoise:
@@ -221,6 +218,9 @@ func (l login) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	}
 	s := newSession(d, *user, l.channel)
 	s.reset = func() { resetConn(l.conn) }
+	gone := make(chan struct{})
+	s.gone = gone
+	wg.Go(func() { defer close(gone); _ = l.client.Wait() }) // how it ended is of no interest
 	device := ctx
 	s.reboot = func() error { return d.Reboot(device) } // which ends this session
 	ctx, cancel := context.WithCancel(ctx)

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -132,10 +133,10 @@ func (s *Shell) Run(ctx context.Context, command string) (string, error) {
 		}
 		return err
 	})
-	if err == nil {
-		err = refusal(command, output)
+	if err != nil {
+		return "", err // and output is of a command that may still be going on
 	}
-	return output, err
+	return output, refusal(command, output)
 }
 
 // Configure commits set and delete lines through a private copy of the configuration, which holds
@@ -146,7 +147,7 @@ func (s *Shell) Run(ctx context.Context, command string) (string, error) {
 func (s *Shell) Configure(ctx context.Context, lines []string, comment string) (diff string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	for _, line := range append(lines, comment) {
+	for _, line := range slices.Concat(lines, []string{comment}) {
 		if err := oneLine(line); err != nil {
 			return "", err
 		}
@@ -226,10 +227,10 @@ func (s *Shell) typed(ctx context.Context, line string) (said string, err error)
 		}
 		return err
 	})
-	if err == nil {
-		err = refusal(line, said)
+	if err != nil {
+		return "", err // as of Run
 	}
-	return said, err
+	return said, refusal(line, said)
 }
 
 // discard leaves configuration mode with nothing committed. The private copy goes with the mode.

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -69,7 +71,7 @@ func TestParseRefuses(t *testing.T) {
 		{"column twice", "port,server,as,as\n", `f:1:16: column "as" is there twice`},
 		{"column missing", "port,server\n", `f:1:1: column "as" is missing`},
 		{"quotation mark", head + `ge-0/0/1.0,b"ms1,64512` + "\n", `f:2:13: bare "`},
-		{"fields missing", head + "ge-0/0/1.0,bms1,64512\n", "f:2:1: : the row has 3 fields; the first row names 6 columns"},
+		{"fields missing", head + "ge-0/0/1.0,bms1,64512\n", "f:2:1: the row has 3 fields; the first row names 6 columns"},
 		{"port twice", head + row + row, `f:3:1: port: "ge-0/0/1.0" is on line 2 already`},
 		{"no port", head + "ge-0/0/1,bms1,64512,,,\n", `f:2:1: port: "ge-0/0/1" is no logical interface; one such as ge-0/0/1.0`},
 		{"server", head + "ge-0/0/1.0,b ms,64512,,,\n", `f:2:12: server: "b ms" is not allowed`},
@@ -170,4 +172,31 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPipe: who opens one waits until somebody writes to it, and that may be never.
+func TestPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rack.csv")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := NewFile(path, noDefault)
+	read := make(chan error, 1)
+	go func() {
+		_, err := f.Refresh()
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		if err == nil || !strings.Contains(err.Error(), "it is no regular file") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it waits for somebody to write")
+	}
+	for _, other := range []string{filepath.Dir(path), os.DevNull} {
+		if _, err := NewFile(other, noDefault).Refresh(); err == nil {
+			t.Errorf("%s is read", other)
+		}
+	}
 }

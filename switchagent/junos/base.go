@@ -19,7 +19,8 @@ type Base struct {
 	bgp       baseGroup // what all groups inherit
 	noPolicy  bool      // without a policy nothing is accepted: protocols bgp defaults ebgp no-policy
 	advertise []string  // interfaces under protocols router-advertisement, active and sending
-	native    []string  // interfaces whose neighbours Junos discovers by itself
+	native    []string  // interfaces, and ranges of them, whose neighbours Junos discovers by itself
+	ranges    []interfaceRange
 }
 
 type baseGroup struct {
@@ -32,7 +33,7 @@ func (c *Client) Base(ctx context.Context) (Base, error) {
 	b := Base{groups: map[string]baseGroup{}}
 	_, err := c.call(ctx, netconf.Call{
 		Body: `<get-configuration database="committed" inherit="inherit" format="xml"><configuration><protocols>` +
-			`<bgp/><router-advertisement/></protocols></configuration></get-configuration>`,
+			`<bgp/><router-advertisement/></protocols><interfaces><interface-range/></interfaces></configuration></get-configuration>`,
 		Elements: elements{"configuration": func(decode func(any) error) error {
 			var config baseConfiguration
 			err := decode(&config)
@@ -44,6 +45,7 @@ func (c *Client) Base(ctx context.Context) (Base, error) {
 }
 
 type baseConfiguration struct {
+	Ranges    []interfaceRange `xml:"interfaces>interface-range"`
 	Protocols struct {
 		mark
 		BGP struct {
@@ -110,6 +112,7 @@ func (c baseConfiguration) read(into *Base) {
 	if !c.Protocols.active() {
 		return
 	}
+	into.ranges = append(into.ranges, c.Ranges...)
 	bgp := c.Protocols.BGP
 	for _, i := range c.Protocols.RA.Interfaces {
 		if c.Protocols.RA.active() && i.active() && !on(i.Passive) {
@@ -140,11 +143,18 @@ func (c baseConfiguration) read(into *Base) {
 
 // Advertises says whether router advertisements are sent on a logical interface; without them, no
 // server behind it finds the switch.
-func (b Base) Advertises(ifl string) bool { return covered(b.advertise, ifl) }
+func (b Base) Advertises(ifl string) bool {
+	ifd, _, _ := strings.Cut(ifl, ".")
+	return covered(b.advertise, ifl) || slices.ContainsFunc(b.ranges, func(r interfaceRange) bool {
+		return slices.Contains(b.advertise, string(r.Name)) && r.has(ifd)
+	})
+}
 
 // Discovers says whether Junos discovers BGP neighbours on a logical interface by itself (21.1R1,
-// "BGP auto-discovered neighbors").
-func (b Base) Discovers(ifl string) bool { return covered(b.native, ifl) }
+// "BGP Auto-Discovered Neighbors", which configures them "by interfaces and interface ranges").
+func (b Base) Discovers(ifl string) bool {
+	return slices.ContainsFunc(b.native, func(name string) bool { return b.meant(name, ifl) })
+}
 
 // Native is the interfaces on which it does.
 func (b Base) Native() []string { return slices.Clone(b.native) }

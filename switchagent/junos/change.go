@@ -59,29 +59,70 @@ func (change Change) Stanzas() []Stanza {
 
 // Validate checks each stanza and that no place is changed twice.
 func (change Change) Validate() error {
-	seen, policies := map[Place]bool{}, map[string]bool{}
-	for _, s := range change.Stanzas() {
-		place, policy := s.Place(), s.PolicyName()
-		if seen[place] || policies[policy] {
-			return fmt.Errorf("stanza %s: group %s is to be changed twice for it", s.name(), s.Group)
-		}
-		seen[place], policies[policy] = true, true
+	if err := change.validateOnce(); err != nil {
+		return err
 	}
 	for _, s := range change.Add {
 		if err := s.Validate(); err != nil {
-			return err
+			return &StanzaError{s, err}
 		}
 	}
 	for _, e := range change.Edit {
 		if err := e.known().Validate(); err != nil {
-			return err
+			return &StanzaError{e.To, err}
 		}
 		if e.From.Place() != e.To.Place() {
-			return fmt.Errorf("stanza %s: an edit must not move it", e.To.name())
+			return &StanzaError{e.To, fmt.Errorf("stanza %s: an edit must not move it", e.To.name())}
 		}
 	}
 	return nil
 }
+
+// validateOnce makes sure that no place and no policy is changed twice. Two stanzas of one peer have the same policy.
+func (change Change) validateOnce() error {
+	seen, policies := map[Place]bool{}, map[string]bool{}
+	for _, s := range change.Stanzas() {
+		place, policy := s.Place(), s.PolicyName()
+		if seen[place] || s.Import.own && policies[policy] {
+			return &StanzaError{s, fmt.Errorf("stanza %s: group %s is to be changed twice for it", s.name(), s.Group)}
+		}
+		seen[place] = true
+		policies[policy] = policies[policy] || s.Import.own
+	}
+	for _, e := range change.Edit {
+		policies[e.To.PolicyName()] = policies[e.To.PolicyName()] || e.From.Import.own
+	}
+	for _, s := range change.From {
+		if !seen[s.Place()] && s.Import.own && policies[s.PolicyName()] && change.drops(s.PolicyName()) {
+			return &StanzaError{change.user(s.PolicyName()), fmt.Errorf("stanza %s: its policy is that of %s too", s.Peer, s.name())}
+		}
+	}
+	return nil
+}
+
+// drops says whether the change takes a policy away.
+func (change Change) drops(policy string) bool {
+	return slices.ContainsFunc(change.Remove, func(s Stanza) bool { return s.Import.own && s.PolicyName() == policy }) ||
+		slices.ContainsFunc(change.Edit, func(e Edit) bool { return e.From.Import.own && !e.To.Import.own && e.To.PolicyName() == policy })
+}
+
+// user is the stanza of the change that has a policy.
+func (change Change) user(policy string) Stanza {
+	all := change.Stanzas()
+	return all[slices.IndexFunc(all, func(s Stanza) bool { return s.PolicyName() == policy })]
+}
+
+// StanzaError is an error of one stanza of a change: the others are as good as they were.
+type StanzaError struct {
+	Stanza Stanza
+	err    error
+}
+
+// Error names the stanza.
+func (e *StanzaError) Error() string { return e.err.Error() }
+
+// Unwrap is why.
+func (e *StanzaError) Unwrap() error { return e.err }
 
 // result is what the database holds after the change.
 func (change Change) result() (all []Stanza) {

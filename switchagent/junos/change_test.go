@@ -213,7 +213,7 @@ func TestUsage(t *testing.T) {
 func TestSomebodyWasFaster(t *testing.T) {
 	for name, from := range map[string][]Stanza{"less": nil, "another": {held, more, last, {Group: "x", Peer: more.Peer}}} {
 		d := &device{t: t, replies: map[string][]string{
-			"get-configuration": {"committed.xml", "ephemeral.xml"}, "open-configuration": {""}, "close-configuration": {""},
+			"get-configuration": {"committed.xml"}, "open": {"ephemeral.xml"}, "open-configuration": {""}, "close-configuration": {""},
 		}}
 		outcome, err := in(d.client()).Commit(t.Context(), Change{Add: []Stanza{more}, From: from})
 		if outcome != Refused || !errors.Is(err, ErrChanged) || d.dead != nil {

@@ -189,7 +189,7 @@ func busy(err error) error {
 	return err
 }
 
-// Blame tells which of the stanzas a refusal names, by key or address. general says that the
+// Blame tells which of the stanzas a refusal names, by key, address or policy. general says that the
 // refusal is about something else: of the switch, of the user's rights, or of another part of the
 // configuration. Where neither is so the switch did not say.
 func Blame(err error, stanzas []Stanza) (blamed []Stanza, general bool) {
@@ -197,6 +197,10 @@ func Blame(err error, stanzas []Stanza) (blamed []Stanza, general bool) {
 		if errors.Is(err, busy) {
 			return nil, true
 		}
+	}
+	var bad *StanzaError // found by us
+	if errors.As(err, &bad) {
+		return []Stanza{bad.Stanza}, false
 	}
 	var refused *netconf.ReplyError
 	if !errors.As(err, &refused) {
@@ -211,7 +215,7 @@ func Blame(err error, stanzas []Stanza) (blamed []Stanza, general bool) {
 		general = general || isGeneral(e)
 	}
 	for _, s := range stanzas {
-		if named[strings.ToLower(s.name())] || named[s.Peer.WithZone("").String()] || named[s.Peer.String()] {
+		if named[strings.ToLower(s.name())] || named[s.Peer.WithZone("").String()] || named[s.Peer.String()] || named[strings.ToLower(s.PolicyName())] {
 			blamed = append(blamed, s)
 		}
 	}

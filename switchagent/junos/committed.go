@@ -15,16 +15,19 @@ var ErrBeside = errors.New("another agent has committed beside this one")
 
 // committed is an entry of the list of commits of the static configuration.
 type committed struct {
-	User text `xml:"user"`
-	At   struct {
-		Text    text   `xml:",chardata"`
-		Seconds string `xml:"seconds,attr"` // on the switch's clock
-	} `xml:"date-time"`
-	Log text `xml:"log"`
+	User text   `xml:"user"`
+	At   moment `xml:"date-time"`
+	Log  text   `xml:"log"`
 	// Comment is Junos' own: "commit confirmed, rollback in 10mins". It stays when it was confirmed.
 	Comment text `xml:"comment"`
 	// Waits is there, in newer releases, as long as the commit waits for its confirmation.
 	Waits text `xml:"commit-confirmed"`
+}
+
+// moment is a time as it is shown, and in seconds since 1970 where the release tells.
+type moment struct {
+	Text    text   `xml:",chardata"`
+	Seconds string `xml:"seconds,attr"` // on the switch's clock
 }
 
 // is says whether both are the same commit.

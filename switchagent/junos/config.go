@@ -3,7 +3,6 @@ package junos
 import (
 	"context"
 	"encoding/xml"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,30 +198,6 @@ func (n bgpNeighbor) imports(s *Stanza, policies map[string][]*element) {
 	if len(n.Import) > 1 {
 		s.odd += oddImport
 	}
-}
-
-// CheckInstance says whether the ephemeral instance is configured. On some releases opening an
-// instance that is not there succeeds silently, and what follows would be loaded into the shared
-// candidate and committed with whatever an operator has left there.
-func (c *Client) CheckInstance(ctx context.Context, instance string) error {
-	var found bool
-	_, err := c.call(ctx, netconf.Call{
-		Body: `<get-configuration database="committed" inherit="inherit" format="xml"><configuration><system>` +
-			`<configuration-database/></system></configuration></get-configuration>`,
-		Elements: elements{"configuration": func(decode func(any) error) error {
-			var config struct {
-				Names []text `xml:"system>configuration-database>ephemeral>instance>name"`
-			}
-			err := decode(&config)
-			found = found || slices.Contains(config.Names, text(instance))
-			return err
-		}},
-	})
-	if err == nil && !found {
-		err = fmt.Errorf("ephemeral instance %q is not configured, or this user may not see it: set system configuration-database ephemeral instance %s",
-			instance, instance)
-	}
-	return err
 }
 
 func escape(s string) string {

@@ -19,7 +19,7 @@ func TestStanzas(t *testing.T) {
 		{Group: "servers", Peer: addr("fe80::3"), Description: "", Key: "fe80::3"},
 		{Group: "other", Peer: addr("fe80::4%ge-0/0/4.0"), Description: "", Key: "FE80::4"},
 	}, got, err)
-	if want := `<get-configuration database="ephemeral" ephemeral-instance="last-mile_1" format="xml"/>`; d.asked[0] != want {
+	if want := `<command format="xml">show ephemeral-configuration instance last-mile_1</command>`; d.asked[0] != want {
 		t.Errorf("asked %s, want %s", d.asked[0], want)
 	}
 	static, err := d.client().Static(t.Context())
@@ -184,7 +184,7 @@ func TestCommitSends(t *testing.T) {
 	}
 	want := []string{
 		"<open-configuration><ephemeral-instance>lastmile</ephemeral-instance></open-configuration>",
-		`<get-configuration database="ephemeral" ephemeral-instance="lastmile" format="xml"/>`,
+		`<get-configuration format="xml"/>`,
 		changeXML, "<get-bgp-summary-information/>", "<commit-configuration/>", "<close-configuration/>",
 	}
 	if diff := cmp.Diff(want, d.asked[1:]); diff != "" {

@@ -22,7 +22,8 @@ type Database interface {
 	// or discarded.
 	Commit(context.Context, Change) (Outcome, error)
 	// Confirm ends what a Pending commit has begun, or one with an Unknown outcome whose stanzas are
-	// there: for good, or by leaving it to the switch to take it back.
+	// there: for good, or by leaving it to the switch to take it back. One that was confirmed before stays
+	// Applied in either case.
 	Confirm(ctx context.Context, change Change, good bool) (Outcome, error)
 }
 
@@ -108,12 +109,13 @@ type ephemeral struct{ database }
 func (d ephemeral) Check(ctx context.Context) error { return d.CheckInstance(ctx, d.Instance) }
 
 func (d ephemeral) Stanzas(ctx context.Context) ([]Stanza, error) {
-	read, err := d.read(ctx)
+	read, err := d.committedInstance(ctx, d.Instance)
 	return read.stanzas, err
 }
 
-func (d ephemeral) read(ctx context.Context) (bgpRead, error) {
-	return d.readBGP(ctx, fmt.Sprintf(`<get-configuration database="ephemeral" ephemeral-instance="%s" format="xml"/>`, escape(d.Instance)))
+// held reads the instance under its lock.
+func (d ephemeral) held(ctx context.Context) (bgpRead, error) {
+	return d.openInstance(ctx, d.Instance)
 }
 
 func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
@@ -127,7 +129,7 @@ func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if _, err := d.call(ctx, netconf.Call{Body: open}); err != nil {
 		return Refused, busy(err)
 	}
-	outcome, err := d.attempt(ctx, commitment{read: d.read, change: change, how: d.load, commit: d.commitBody("", "")})
+	outcome, err := d.attempt(ctx, commitment{read: d.held, change: change, how: d.load, commit: d.commitBody("", "")})
 	if !errors.Is(err, ErrLost) {
 		d.closeAfter(ctx, "<close-configuration/>")
 	}
@@ -162,7 +164,7 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 	outcome := Refused
 	if err == nil {
 		// Nothing keeps others from a commit of their own meanwhile, so that is looked at late once more.
-		one := commitment{read: d.marked, change: change, how: d.load, commit: d.commitBody(log, ""), free: d.Unconfirmed}
+		one := commitment{read: d.marked, change: change, how: d.load, commit: d.commitBody(log, ""), free: d.stillFree(change)}
 		outcome, err = d.attempt(ctx, one)
 	}
 	if !errors.Is(err, ErrLost) {
@@ -172,6 +174,21 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 		err = d.beside(ctx, log, before)
 	}
 	return outcome, err
+}
+
+// stillFree is a late look, for want of a lock, whether somebody has changed the database since, or waits for a
+// confirmation. What is left between it and the commit the switch itself only sees in the same statement.
+func (d private) stillFree(change Change) func(context.Context) error {
+	return func(ctx context.Context) error {
+		held, err := d.marked(ctx)
+		if err != nil {
+			return fmt.Errorf("reading once more: %w", err)
+		}
+		if !sameStanzas(held.stanzas, change.From) {
+			return ErrChanged
+		}
+		return d.Unconfirmed(ctx)
+	}
 }
 
 // newestBeside is the newest commit, where it matters.

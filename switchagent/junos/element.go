@@ -71,7 +71,7 @@ func (e *element) key() string {
 func (e *element) lines(above string) (all []string) {
 	for _, c := range e.Children {
 		name := strings.TrimSpace(above + " " + c.XMLName.Local)
-		if slices.ContainsFunc(c.Attrs, func(a xml.Attr) bool { return a.Name.Local == "inactive" }) {
+		if c.inactive() {
 			name += "(inactive)"
 		}
 		if key := c.key(); key != "" {

@@ -83,7 +83,7 @@ var showCommands = map[string]string{
 	"get-database-usage":            "show system configuration database usage",
 }
 
-var ephemeralAttr = regexp.MustCompile(`ephemeral-instance="([A-Za-z0-9_-]+)"`)
+var shownInstance = regexp.MustCompile(`>(` + showInstance + `[A-Za-z0-9_-]+)<`)
 
 // commandFor is the command for an operation. Statements that are inherited from groups are not
 // shown: a pipe that shows them is not on every release's path to XML.
@@ -91,10 +91,10 @@ func commandFor(c netconf.Call) (string, error) {
 	command, known := showCommands[c.Name()]
 	switch {
 	case known:
+	case shownInstance.MatchString(c.Body):
+		command = shownInstance.FindStringSubmatch(c.Body)[1]
 	case c.Name() != "get-configuration" || strings.Contains(c.Body, "compare="):
 		return "", fmt.Errorf("%s: %w", c.Name(), ErrReadOnly)
-	case ephemeralAttr.MatchString(c.Body):
-		command = "show ephemeral-configuration instance " + ephemeralAttr.FindStringSubmatch(c.Body)[1]
 	case strings.Contains(c.Body, `format="set"`):
 		return "show configuration | display set | no-more", nil
 	default:

@@ -96,6 +96,8 @@ func (d *shared) Confirm(ctx context.Context, change Change, good bool) (Outcome
 	outcome, err := Refused, error(nil)
 	if good {
 		outcome, err = d.confirm(ctx, change)
+	} else {
+		outcome, err = d.standing(ctx, change)
 	}
 	switch {
 	case errors.Is(err, ErrLost):
@@ -106,6 +108,15 @@ func (d *shared) Confirm(ctx context.Context, change Change, good bool) (Outcome
 		d.closeAfter(ctx, "<unlock-configuration/>")
 	}
 	return outcome, err
+}
+
+// standing is Applied if the commit of a change was confirmed before, and only the answer was lost.
+func (d *shared) standing(ctx context.Context, change Change) (Outcome, error) {
+	newest, err := d.newest(ctx)
+	if err == nil && string(newest.Log) == confirmLog(change) {
+		return Applied, nil
+	}
+	return Refused, err
 }
 
 func (d *shared) confirm(ctx context.Context, change Change) (Outcome, error) {

@@ -59,17 +59,24 @@ func (t Target) Check() error {
 // group's mode and are no matter of chmod: nothing is said about those.
 func (t Target) KeyWarning() string {
 	for _, secret := range []struct{ what, file string }{{"private key", t.Key}, {"passphrase", t.Passphrase}} {
-		info, err := os.Stat(secret.file)
-		if err != nil || info.Mode().Perm()&0o077 == 0 || t.Agent != "" {
-			continue
+		if warning := ModeWarning(secret.what, secret.file); warning != "" && t.Agent == "" {
+			return warning
 		}
-		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(secret.file) == filepath.Clean(dir) {
-			continue
-		}
-		return fmt.Sprintf("%s %s has mode %04o, others than its owner may use it: chmod 600 %s",
-			secret.what, secret.file, info.Mode().Perm(), secret.file)
 	}
 	return ""
+}
+
+// ModeWarning says that others than the owner may use a file; "" if none may, or there is no such file. The
+// mode of a credential of systemd is an ACL's.
+func ModeWarning(what, file string) string {
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return ""
+	}
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(file) == filepath.Clean(dir) {
+		return ""
+	}
+	return fmt.Sprintf("%s %s has mode %04o, others than its owner may use it: chmod 600 %s", what, file, info.Mode().Perm(), file)
 }
 
 // Stamp changes when one of the files does: who has been refused need not wait to try again.

@@ -3,8 +3,10 @@ package netconf
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -18,11 +20,43 @@ type Target = login.Target
 // server that falls silent at any step is therefore an error and never a hang. The error is a
 // *login.Error.
 func Dial(ctx context.Context, t Target) (*Session, error) {
+	return dialPatiently(ctx, t, probePatience)
+}
+
+// dialPatiently settles the framing by what the server does: some firmware promises base:1.1 and goes on without
+// (rustnetconf reports it). Where both promise it one empty call shows whether chunks are what comes back, and if
+// not the server is dialled again without the promise.
+func dialPatiently(ctx context.Context, t Target, patience time.Duration) (*Session, error) {
+	s, err := dialOnce(ctx, t, true)
+	if err != nil || !s.framer.chunked {
+		return s, err
+	}
+	probe, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err = s.Call(probe, Call{Body: emptyCall, Silence: patience})
+	var refused *ReplyError
+	if err == nil || errors.As(err, &refused) {
+		return s, nil
+	}
+	s.Close()
+	if ctx.Err() != nil {
+		return nil, &login.Error{Kind: login.NoNetconf, Err: err}
+	}
+	return dialOnce(ctx, t, false)
+}
+
+// probePatience is how long a server may be silent before it is taken for one that waits for the end of a message.
+const probePatience = 5 * time.Second
+
+// emptyCall selects nothing (RFC 6241 section 6.4.2). That it is refused is an answer too.
+const emptyCall = `<get-config><source><running/></source><filter type="subtree"/></get-config>`
+
+func dialOnce(ctx context.Context, t Target, chunks bool) (*Session, error) {
 	c, err := login.Dial(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("netconf session: %w", err)
 	}
-	s, err := openSession(ctx, c)
+	s, err := openSession(ctx, c, chunks)
 	if err != nil {
 		c.Fail(err)
 		return nil, &login.Error{Kind: login.NoNetconf, Err: fmt.Errorf("netconf session with %s@%s: %w", t.User, t.Addr, c.Failure())}
@@ -31,7 +65,7 @@ func Dial(ctx context.Context, t Target) (*Session, error) {
 }
 
 // openSession makes a session of a fresh connection. The caller closes it on errors.
-func openSession(ctx context.Context, c *login.Conn) (*Session, error) {
+func openSession(ctx context.Context, c *login.Conn, chunks bool) (*Session, error) {
 	stop := context.AfterFunc(ctx, func() { c.Fail(context.Cause(ctx)) })
 	defer stop()
 	in, out, err := netconfChannel(c.Client)
@@ -39,6 +73,7 @@ func openSession(ctx context.Context, c *login.Conn) (*Session, error) {
 		return nil, err
 	}
 	s := newSession(c, &framer{in: bufio.NewReaderSize(in, 64<<10), out: out, max: maxMessage})
+	s.transport.plain = !chunks
 	if err := s.hello(); err != nil {
 		return nil, err
 	}
@@ -63,6 +98,12 @@ func netconfChannel(client *ssh.Client) (io.Reader, io.Writer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	beside, err := channel.StderrPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	// What the server says beside the session is of no use, and unread it would fill the window of both.
+	go func() { _, _ = io.Copy(io.Discard, beside) }() // it ends with the connection
 	if err := channel.RequestSubsystem("netconf"); err != nil {
 		return nil, nil, fmt.Errorf("starting ssh subsystem netconf (is `system services netconf ssh` configured?): %w", err)
 	}

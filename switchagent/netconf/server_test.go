@@ -36,7 +36,8 @@ type server struct {
 type peer struct {
 	in      *bufio.Reader
 	out     io.Writer
-	hangUp  func() // closes the TCP connection
+	beside  io.Writer // the stream of errors
+	hangUp  func()    // closes the TCP connection
 	chunked bool
 }
 
@@ -128,7 +129,7 @@ func (s *server) connection(tcp net.Conn) {
 			for request := range requests {
 				request.Reply(!s.refuse, nil)
 				if !s.refuse {
-					s.script(&peer{in: bufio.NewReader(channel), out: channel, hangUp: func() { tcp.Close() }})
+					s.script(&peer{in: bufio.NewReader(channel), out: channel, beside: channel.Stderr(), hangUp: func() { tcp.Close() }})
 					return
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	gonetconf "github.com/Juniper/go-netconf/netconf"
@@ -17,6 +18,7 @@ import (
 type transport struct {
 	framer   *framer
 	conn     *login.Conn
+	plain    bool  // base:1.1 is not offered
 	helloErr error // of either hello: the library drops it
 }
 
@@ -49,6 +51,9 @@ func (t *transport) SendHello(hello *gonetconf.HelloMessage) error {
 	if t.helloErr != nil {
 		return t.helloErr
 	}
+	if t.plain {
+		hello.Capabilities = slices.DeleteFunc(slices.Clone(hello.Capabilities), func(c string) bool { return strings.HasSuffix(c, ":base:1.1") })
+	}
 	msg, err := xml.Marshal(hello)
 	if err == nil {
 		err = t.Send(append([]byte(xml.Header), msg...))
@@ -61,7 +66,7 @@ func (t *transport) SendHello(hello *gonetconf.HelloMessage) error {
 
 // SetVersion is called with "v1.1" if the server's hello held base:1.1, which the library always
 // offers: then chunked framing it is (RFC 6242 section 4.1).
-func (t *transport) SetVersion(version string) { t.framer.chunked = version == "v1.1" }
+func (t *transport) SetVersion(version string) { t.framer.chunked = version == "v1.1" && !t.plain }
 
 // readHello reads by local names: a server set to rfc-compliant prefixes them all.
 func readHello(r io.Reader) (*gonetconf.HelloMessage, error) {

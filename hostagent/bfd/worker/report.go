@@ -32,6 +32,9 @@ type Session struct {
 	// Claimed is false for the session of an adopted worker that nobody has
 	// ordered yet.
 	Claimed bool
+	// FailedAt is when it failed last, however late the worker noticed; zero if it
+	// never did. It has a reading of the monotonic clock, as time.Now has.
+	FailedAt time.Time
 	Report
 }
 
@@ -41,6 +44,7 @@ type Report struct {
 	bfd.Status
 	Change     bfd.Change    // the last one; zero if there was none
 	Since      time.Duration // see Time; since 1970
+	Failed     time.Duration // CLOCK_MONOTONIC, see Session.FailedAt; 0 if it never did
 	SourcePort uint16
 	Watchdog   Watchdog
 	Counters

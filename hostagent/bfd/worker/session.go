@@ -23,6 +23,7 @@ type session struct {
 
 	change     bfd.Change    // the last
 	since      time.Duration // CLOCK_REALTIME
+	failed     time.Duration // see Report
 	counters   Counters
 	due        time.Duration // what the timer was last set to for this session
 	unreported bool          // the client does not know yet how it is
@@ -157,9 +158,11 @@ func (s *session) changed(c bfd.Change) {
 	}
 	if c.PathFailed() {
 		s.counters.Failures++
+		s.failed = c.At
 	}
 	if c.PathFailed() && c.Cause == bfd.Expired {
 		s.counters.Expired++
+		s.failed = c.LastReceived + c.DetectTime
 	}
 }
 
@@ -205,7 +208,7 @@ func (s *session) send(b []byte) {
 func (s *session) report(id uint32, moves uint64, r *report) {
 	*r = report{order: order{kindSession, id}, key: s.key, Name: s.order.Name, Changed: s.fresh}
 	r.Report = Report{
-		Status: s.machine.Status(), Change: s.change, Since: s.since, SourcePort: s.source,
+		Status: s.machine.Status(), Change: s.change, Since: s.since, Failed: s.failed, SourcePort: s.source,
 		Watchdog: s.guard.state, Counters: s.counters, Link: s.link.counters, Moves: moves,
 	}
 }

@@ -147,6 +147,9 @@ func (t *tenure) learn(r *report) {
 		t.has[r.key] = e
 	}
 	s := Session{Peer: e.peer, Known: true, Claimed: e.ours, Report: r.Report}
+	if r.Failed != 0 {
+		s.FailedAt = time.Now().Add(r.Failed - monotonic())
+	}
 	if r.ID == 0 {
 		t.client.outbox.put(News{Session: s, Changed: r.Changed})
 		return
