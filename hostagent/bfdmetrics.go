@@ -40,6 +40,7 @@ var (
 	bfdWatched    = bfdDesc("session_watchdog", "What the watchdog in the kernel does for the session with the uplink's leaf is 1.", "link", "state")
 	bfdTold       = bfdDesc("watchdog_events_total", "Silences of the leaf that the watchdog told of, before the worker had found them, after that, and wrongly.", "link", "event")
 	bfdMoves      = bfdDesc("worker_moves_total", "Times that the BFD worker was late and was moved to another processor.")
+	bfdMover      = bfdDesc("worker_mover", "Whether the BFD worker has its mover, or why not.", "reason")
 	bfdRestarts   = bfdDesc("worker_restarts_total", "BFD workers that died and were replaced.")
 )
 
@@ -47,7 +48,7 @@ var (
 func (c bfdCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		bfdState, bfdSent, bfdReceived, bfdDropped, bfdLost, bfdSendErrors, bfdLate, bfdLateMax, bfdFailures, bfdDetect,
-		bfdWatched, bfdTold, bfdWorkerRuns, bfdScheduling, bfdLocked, bfdWatchdog, bfdMoves, bfdRestarts,
+		bfdWatched, bfdTold, bfdWorkerRuns, bfdScheduling, bfdLocked, bfdWatchdog, bfdMoves, bfdMover, bfdRestarts,
 	} {
 		out <- d
 	}
@@ -87,6 +88,7 @@ func (c bfdCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	if len(sessions) > 0 {
 		out <- prometheus.MustNewConstMetric(bfdMoves, prometheus.CounterValue, float64(moves))
+		gauge(bfdMover, number(sessions[0].Mover == worker.MoverRuns), sessions[0].Mover.String())
 	}
 }
 

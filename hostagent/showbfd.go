@@ -31,6 +31,7 @@ type BFDWorker struct {
 	LockedMemory bool   `json:"lockedMemory,omitempty"`
 	Restarts     int    `json:"restarts"`
 	Moves        uint64 `json:"moves"`                // times that it was late and was moved to another processor
+	Mover        string `json:"mover,omitempty"`      // that moves it: running, or why there is none; left out while there is no session
 	Watchdog     bool   `json:"watchdog"`             // it has the one in the kernel
 	Unwatched    string `json:"noWatchdog,omitempty"` // why not
 	Problem      string `json:"problem,omitempty"`    // why none runs, or not as well as it should
@@ -116,7 +117,7 @@ func (a *Agent) serveBFD(w http.ResponseWriter, r *http.Request) {
 		answer.Worker.Problem = err.Error()
 	}
 	for i := range sessions {
-		answer.Worker.Moves = max(answer.Worker.Moves, sessions[i].Moves)
+		answer.Worker.Moves, answer.Worker.Mover = max(answer.Worker.Moves, sessions[i].Moves), sessions[i].Mover.String()
 	}
 	for _, u := range uplinks {
 		answer.Peers = append(answer.Peers, u.describe(sessions))
@@ -251,6 +252,9 @@ func (w *BFDWorker) text() string {
 	}
 	if w.Problem != "" {
 		text += "; " + w.Problem
+	}
+	if w.Mover != "" && w.Mover != worker.MoverRuns.String() {
+		text += "; no mover: " + w.Mover
 	}
 	if !w.Watchdog {
 		text += "; no watchdog in the kernel: " + w.Unwatched

@@ -192,9 +192,15 @@ func (w *worker) list(id uint32) {
 		if s.leaving {
 			continue
 		}
-		s.report(id, w.moves, &w.report)
+		w.describe(s, id)
 		w.send(&w.report)
 	}
+}
+
+// describe makes the report of a session.
+func (w *worker) describe(s *session, id uint32) {
+	s.report(id, w.moves, &w.report)
+	w.report.Mover = Mover(w.rescue.mover.Load())
 }
 
 // tell sends the client the sessions that have changed. If its socket is full,
@@ -207,7 +213,7 @@ func (w *worker) tell() {
 		if !s.unreported {
 			continue
 		}
-		s.report(0, w.moves, &w.report)
+		w.describe(s, 0)
 		switch err := w.write(&w.report); {
 		case errors.Is(err, unix.EAGAIN):
 			w.awaitRoom(true)

@@ -72,3 +72,27 @@ func runMover(t *testing.T, pid int, alive bool) error {
 	eventually(t, "an end of the mover", func() bool { return len(ended) == 1 })
 	return <-ended
 }
+
+// TestMoverIsReported: whether there is one is told with every session.
+func TestMoverIsReported(t *testing.T) {
+	server, leaf := aPair(t, settings{wrap: []string{"setpriv", "--bounding-set", "-sys_nice"}})
+	if s := server.session(); s.Mover != worker.MoverNotFIFO {
+		t.Errorf("without the privilege: %v", s.Mover)
+	}
+	pid, _, has := moved(t, leaf)
+	if !has {
+		if s := leaf.session(); s.Mover != worker.MoverOneProcessor {
+			t.Errorf("with one processor: %v", s.Mover)
+		}
+		return
+	}
+	if s := leaf.session(); s.Mover != worker.MoverRuns {
+		t.Errorf("with a mover: %v", s.Mover)
+	}
+	for _, mover := range movers(t, pid) {
+		if err := unix.Kill(mover, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "a report that it has ended", func() bool { return leaf.session().Mover == worker.MoverLost })
+}

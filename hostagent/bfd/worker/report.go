@@ -52,6 +52,7 @@ type Report struct {
 	// Moves is how often the worker was late and had to be moved to another
 	// processor, whatever the session.
 	Moves uint64
+	Mover Mover // that moves it
 }
 
 // Time is when the session changed last, or when it was made if it never did.

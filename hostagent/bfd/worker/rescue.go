@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -15,6 +16,27 @@ import (
 	"lastmile/hostagent/bfd"
 )
 
+// Mover says whether the worker has its mover.
+type Mover uint8
+
+// All but MoverRuns mean that a worker that is late stays where it is.
+const (
+	MoverFailed       Mover = iota // it could not be started; the log says why
+	MoverRuns                      // it is there
+	MoverNotFIFO                   // the kernel moves ordinary threads by itself
+	MoverOneProcessor              // there is nowhere to go
+	MoverLost                      // it has ended before the worker
+)
+
+// String is the word for metrics and people: running, or why there is none.
+func (m Mover) String() string {
+	reasons := [...]string{"not started", "running", "scheduling is not fifo", "one processor", "ended"}
+	if int(m) >= len(reasons) {
+		return "unknown"
+	}
+	return reasons[m]
+}
+
 // rescue is what the worker has of its mover.
 type rescue struct {
 	timer, moved int             // descriptors: fdRescue and fdMoved of the mover; -1 without one
@@ -22,6 +44,7 @@ type rescue struct {
 	keep         []io.Closer     // the files of these, and what the mover watches us by
 	processors   unix.CPUSet     // that the worker may use
 	its          unix.ItimerSpec // to set timer
+	mover        atomic.Uint32   // a Mover
 }
 
 // startMover starts a mover if one can help: only a real-time thread waits where
@@ -31,7 +54,12 @@ func (w *worker) startMover() error {
 	if err := unix.SchedGetaffinity(0, &r.processors); err != nil {
 		return fmt.Errorf("asking for the processors: %w", err)
 	}
-	if w.status.Scheduling != FIFO || r.processors.Count() < 2 {
+	switch {
+	case w.status.Scheduling != FIFO:
+		r.mover.Store(uint32(MoverNotFIFO))
+		return nil
+	case r.processors.Count() < 2:
+		r.mover.Store(uint32(MoverOneProcessor))
 		return nil
 	}
 	timer, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
@@ -55,6 +83,7 @@ func (w *worker) startMover() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("starting it: %w", err), timerFile.Close(), movedFile.Close())
 	}
+	r.mover.Store(uint32(MoverRuns))
 	go w.withoutMover(cmd)
 	if err := w.register(moved, unix.EPOLLIN, w.noteMove); err != nil {
 		return errors.Join(err, alive.Close(), timerFile.Close(), movedFile.Close())
@@ -67,6 +96,7 @@ func (w *worker) startMover() error {
 // least the kernel may move us again.
 func (w *worker) withoutMover(cmd *exec.Cmd) {
 	err := cmd.Wait()
+	w.rescue.mover.Store(uint32(MoverLost))
 	w.log.Error("BFD worker has lost its mover, and waits for whoever holds its processor", "err", err)
 	threads, err := openThreads(os.Getpid())
 	if err == nil {

@@ -12,7 +12,7 @@ import (
 // protocol is the version of everything below but hello and stop, whose
 // layouts never change: two releases that differ here can still tell, and the
 // newer one can end the older one.
-const protocol = 4
+const protocol = 5
 
 // A kind says what a message is. On the control connection, a Unix socket of
 // type SOCK_SEQPACKET, one packet is one message: the kind, and the fixed
