@@ -29,7 +29,7 @@ type liveness struct {
 	refused error          // why there is no session with the timers that are configured
 	again   bool           // refused by the client: another worker may take it
 	// spoke is the leaf with which BFD was up last, unless that has said
-	// AdminDown: when it comes back, BFD will.
+	// AdminDown since: when it comes back, BFD will.
 	spoke netip.Addr
 	told  uint64 // changes that we were told of
 	// wasUp is what is last known of the path: a worker that dies changes nothing,
@@ -189,7 +189,7 @@ func (a *Agent) noteBFD(n worker.News) {
 	switch {
 	case n.State == bfd.Up:
 		u.bfd.spoke = u.leaf
-	case n.Change.Cause == bfd.PeerAdminDown && n.Change.To == n.State:
+	case n.Remote.State == bfd.AdminDown, n.Change.Cause == bfd.PeerAdminDown && n.Change.To == n.State:
 		// RFC 5882 section 3.2: nothing follows for the path, now or later.
 		u.bfd.spoke = netip.Addr{}
 	}

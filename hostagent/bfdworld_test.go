@@ -53,6 +53,7 @@ func (w *world) bfdNews(leaf string, c bfd.Change) {
 
 func newsOf(leaf string, c bfd.Change) worker.News {
 	n := worker.News{Changed: true, Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
+	n.Remote.State = bfd.Down
 	n.Status.State, n.Change, n.Discriminator = c.To, c, 7
 	n.Since = time.Duration(time.Now().UnixNano())
 	if c.PathFailed() {

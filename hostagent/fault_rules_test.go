@@ -35,6 +35,7 @@ func TestFaultRules(t *testing.T) {
 		"BFD fails and is up again before we look": {
 			func(w *world) {
 				n := worker.News{Changed: true, Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}}
+				n.Remote.State = bfd.Down
 				n.Status.State, n.Discriminator, n.Failures, n.FailedAt = bfd.Up, 7, 1, time.Now()
 				w.onBFD(w.ctx, n)
 			},
@@ -70,6 +71,7 @@ func (w *world) workerDies(leaves ...string) {
 // bfdNew is what another worker tells of a session that it has begun.
 func (w *world) bfdNew(leaf string, discriminator uint32) {
 	n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
+	n.Remote.State = bfd.Down
 	n.Status.State, n.Discriminator = bfd.Down, discriminator
 	w.onBFD(w.ctx, n)
 	w.admit()
@@ -147,6 +149,15 @@ func TestReturn(t *testing.T) {
 			func(w *world) { w.endOfRIB(leaf1) },
 			func(w *world) { w.bfdNews(leaf1, bfd.Change{From: bfd.Init, To: bfd.Down, Cause: bfd.PeerAdminDown}) }},
 			[][]string{nil, joined}},
+		"its administrator has disabled BFD that was down": {true, []func(*world){
+			func(w *world) { w.endOfRIB(leaf1) },
+			func(w *world) {
+				n := newsOf(leaf1, failure(bfd.Expired))
+				n.Changed, n.Remote.State = false, bfd.AdminDown
+				w.onBFD(w.ctx, n)
+				w.admit()
+			}},
+			[][]string{nil, joined}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -216,6 +227,7 @@ func TestDeadLeafIsNotInherited(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := restarted(t, leaf1, leaf2)
 				n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}}
+				n.Remote.State = bfd.Down
 				n.Status.State, n.Change = test.change.To, test.change
 				w.onBFD(w.ctx, n)
 				w.expect(t, test.want...)

@@ -145,6 +145,7 @@ func TestStrictWithoutAWorker(t *testing.T) {
 func TestBFDOfAnUnreachableLeaf(t *testing.T) {
 	missed := func(w *world) {
 		n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}, Changed: true}
+		n.Remote.State = bfd.Down
 		n.Discriminator, n.Status.State = 7, bfd.Down
 		n.Change, n.Failures, n.FailedAt = bfd.Change{From: bfd.Up, To: bfd.Down, Cause: bfd.Expired}, 1, time.Now()
 		w.onBFD(w.ctx, n)

@@ -18,6 +18,7 @@ var bfdFault = []string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", los
 // again.
 func (w *world) found(leaf string, discriminator uint32, state bfd.State, failures uint64, last bfd.Change) {
 	n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
+	n.Remote.State = bfd.Down
 	n.Status.State, n.Discriminator, n.Failures, n.Change = state, discriminator, failures, last
 	if failures > 0 {
 		n.FailedAt = time.Now()

@@ -58,6 +58,9 @@ func (s *Session) Status() Status {
 // State is the state now.
 func (s *Session) State() State { return s.state }
 
+// RemoteState is that of the neighbour's last packet, Down while it is unknown.
+func (s *Session) RemoteState() State { return s.remote.State }
+
 // LastReceived is when the kernel received the last packet, and false while the
 // neighbour is unknown. A watchdog that last saw a packet then, and none for
 // DetectTime, has seen the session die.

@@ -22,68 +22,86 @@ func testFaultsAreHeededInTheMidst(t *testing.T, b *bench) {
 	if _, err := b.sysctls(); err != nil {
 		t.Fatal(err)
 	}
-	var fib *kernel.FIB
-	looks, sent, worst := 0, uint32(0), uint32(0)
-	look := func() {
-		if fib != nil {
-			worst, sent = max(worst, fib.Sent()-sent), fib.Sent()
+	h := &heeded{bench: b}
+	b.options.Heed = h.look
+	both := hostRoutes(table, leaf0, leaf1)
+	b.killedRun(both...)
+	for _, step := range h.steps(both) {
+		h.looks, h.worst = 0, 0
+		if h.fib != nil {
+			h.sent = h.fib.Sent()
 		}
-		looks++
+		if step.do(); h.looks < table/2/1024 { // some are about half of it
+			t.Errorf("%s: %d looks for faults in %d routes", step.name, h.looks, table)
+		}
+		if h.look(); h.worst > most {
+			t.Errorf("%s: %d messages between two looks, at most %d wanted", step.name, h.worst, most)
+		}
 	}
-	b.options.Heed = look
-	both, one := hostRoutes(table, leaf0, leaf1), hostRoutes(table, leaf0)
-	for i := 1; i < table; i += 2 {
+	b.close(h.fib)
+}
+
+// heeded counts looks for faults, and the messages to the kernel between two of them.
+type heeded struct {
+	*bench
+	fib         *kernel.FIB // nil until it is open
+	looks       int
+	sent, worst uint32
+}
+
+func (h *heeded) look() {
+	if h.fib != nil {
+		h.worst, h.sent = max(h.worst, h.fib.Sent()-h.sent), h.fib.Sent()
+	}
+	h.looks++
+}
+
+type heededStep struct {
+	name string
+	do   func()
+}
+
+// steps is all that is done with a whole table, whose routes are those of an earlier run.
+func (h *heeded) steps(both []kernel.Route) []heededStep {
+	one := hostRoutes(len(both), leaf0)
+	for i := 1; i < len(one); i += 2 {
 		one[i].NextHops = []netip.Addr{leaf1}
 	}
-	b.killedRun(both...)
-	var err error
-	steps := []struct {
-		name string
-		do   func()
-	}{
-		{"adopt", func() {
-			if fib, err = b.tryOpen(); err != nil {
-				t.Fatal(err)
-			}
-			sent, worst = fib.Sent(), 0
-		}},
-		{"confirm", func() { b.apply(fib, both[:table/2]...) }},
-		{"sweep", func() { b.sweep(fib, both[:table/2]...) }},
-		{"install", func() { b.apply(fib, both...) }},
-		{"nothing new", func() { b.apply(fib, both...) }},
-		{"split", func() { b.apply(fib, one...) }},
+	half := both[:len(both)/2]
+	return []heededStep{
+		{"adopt", h.adopt},
+		{"confirm", func() { h.apply(h.fib, half...) }},
+		{"sweep", func() { h.sweep(h.fib, half...) }},
+		{"install", func() { h.apply(h.fib, both...) }},
+		{"nothing new", func() { h.apply(h.fib, both...) }},
+		{"split", func() { h.apply(h.fib, one...) }},
 		{"source", func() {
-			if err := fib.SetSource(v4, v6); err != nil {
-				t.Fatal(err)
+			if err := h.fib.SetSource(v4, v6); err != nil {
+				h.t.Fatal(err)
 			}
 		}},
 		{"audit that finds something", func() {
-			b.ip("route del " + both[0].Prefix.String())
-			if changed, err := fib.Audit(); !changed || err != nil {
-				t.Fatal(changed, err)
+			h.ip("route del " + both[0].Prefix.String())
+			if changed, err := h.fib.Audit(); !changed || err != nil {
+				h.t.Fatal(changed, err)
 			}
 		}},
-		{"what it does about it", func() { b.apply(fib, one...) }},
+		{"what it does about it", func() { h.apply(h.fib, one...) }},
 		{"refused", func() {
-			if err := fib.SetSource(netip.MustParseAddr("10.99.99.99"), v6); err == nil {
-				t.Fatal("an address that the host has not")
+			if err := h.fib.SetSource(netip.MustParseAddr("10.99.99.99"), v6); err == nil {
+				h.t.Fatal("an address that the host has not")
 			}
 		}},
-		{"remove", func() { b.apply(fib, hostRoutes(table)...) }},
+		{"remove", func() { h.apply(h.fib, hostRoutes(len(both))...) }},
 	}
-	for _, step := range steps {
-		looks, worst = 0, 0
-		if fib != nil {
-			sent = fib.Sent()
-		}
-		if step.do(); looks < table/2/1024 { // some are about half of it
-			t.Errorf("%s: %d looks for faults in %d routes", step.name, looks, table)
-		}
-		if look(); worst > most {
-			t.Errorf("%s: %d messages between two looks, at most %d wanted", step.name, worst, most)
-		}
+}
+
+func (h *heeded) adopt() {
+	var err error
+	if h.fib, err = h.tryOpen(); err != nil {
+		h.t.Fatal(err)
 	}
-	b.close(fib)
+	h.sent, h.worst = h.fib.Sent(), 0
 }
 
 // TestLeafLostInTheMidstOfAnApply: the rest of the orders, which are of the time before, does not bring it back.

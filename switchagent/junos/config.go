@@ -79,14 +79,10 @@ type bgpNeighbor struct {
 	Others      []element `xml:",any"`
 }
 
-func (c bgpConfiguration) read(into *bgpRead) {
-	others := func(elements []element) {
-		for _, e := range elements {
-			into.others = append(into.others, e.XMLName.Local)
-		}
-	}
-	others(c.Others)
-	policies, used := map[string][]*element{}, map[string]bool{} // the agent's, by name
+// ownPolicies returns the agent's policies in force by name, and notes what else
+// there is beside them.
+func (c bgpConfiguration) ownPolicies(into *bgpRead) map[string][]*element {
+	policies := map[string][]*element{}
 	for i := range c.Options.All {
 		e := &c.Options.All[i]
 		if !strings.HasPrefix(e.key(), policyPrefix) {
@@ -95,6 +91,17 @@ func (c bgpConfiguration) read(into *bgpRead) {
 			policies[e.key()] = append(policies[e.key()], e)
 		}
 	}
+	return policies
+}
+
+func (c bgpConfiguration) read(into *bgpRead) {
+	others := func(elements []element) {
+		for _, e := range elements {
+			into.others = append(into.others, e.XMLName.Local)
+		}
+	}
+	others(c.Others)
+	policies, used := c.ownPolicies(into), map[string]bool{}
 	others(c.Protocols.Others)
 	others(c.Protocols.BGP.Others)
 	above := c.Protocols.active() && c.Protocols.BGP.active()

@@ -141,9 +141,13 @@ func (w *worker) sweep(now time.Duration) {
 
 // receive takes a packet of the peer.
 func (s *session) receive(p *bfd.Packet, at time.Duration) bfd.Drop {
+	was := s.machine.RemoteState()
 	drop := s.machine.Receive(p, at)
 	if drop == bfd.Accepted {
 		s.counters.Received++
+	}
+	if s.machine.RemoteState() == bfd.AdminDown && was != bfd.AdminDown && !s.leaving {
+		s.unreported = true // ours may be down already, and not change
 	}
 	return drop
 }
