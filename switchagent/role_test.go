@@ -49,71 +49,78 @@ func (f frozenLeaf) Close() error {
 	return f.fakeLeaf.Close()
 }
 
+// writers are two agents of one leaf, each of which can be stopped: its gate is what its calls wait for.
+type writers struct {
+	leaf   *fakeLeaf
+	agents [2]*Agent
+	gates  [2]chan struct{}
+	done   chan error
+}
+
+func (w *writers) start(ctx context.Context, i int) {
+	cfg := testConfig()
+	cfg.Takeover = 10 * time.Second
+	a := New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	a.role.patience = cfg.Takeover + time.Duration(i)*4*time.Second // and not by chance the same
+	a.dial = func(ctx context.Context) (leaf, error) {
+		_, err := w.leaf.dial(ctx)
+		w.leaf.sync()
+		return frozenLeaf{w.leaf, &w.gates[i]}, err
+	}
+	w.agents[i] = a
+	go func() { w.done <- a.Run(ctx, func() {}) }()
+}
+
+// writing is the index of the one that writes, if it is one.
+func (w *writers) writing() (int, bool) {
+	first, second := w.agents[0].role.writer, w.agents[1].role.writer
+	if second {
+		return 1, !first
+	}
+	return 0, first
+}
+
+func (w *writers) rest(d time.Duration) {
+	w.leaf.sync()
+	time.Sleep(d)
+	synctest.Wait()
+	w.leaf.sync()
+}
+
 // TestStoppedWriterStandsBy: while it was stopped, the other has put back what somebody took away. What the
 // leaf holds is what it held before, and there is one writer.
 func TestStoppedWriterStandsBy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, writers := newFakeLeaf(), func(agents ...*Agent) (n int) {
-			for _, a := range agents {
-				if a.role.writer {
-					n++
-				}
-			}
-			return n
-		}
+		w := &writers{leaf: newFakeLeaf(), done: make(chan error)}
 		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		var gates [2]chan struct{}
-		start := func(i int) *Agent {
-			cfg := testConfig()
-			cfg.Takeover = 10 * time.Second
-			a := New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-			a.role.patience = cfg.Takeover + time.Duration(i)*4*time.Second // and not by chance the same
-			a.dial = func(ctx context.Context) (leaf, error) {
-				_, err := f.dial(ctx)
-				f.sync()
-				return frozenLeaf{f, &gates[i]}, err
-			}
-			go func() { done <- a.Run(ctx, func() {}) }()
-			return a
-		}
-		rest := func(d time.Duration) {
-			f.sync()
-			time.Sleep(d)
-			synctest.Wait()
-			f.sync()
-		}
-		agents := []*Agent{start(0), nil}
-		rest(500 * time.Millisecond) // and not at the same moments
-		agents[1] = start(1)
-		rest(time.Minute)
-		f.plug(one)
-		rest(time.Minute)
-		if n := writers(agents...); n != 1 || len(f.commits) != 1 {
-			t.Errorf("%d write, %d commits", n, len(f.commits))
-		}
-		stopped := 0
-		if agents[1].role.writer {
-			stopped = 1
+		w.start(ctx, 0)
+		w.rest(500 * time.Millisecond) // and not at the same moments
+		w.start(ctx, 1)
+		w.rest(time.Minute)
+		w.leaf.plug(one)
+		w.rest(time.Minute)
+		stopped, alone := w.writing()
+		if !alone || len(w.leaf.commits) != 1 {
+			t.Errorf("one writes: %v, %d commits", alone, len(w.leaf.commits))
 		}
 		gate := make(chan struct{})
-		gates[stopped] = gate
-		rest(5 * time.Second)
-		clear(f.stanzas)
-		clear(f.up)
-		rest(time.Minute)
-		if !agents[1-stopped].role.writer || len(f.stanzas) != 1 {
-			t.Errorf("nobody has taken over: %d stanzas", len(f.stanzas))
+		w.gates[stopped] = gate
+		w.rest(5 * time.Second)
+		clear(w.leaf.stanzas)
+		clear(w.leaf.up)
+		w.rest(time.Minute)
+		if !w.agents[1-stopped].role.writer || len(w.leaf.stanzas) != 1 {
+			t.Errorf("nobody has taken over: %d stanzas", len(w.leaf.stanzas))
 		}
-		gates[stopped] = nil
+		w.gates[stopped] = nil
 		close(gate)
-		rest(time.Minute)
-		if n := writers(agents...); n != 1 || agents[stopped].role.writer {
-			t.Errorf("%d write, and the stopped one: %v", n, agents[stopped].role.writer)
+		w.rest(time.Minute)
+		if n, alone := w.writing(); !alone || n == stopped {
+			t.Errorf("one writes: %v, and it is the stopped one: %v", alone, n == stopped)
 		}
 		cancel()
-		for range agents {
-			if err := <-done; err != nil {
+		for range w.agents {
+			if err := <-w.done; err != nil {
 				t.Error(err)
 			}
 		}

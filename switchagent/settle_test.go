@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,26 +11,34 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+const (
+	halfHead  = "port,server,as,prefixes\n"
+	halfOne   = "ge-0/0/1.0,bms1,64512,10.0.0.1/32\n"
+	halfTwo   = "ge-0/0/2.0,bms2,64512,10.0.0.2/32 10.0.1.2/32\n"
+	halfLess  = "ge-0/0/2.0,bms2,64512,10.0.0.2/32\n"
+	halfThree = "ge-0/0/3.0,bms3,64512,10.0.0.3/32\n"
+)
+
+// halfInventories begin with the head and the first two ports, and are in use as ports and prefixes.
+var halfInventories = map[string]struct {
+	then []string // one a poll, and what is in use then, by ports and prefixes
+	want []string
+}{
+	"written again in place":      {[]string{halfHead + halfOne, halfHead + halfOne + halfTwo}, []string{"2 3", "2 3"}},
+	"cut in the middle of a row":  {[]string{halfHead + halfOne + halfTwo[:30], halfHead + halfOne + halfTwo}, []string{"2 3", "2 3"}},
+	"written slowly":              {[]string{halfHead + halfOne, halfHead + halfOne + halfLess, halfHead + halfOne + halfTwo}, []string{"2 3", "2 3", "2 3"}},
+	"a port taken out":            {[]string{halfHead + halfOne, halfHead + halfOne}, []string{"2 3", "1 1"}},
+	"a prefix taken out":          {[]string{halfHead + halfOne + halfLess, halfHead + halfOne + halfLess}, []string{"2 3", "2 2"}},
+	"a port added":                {[]string{halfHead + halfOne + halfTwo + halfThree}, []string{"3 4"}},
+	"bad, and then less":          {[]string{halfHead + halfOne, halfHead + "x", halfHead + halfOne, halfHead + halfOne}, []string{"2 3", "2 3", "2 3", "1 1"}},
+	"one out and another in":      {[]string{halfHead + halfOne + halfThree, halfHead + halfOne + halfThree}, []string{"2 3", "2 2"}},
+	"less, then more than before": {[]string{halfHead + halfOne, halfHead + halfOne + halfTwo + halfThree}, []string{"2 3", "3 4"}},
+}
+
 // TestHalfInventory: a table is read while it is being written. What it takes away is believed when it has read the
 // same for a poll's time; what it only adds, at once.
 func TestHalfInventory(t *testing.T) {
-	const head = "port,server,as,prefixes\n"
-	const one, two, three = "ge-0/0/1.0,bms1,64512,10.0.0.1/32\n", "ge-0/0/2.0,bms2,64512,10.0.0.2/32 10.0.1.2/32\n", "ge-0/0/3.0,bms3,64512,10.0.0.3/32\n"
-	less := strings.Replace(two, " 10.0.1.2/32", "", 1)
-	for name, tt := range map[string]struct {
-		then []string // one a poll, and what is in use then, by ports and prefixes
-		want []string
-	}{
-		"written again in place":      {[]string{head + one, head + one + two}, []string{"2 3", "2 3"}},
-		"cut in the middle of a row":  {[]string{head + one + two[:30], head + one + two}, []string{"2 3", "2 3"}},
-		"written slowly":              {[]string{head + one, head + one + less, head + one + two}, []string{"2 3", "2 3", "2 3"}},
-		"a port taken out":            {[]string{head + one, head + one}, []string{"2 3", "1 1"}},
-		"a prefix taken out":          {[]string{head + one + less, head + one + less}, []string{"2 3", "2 2"}},
-		"a port added":                {[]string{head + one + two + three}, []string{"3 4"}},
-		"bad, and then less":          {[]string{head + one, head + "x", head + one, head + one}, []string{"2 3", "2 3", "2 3", "1 1"}},
-		"one out and another in":      {[]string{head + one + three, head + one + three}, []string{"2 3", "2 2"}},
-		"less, then more than before": {[]string{head + one, head + one + two + three}, []string{"2 3", "3 4"}},
-	} {
+	for name, tt := range halfInventories {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cfg := DefaultConfig()
@@ -49,7 +56,7 @@ func TestHalfInventory(t *testing.T) {
 					}
 					return string(rune('0'+ports)) + " " + string(rune('0'+prefixes))
 				}
-				write(head + one + two)
+				write(halfHead + halfOne + halfTwo)
 				if err := a.refreshStock(); err != nil || used() != "2 3" {
 					t.Fatalf("%s in use: %v", used(), err)
 				}
