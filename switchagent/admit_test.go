@@ -88,7 +88,7 @@ func TestAdmission(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
-			if err := p.change().Validate(); err != nil {
+			if err := p.change.Validate(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -132,21 +132,21 @@ func TestSessionsLiveThroughTheInventory(t *testing.T) {
 	seen := tables{neighbors: []junos.Neighbor{router(peer(1, 1))}, stanzas: []junos.Stanza{stanza(peer(1, 1))}}
 	got := p.plan(epoch, seen, nil).guarded(free(up))
 	wanted := p.stanza(router(peer(1, 1)), "")
-	if len(got.edit) != 1 || got.edit[0].To.Import != wanted.Import || got.edit[0].To.PeerAS != 0 || got.edit[0].To.Limit != 0 ||
+	if len(got.change.Edit) != 1 || got.change.Edit[0].To.Import != wanted.Import || got.change.Edit[0].To.PeerAS != 0 || got.change.Edit[0].To.Limit != 0 ||
 		got.refused[peer(1, 1)] != established || got.blocked != nil {
-		t.Fatalf("%s: %+v, blocked: %v", got, got.edit, got.blocked)
+		t.Fatalf("%s: %+v, blocked: %v", got, got.change.Edit, got.blocked)
 	}
-	for _, c := range got.change().Commands() {
+	for _, c := range got.change.Commands() {
 		if !c.KeepsSession() {
 			t.Errorf("%q ends a session", c)
 		}
 	}
-	seen.stanzas = []junos.Stanza{got.edit[0].To}
+	seen.stanzas = []junos.Stanza{got.change.Edit[0].To}
 	if again := p.plan(epoch, seen, nil).guarded(free(up)); !again.empty() {
 		t.Errorf("and again: %s", again)
 	}
 	up.State = "Active"
-	if then := p.plan(epoch, seen, nil).guarded(free(up)); len(then.edit) != 1 || !then.edit[0].To.Same(committed(p, router(peer(1, 1)))) {
+	if then := p.plan(epoch, seen, nil).guarded(free(up)); len(then.change.Edit) != 1 || !then.change.Edit[0].To.Same(committed(p, router(peer(1, 1)))) {
 		t.Errorf("with the session down: %s", then)
 	}
 }
@@ -163,7 +163,7 @@ func TestManyPortsGone(t *testing.T) {
 	if !got.empty() || got.withheld != 4 {
 		t.Errorf("%s, %d withheld", got, got.withheld)
 	}
-	if got := p.plan(epoch, seen, nil).guarded(free()).bounded(bound{most: 20, share: 0}); len(got.edit) != 4 {
+	if got := p.plan(epoch, seen, nil).guarded(free()).bounded(bound{most: 20, share: 0}); len(got.change.Edit) != 4 {
 		t.Errorf("without a bound: %s", got)
 	}
 }
@@ -176,8 +176,8 @@ func TestFloodOnAPort(t *testing.T) {
 		seen.neighbors = append(seen.neighbors, router(peer(1+i, 1)))
 	}
 	got := p.plan(epoch, seen, nil).guarded(free())
-	if len(got.add) != 2 || got.crowd["ge-0/0/1.0"] != 999 || len(got.refused) != 0 {
-		t.Errorf("%d added, %d refused, crowd %v", len(got.add), len(got.refused), got.crowd)
+	if len(got.change.Add) != 2 || got.crowd["ge-0/0/1.0"] != 999 || len(got.refused) != 0 {
+		t.Errorf("%d added, %d refused, crowd %v", len(got.change.Add), len(got.refused), got.crowd)
 	}
 }
 

@@ -185,7 +185,7 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 	now := time.Now()
 	a.polled(now, seen, p)
 	a.audience.looked(seen, p)
-	waited := a.pace.see(now, p)
+	waited := a.pace.see(now, p.change)
 	a.metrics.waiting.Set(waited.Seconds())
 	switch {
 	case a.trial != nil:
@@ -224,15 +224,15 @@ func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 	}
 	wanted := a.policy.plan(now, seen, a.absent)
 	if a.trial != nil { // what the database holds may be taken back
-		return seen, wanted.none(), nil
+		return seen, plan{report: wanted.report}, nil
 	}
-	if strange := a.drift.see(wanted); strange > 0 && a.role.yield() {
+	if strange := a.drift.see(wanted.change); strange > 0 && a.role.yield() {
 		a.log.Info("standing by", "strange", strange)
 		a.metrics.role(a.role)
 	}
-	a.quarantine.settle(wanted)
-	p, known := a.verdicts.apply(now, a.quarantine.filter(now, a.drift.filter(now, wanted)))
-	if known {
+	a.quarantine.settle(wanted.change)
+	p := a.verdicts.filter(now, a.quarantine.filter(now, a.drift.filter(now, wanted)))
+	if p.empty() {
 		return seen, p, nil
 	}
 	g, err := l.guards(ctx)

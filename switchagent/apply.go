@@ -279,7 +279,7 @@ func (e *errand) lookOnce(ctx context.Context) string {
 	e.leaf = l
 	for {
 		seen, err := l.tables(ctx)
-		if err == nil && len(e.agent.asked.missing(seen.stanzas)) == 0 {
+		if err == nil && len(missing(e.agent.asked.change, seen.stanzas)) == 0 {
 			return "the leaf has made the commit"
 		}
 		e.pause(ctx)

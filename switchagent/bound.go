@@ -24,8 +24,8 @@ type removal struct {
 
 // note notes what was committed.
 func (r *removals) note(now time.Time, p plan) {
-	one := removal{at: now, gone: len(p.remove)}
-	for _, e := range p.edit {
+	one := removal{at: now, gone: len(p.change.Remove)}
+	for _, e := range p.change.Edit {
 		if p.isolating(e) {
 			one.isolated++
 		}
@@ -57,16 +57,16 @@ func (p plan) isolating(e junos.Edit) bool { return p.isolate[e.To.Place()] }
 // bounded is the plan without its removals, and without what makes a stanza accept nothing, if they are
 // too many to believe.
 func (p plan) bounded(b bound) plan {
-	others := slices.DeleteFunc(slices.Clone(p.edit), p.isolating)
-	n := len(p.remove) + len(p.edit) - len(others)
+	others := slices.DeleteFunc(slices.Clone(p.change.Edit), p.isolating)
+	n := len(p.change.Remove) + len(p.change.Edit) - len(others)
 	if n == 0 {
 		return p
 	}
 	all := n + b.recent.gone + b.recent.isolated
 	tooMany := b.most > 0 && all > b.most
-	tooLarge := b.share > 0 && all > leastBelievable && all*100 > b.share*(len(p.from)+b.recent.gone)
+	tooLarge := b.share > 0 && all > leastBelievable && all*100 > b.share*(len(p.change.From)+b.recent.gone)
 	if tooMany || tooLarge {
-		p.remove, p.edit, p.withheld = nil, others, n
+		p.change.Remove, p.change.Edit, p.withheld = nil, others, n
 	}
 	return p
 }

@@ -13,12 +13,12 @@ import (
 
 // gone is a plan that removes n of 40 stanzas.
 func gone(n int) plan {
-	p := plan{refused: map[netip.Addr]refusal{}}
+	p := plan{report: report{refused: map[netip.Addr]refusal{}}}
 	for i := range 40 {
 		s := stanza(peer(i+1, i+1))
-		p.from = append(p.from, s)
+		p.change.From = append(p.change.From, s)
 		if i < n {
-			p.remove = append(p.remove, s)
+			p.change.Remove = append(p.change.Remove, s)
 		}
 	}
 	return p
@@ -31,8 +31,8 @@ func TestBoundCountsWhatWentLately(t *testing.T) {
 	for poll := range 4 { // 5 each, 20 in all
 		now := epoch.Add(time.Duration(poll) * 2 * time.Second)
 		p := gone(5).bounded(bound{20, 0, r.recent(now)})
-		if len(p.remove) != 5 || p.withheld != 0 {
-			t.Fatalf("poll %d: %d removed, %d withheld", poll, len(p.remove), p.withheld)
+		if len(p.change.Remove) != 5 || p.withheld != 0 {
+			t.Fatalf("poll %d: %d removed, %d withheld", poll, len(p.change.Remove), p.withheld)
 		}
 		r.note(now, p)
 	}
@@ -48,7 +48,7 @@ func TestBoundCountsWhatWentLately(t *testing.T) {
 	}
 	isolated := gone(0)
 	isolated.isolate = map[junos.Place]bool{}
-	for _, s := range isolated.from[:5] {
+	for _, s := range isolated.change.From[:5] {
 		isolated.disown(s)
 	}
 	if p := isolated.bounded(bound{20, 0, r.recent(now)}); !p.empty() || p.withheld != 5 {
@@ -119,7 +119,7 @@ func TestTrialComparesSessions(t *testing.T) {
 
 // TestTrialIsNotPassedBlind: what is not in a table explains nothing while the table may be at fault.
 func TestTrialIsNotPassedBlind(t *testing.T) {
-	tr := trial{plan: plan{add: []junos.Stanza{stanza(peer(1, 1))}}, begun: epoch, answered: epoch, patience: time.Minute, window: time.Hour}
+	tr := trial{plan: plan{change: junos.Change{Add: []junos.Stanza{stanza(peer(1, 1))}}}, begun: epoch, answered: epoch, patience: time.Minute, window: time.Hour}
 	idle := junos.Session{Peer: peer(1, 1), State: "Idle"}
 	with := tables{neighbors: []junos.Neighbor{spine, router(peer(1, 1))}}
 	for name, tt := range map[string]struct {

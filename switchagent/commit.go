@@ -14,13 +14,13 @@ import (
 // commit makes one commit of the whole plan. Whatever becomes of it, the next poll reads what the
 // database then holds and starts from that.
 func (a *Agent) commit(ctx context.Context, l leaf, p plan) error {
-	change := p.change()
+	change := p.change
 	change.Label = fmt.Sprintf("%016x", rand.Uint64())
 	begun := time.Now()
 	a.audience.planned(p)
 	outcome, err := a.busy(func() (junos.Outcome, error) { return l.commit(ctx, change) })
 	now := time.Now()
-	a.metrics.committed(outcome, err, p)
+	a.metrics.committed(outcome, err, change)
 	a.waitForLock(now, err)
 	if outcome == junos.Pending {
 		a.role.sure = now
@@ -89,19 +89,19 @@ func (a *Agent) waitForLock(now time.Time, err error) {
 func (a *Agent) accepted(p plan) {
 	a.applied = p
 	a.removals.note(time.Now(), p)
-	a.quarantine.applied(p.change())
-	a.metrics.drift.WithLabelValues(driftRestore).Add(float64(a.drift.committed(time.Now(), p.change())))
+	a.quarantine.applied(p.change)
+	a.metrics.drift.WithLabelValues(driftRestore).Add(float64(a.drift.committed(time.Now(), p.change)))
 	if a.role.write() {
 		a.log.Info("taking over: what the leaf needed was not committed by another", "after", a.role.patience.Round(time.Millisecond))
 		a.metrics.role(a.role)
 	}
-	for _, s := range p.add {
+	for _, s := range p.change.Add {
 		a.logChange("neighbour added", s)
 	}
-	for _, s := range p.remove {
+	for _, s := range p.change.Remove {
 		a.logChange("neighbour removed", s)
 	}
-	for _, e := range p.edit {
+	for _, e := range p.change.Edit {
 		a.logChange("neighbour changed", e.To)
 	}
 }
@@ -113,7 +113,7 @@ func (a *Agent) logChange(what string, s junos.Stanza) {
 // putAside puts the stanzas that the leaf refused into quarantine, and says whether the others
 // are worth a commit at once.
 func (a *Agent) putAside(now time.Time, p plan, err error) bool {
-	all := p.change().Stanzas()
+	all := p.change.Stanzas()
 	blamed, general := junos.Blame(err, all)
 	if general {
 		return false
@@ -137,8 +137,8 @@ func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 		a.pollFailed(err)
 		return err
 	}
-	if missing := t.plan.missing(seen.stanzas); len(missing) > 0 {
-		return a.takenBack(ctx, l, missing)
+	if gone := missing(t.change, seen.stanzas); len(gone) > 0 {
+		return a.takenBack(ctx, l, gone)
 	}
 	t.lost = false
 	if t.bad == nil {
@@ -171,7 +171,7 @@ func (a *Agent) judge(ctx context.Context, l leaf, seen tables) error {
 }
 
 // takenBack ends a trial whose change is not there, or is somebody else's by now.
-func (a *Agent) takenBack(ctx context.Context, l leaf, missing []netip.Addr) error {
+func (a *Agent) takenBack(ctx context.Context, l leaf, gone []netip.Addr) error {
 	t := a.trial
 	_, err := l.confirm(ctx, t.change, false)
 	switch {
@@ -181,7 +181,7 @@ func (a *Agent) takenBack(ctx context.Context, l leaf, missing []netip.Addr) err
 		a.trial = nil
 		a.audience.ended(junos.Refused, errNotInEffect)
 	default:
-		a.unconfirmed(fmt.Errorf("the leaf has taken back %v before it was confirmed", missing))
+		a.unconfirmed(fmt.Errorf("the leaf has taken back %v before it was confirmed", gone))
 	}
 	return err
 }
@@ -206,7 +206,7 @@ func (a *Agent) confirm(ctx context.Context, l leaf) error {
 func (a *Agent) confirmed(t *trial) {
 	a.trial = nil
 	a.trialPause.reset()
-	a.metrics.committed(junos.Applied, nil, t.plan)
+	a.metrics.committed(junos.Applied, nil, t.change)
 	a.accepted(t.plan)
 	a.audience.ended(junos.Applied, nil)
 }
@@ -231,10 +231,10 @@ func (a *Agent) verify(seen tables) {
 	if a.applied.empty() {
 		return
 	}
-	missing := a.applied.missing(seen.stanzas)
+	unchanged := missing(a.applied.change, seen.stanzas)
 	a.applied = plan{}
-	if len(missing) > 0 {
-		a.commitFailed(fmt.Errorf("the last commit was confirmed and changed nothing of %v", missing))
+	if len(unchanged) > 0 {
+		a.commitFailed(fmt.Errorf("the last commit was confirmed and changed nothing of %v", unchanged))
 		return
 	}
 	a.commitDone()

@@ -48,10 +48,10 @@ func (d *drift) forget() {
 	clear(d.altered)
 }
 
-// see compares a good poll with the one before, and what it makes of it with the plan. It returns
-// how many stanzas a stranger has added.
-func (d *drift) see(p plan) (strange int) {
-	now := byPlace(p.from)
+// see compares what the database holds in a good poll with the one before, and the difference with what is
+// wanted. It returns how many stanzas a stranger has added.
+func (d *drift) see(wanted junos.Change) (strange int) {
+	now := byPlace(wanted.From)
 	for place, s := range now {
 		before, ok := d.ours[place]
 		if !ok {
@@ -72,16 +72,17 @@ func (d *drift) see(p plan) (strange int) {
 			delete(d.adopted, place)
 		}
 	}
-	d.settle(p)
+	d.settle(wanted)
 	d.held = now
 	clear(d.ours)
 	return strange
 }
 
-// settle drops the marks of what is not wanted, or not otherwise than it is.
-func (d *drift) settle(p plan) {
-	wanted, edits := byPlace(p.add), map[junos.Place]bool{}
-	for _, e := range p.edit {
+// settle drops the marks of what is not wanted, or not otherwise than it is. What is altered then is adopted, if
+// that is the policy.
+func (d *drift) settle(change junos.Change) {
+	wanted, edits := byPlace(change.Add), map[junos.Place]bool{}
+	for _, e := range change.Edit {
 		edits[e.To.Place()] = true
 		if d.held == nil {
 			d.altered[e.To.Place()] = true
@@ -95,24 +96,21 @@ func (d *drift) settle(p plan) {
 	for place := range d.altered {
 		if !edits[place] {
 			delete(d.altered, place)
+		} else if d.policy == driftAdopt {
+			d.adopted[place] = true
 		}
 	}
 }
 
 // filter is the plan without what the policy leaves to others.
 func (d *drift) filter(now time.Time, p plan) plan {
-	return p.keep(drifted, func(s junos.Stanza) bool {
+	return p.without(func(s junos.Stanza, _ junos.Change) refusal {
 		place := s.Place()
-		if d.altered[place] && d.policy == driftAdopt {
-			d.adopted[place] = true
+		meddled := d.gone[place] || d.altered[place]
+		if d.adopted[place] || meddled && (d.policy != driftRestore || d.recent(now, place) >= d.restores) {
+			return drifted
 		}
-		switch {
-		case d.adopted[place]:
-			return false
-		case d.gone[place] || d.altered[place]:
-			return d.policy == driftRestore && d.recent(now, place) < d.restores
-		}
-		return true
+		return ""
 	})
 }
 

@@ -1,6 +1,7 @@
 package switchagent
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -21,64 +22,55 @@ type guards struct {
 // guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
 // nothing: what is not known for sure is not touched.
 func (p plan) guarded(g guards) plan {
-	result := p.none()
-	g.sessions = g.located(p.from)
-	result.up = g.established()
-	for _, s := range p.add {
-		if reason := g.forbidAdd(s); reason != "" {
-			result.refused[s.Peer] = reason
-			continue
-		}
-		result.add = append(result.add, s)
+	g.sessions = g.located(p.change.From)
+	p.up = g.established()
+	p = p.gentle(g).without(g.forbid)
+	switch {
+	case p.empty():
+		return p
+	case g.group != nil:
+		return p.blockedBy(g.group, unusableGroup)
 	}
-	for _, s := range p.remove {
-		if g.mayRemove(s) {
-			result.remove = append(result.remove, s)
-		}
+	if p = p.proved(g); g.readsOnly && p.blocked == nil {
+		would := p.change
+		p = p.blockedBy(errReadsOnly, readsOnly)
+		p.would = would
 	}
-	for _, e := range p.edit {
+	return p
+}
+
+// gentle is the plan without the parts of edits that would end a session. They wait for it to go down.
+func (p plan) gentle(g guards) plan {
+	p.refused = maps.Clone(p.refused)
+	edits := p.change.Edit
+	p.change.Edit = nil
+	for _, e := range edits {
 		if !keepsSession(e) && !g.mayRemove(e.From) {
-			result.refused[e.To.Peer] = established
-			result.waiting = append(result.waiting, e)
+			p.refused[e.To.Peer] = established
+			p.waiting = append(p.waiting, e)
 			if e = e.Gentle(); e.From.Same(e.To) {
-				continue // what else is to change waits for the session to go down
+				continue
 			}
 		}
-		result.edit = append(result.edit, e)
+		p.change.Edit = append(p.change.Edit, e)
 	}
-	switch {
-	case result.empty():
-	case g.group != nil:
-		return result.blockedBy(g.group, unusableGroup)
-	default:
-		if result = result.proved(g); g.readsOnly && result.blocked == nil {
-			blocked := result.blockedBy(errReadsOnly, readsOnly)
-			blocked.would = result.change()
-			return blocked
-		}
-	}
-	return result
+	return p
 }
 
 // proved is the plan without the stanzas that cannot be proved harmless. They hold up none of the others: what
 // is left is proved once more as a whole.
 func (p plan) proved(g guards) plan {
-	whole := g.prove(p.change())
+	whole := g.prove(p.change)
 	if whole == nil {
 		return p
 	}
-	harmless := func(s junos.Stanza, one junos.Change) bool {
-		one.From = p.from
-		err := g.prove(one)
-		if err != nil {
-			p.refused[s.Peer] = unproven
+	p = p.without(func(_ junos.Stanza, part junos.Change) refusal {
+		if g.prove(part) != nil {
+			return unproven
 		}
-		return err == nil
-	}
-	p.add = slices.DeleteFunc(slices.Clone(p.add), func(s junos.Stanza) bool { return !harmless(s, junos.Change{Add: []junos.Stanza{s}}) })
-	p.remove = slices.DeleteFunc(slices.Clone(p.remove), func(s junos.Stanza) bool { return !harmless(s, junos.Change{Remove: []junos.Stanza{s}}) })
-	p.edit = slices.DeleteFunc(slices.Clone(p.edit), func(e junos.Edit) bool { return !harmless(e.To, junos.Change{Edit: []junos.Edit{e}}) })
-	if p.empty() || g.prove(p.change()) != nil {
+		return ""
+	})
+	if p.empty() || g.prove(p.change) != nil {
 		return p.blockedBy(whole, unproven)
 	}
 	return p
@@ -86,12 +78,20 @@ func (p plan) proved(g guards) plan {
 
 // blockedBy is the plan with nothing to do, for a reason that is no neighbour's.
 func (p plan) blockedBy(reason error, shown refusal) plan {
-	for _, s := range p.add {
-		p.refused[s.Peer] = shown
-	}
-	p = p.none()
+	p = p.without(func(junos.Stanza, junos.Change) refusal { return shown })
 	p.blocked = reason
 	return p
+}
+
+// forbid says why a stanza is not added or removed.
+func (g guards) forbid(s junos.Stanza, part junos.Change) refusal {
+	switch {
+	case len(part.Add) > 0:
+		return g.forbidAdd(s)
+	case len(part.Remove) > 0 && !g.mayRemove(s):
+		return established
+	}
+	return ""
 }
 
 func (g guards) forbidAdd(s junos.Stanza) refusal {

@@ -210,19 +210,19 @@ func (w *world) see() guards {
 func (w *world) check(p plan) {
 	w.t.Helper()
 	once, has := map[junos.Place]bool{}, byPlace(w.stanzas())
-	for _, s := range p.change().Stanzas() {
+	for _, s := range p.change.Stanzas() {
 		if once[s.Place()] {
 			w.t.Fatalf("%s touches %s twice", p, s.Peer)
 		}
 		once[s.Place()] = true
 	}
-	for _, s := range p.add {
+	for _, s := range p.change.Add {
 		_, there := has[s.Place()]
 		if !w.present[s.Peer] || there || w.foreign[s.Place().Key] {
 			w.t.Fatalf("%s adds %s: present %v, there %v, somebody's %v", p, s.Peer, w.present[s.Peer], there, w.foreign[s.Place().Key])
 		}
 	}
-	for _, s := range p.remove {
+	for _, s := range p.change.Remove {
 		switch _, there := has[s.Place()]; {
 		case w.up(s.Peer):
 			w.t.Fatalf("%s removes %s, which is Established", p, s.Peer)
@@ -234,7 +234,7 @@ func (w *world) check(p plan) {
 			w.t.Fatalf("%s removes %s after %d good polls", p, s.Peer, w.goodRun)
 		}
 	}
-	for _, e := range p.edit {
+	for _, e := range p.change.Edit {
 		if w.up(e.To.Peer) {
 			w.gentle++
 		}
@@ -245,11 +245,11 @@ func (w *world) check(p plan) {
 func (w *world) apply(p plan) {
 	w.t.Helper()
 	w.commits++
-	w.commit(p.change(), w.commits)
-	for _, s := range slices.Concat(p.remove, p.add) {
+	w.commit(p.change, w.commits)
+	for _, s := range slices.Concat(p.change.Remove, p.change.Add) {
 		w.touched[s.Peer]++
 	}
-	w.adds, w.removes, w.edits = w.adds+len(p.add), w.removes+len(p.remove), w.edits+len(p.edit)
+	w.adds, w.removes, w.edits = w.adds+len(p.change.Add), w.removes+len(p.change.Remove), w.edits+len(p.change.Edit)
 	for peer, times := range w.touched {
 		if w.present[peer] && times > 1 {
 			w.t.Fatalf("%s touches %s, which stayed where it is, for the second time", p, peer)
@@ -277,10 +277,10 @@ func (h *history) poll() {
 	}
 	h.policy.inventory = h.stock
 	wanted := h.policy.plan(h.now, seen, h.before)
-	h.meddling.see(wanted)
-	h.aside.settle(wanted)
-	p, known := h.refused.apply(h.now, h.aside.filter(h.now, h.meddling.filter(h.now, wanted)))
-	if !known {
+	h.meddling.see(wanted.change)
+	h.aside.settle(wanted.change)
+	p := h.refused.filter(h.now, h.aside.filter(h.now, h.meddling.filter(h.now, wanted)))
+	if !p.empty() {
 		asked, g := p, h.see()
 		h.policy.others = g.others
 		p = asked.guarded(g)
@@ -297,15 +297,15 @@ func (h *history) poll() {
 	}
 	if h.rand.IntN(4) == 0 { // the commit was refused, now and then for one stanza
 		if h.rand.IntN(4) == 0 {
-			h.aside.bad[p.change().Stanzas()[0].Place()] = &sentence{until: h.now.Add(time.Minute)}
+			h.aside.bad[p.change.Stanzas()[0].Place()] = &sentence{until: h.now.Add(time.Minute)}
 			h.aside.limit = p.size() / 2
 		}
 		return
 	}
 	h.apply(p)
-	h.aside.applied(p.change())
+	h.aside.applied(p.change)
 	h.gone.note(h.now, p)
-	h.restored += h.meddling.committed(h.now, p.change())
+	h.restored += h.meddling.committed(h.now, p.change)
 	for place, times := range h.meddling.restored {
 		if recent := h.meddling.recent(h.now, place); recent > h.meddling.restores || h.meddling.policy != driftRestore {
 			h.t.Fatalf("%v was restored %d times in an hour (%v)", place, recent, times)

@@ -200,7 +200,7 @@ func (m *metrics) pollFailed(err error) {
 	m.polls.WithLabelValues(result).Inc()
 }
 
-func (m *metrics) committed(outcome junos.Outcome, err error, p plan) {
+func (m *metrics) committed(outcome junos.Outcome, err error, change junos.Change) {
 	result := outcome.String()
 	switch {
 	case errors.Is(err, junos.ErrLocked):
@@ -214,9 +214,9 @@ func (m *metrics) committed(outcome junos.Outcome, err error, p plan) {
 	}
 	m.commits.WithLabelValues(result).Inc()
 	if outcome == junos.Applied {
-		m.changes.WithLabelValues("add").Add(float64(len(p.add)))
-		m.changes.WithLabelValues("remove").Add(float64(len(p.remove)))
-		m.changes.WithLabelValues("edit").Add(float64(len(p.edit)))
+		m.changes.WithLabelValues("add").Add(float64(len(change.Add)))
+		m.changes.WithLabelValues("remove").Add(float64(len(change.Remove)))
+		m.changes.WithLabelValues("edit").Add(float64(len(change.Edit)))
 	}
 }
 

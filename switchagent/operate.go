@@ -66,20 +66,20 @@ func (o *Operation) Rollback(ctx context.Context, end, commit bool) (Preview, er
 		return v, nil
 	}
 	p.up = slices.DeleteFunc(p.up, func(up junos.Session) bool { // those may go down
-		return slices.ContainsFunc(p.remove, func(s junos.Stanza) bool { return same(up.Peer, s.Peer) })
+		return slices.ContainsFunc(p.change.Remove, func(s junos.Stanza) bool { return same(up.Peer, s.Peer) })
 	})
 	return v, e.commitOnce(ctx, p)
 }
 
 // rollback is the plan that removes stanzas.
 func (g guards) rollback(stanzas []junos.Stanza, end bool) plan {
-	p := plan{from: stanzas, end: end, refused: map[netip.Addr]refusal{}, up: g.established()}
+	p := plan{change: junos.Change{From: stanzas, EndSessions: end}, up: g.established(), report: report{refused: map[netip.Addr]refusal{}}}
 	for _, s := range stanzas {
 		if !end && !g.mayRemove(s) {
 			p.refused[s.Peer] = established
 			continue
 		}
-		p.remove = append(p.remove, s)
+		p.change.Remove = append(p.change.Remove, s)
 	}
 	return p
 }
@@ -148,7 +148,7 @@ func (o *Operation) rows(seen tables, g guards) (all []Row) {
 		}
 	}
 	wanted := map[netip.Addr]bool{}
-	for _, s := range p.add {
+	for _, s := range p.change.Add {
 		wanted[s.Peer] = true
 	}
 	for _, s := range seen.stanzas {

@@ -32,9 +32,9 @@ func newPace(perMinute, burst int, poll time.Duration) *pace {
 	}
 }
 
-// see notes what a plan wants, and returns how long the oldest of it has waited.
-func (c *pace) see(now time.Time, p plan) (oldest time.Duration) {
-	wanted := byPlace(p.change().Stanzas())
+// see notes what is to be committed, and returns how long the oldest of it has waited.
+func (c *pace) see(now time.Time, change junos.Change) (oldest time.Duration) {
+	wanted := byPlace(change.Stanzas())
 	for place := range c.waiting {
 		if _, ok := wanted[place]; !ok {
 			delete(c.waiting, place)

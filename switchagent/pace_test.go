@@ -36,12 +36,12 @@ func TestPace(t *testing.T) {
 	if c.take(at.Add(pause-1)) || !c.take(at.Add(pause)) {
 		t.Errorf("a failure puts the next attempt off by %s", pause)
 	}
-	first, second := plan{add: []junos.Stanza{stanza(peer(1, 1))}}, plan{add: []junos.Stanza{stanza(peer(1, 1)), stanza(peer(2, 2))}}
+	first, second := junos.Change{Add: []junos.Stanza{stanza(peer(1, 1))}}, junos.Change{Add: []junos.Stanza{stanza(peer(1, 1)), stanza(peer(2, 2))}}
 	for _, step := range []struct {
 		after time.Duration
-		plan  plan
+		plan  junos.Change
 		want  time.Duration
-	}{{0, first, 0}, {2, first, 2}, {3, second, 3}, {4, plan{}, 0}, {5, second, 0}, {7, second, 2}} {
+	}{{0, first, 0}, {2, first, 2}, {3, second, 3}, {4, junos.Change{}, 0}, {5, second, 0}, {7, second, 2}} {
 		if got := c.see(at.Add(step.after*time.Second), step.plan); got != step.want*time.Second {
 			t.Errorf("after %d s the oldest has waited %s, want %d s", step.after, got, step.want)
 		}
@@ -93,19 +93,19 @@ func TestQuarantineSearches(t *testing.T) {
 			}
 			attempts := 0
 			for ; len(waiting) > len(bad) && attempts < 500; attempts++ {
-				p := plan{add: waiting, refused: map[netip.Addr]refusal{}}
-				q.settle(p)
+				p := plan{change: junos.Change{Add: waiting}, report: report{refused: map[netip.Addr]refusal{}}}
+				q.settle(p.change)
 				p = q.cut(q.filter(now, p))
 				now = now.Add(time.Second)
 				if p.empty() {
 					continue
 				}
-				if slices.ContainsFunc(p.add, func(s junos.Stanza) bool { return isBad[s.Place()] }) {
-					q.refused(now, p.change().Stanzas(), nil)
+				if slices.ContainsFunc(p.change.Add, func(s junos.Stanza) bool { return isBad[s.Place()] }) {
+					q.refused(now, p.change.Stanzas(), nil)
 					continue
 				}
-				q.applied(p.change())
-				waiting = slices.DeleteFunc(slices.Clone(waiting), func(s junos.Stanza) bool { return slices.Contains(p.add, s) })
+				q.applied(p.change)
+				waiting = slices.DeleteFunc(slices.Clone(waiting), func(s junos.Stanza) bool { return slices.Contains(p.change.Add, s) })
 			}
 			if most := 40 * len(bad); attempts > most {
 				t.Errorf("%d attempts for %d bad ones of 100; %d still wait", attempts, len(bad), len(waiting))
@@ -126,8 +126,8 @@ func TestQuarantineOfAll(t *testing.T) {
 	}
 	q.refused(now, all, all[2:])
 	q.applied(junos.Change{})
-	p := q.filter(now, plan{add: all, refused: map[netip.Addr]refusal{}})
-	if len(p.add) != 2 || p.refused[peer(3, 3)] != quarantined {
+	p := q.filter(now, plan{change: junos.Change{Add: all}, report: report{refused: map[netip.Addr]refusal{}}})
+	if len(p.change.Add) != 2 || p.refused[peer(3, 3)] != quarantined {
 		t.Errorf("after one was taken: %s", p)
 	}
 }
@@ -148,7 +148,7 @@ func TestRole(t *testing.T) {
 func TestTrial(t *testing.T) {
 	s := stanza(peer(1, 1))
 	old := netip.MustParseAddr("fe80::9%ge-0/0/2.0")
-	tr := trial{plan: plan{add: []junos.Stanza{s}, up: []junos.Session{{Peer: old, State: "Established", Flaps: 2, Elapsed: -1}}}, begun: epoch, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
+	tr := trial{plan: plan{change: junos.Change{Add: []junos.Stanza{s}}, up: []junos.Session{{Peer: old, State: "Established", Flaps: 2, Elapsed: -1}}}, begun: epoch, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
 	there := tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}
 	left := tables{neighbors: []junos.Neighbor{spine}}
 	oldUp := junos.Session{Peer: old, State: "Established", Flaps: 2, Elapsed: -1}
@@ -200,7 +200,7 @@ func TestDatabaseThatFillsUp(t *testing.T) {
 
 // TestBlockedByTheProof: nothing is committed, and it is said.
 func TestBlockedByTheProof(t *testing.T) {
-	p := plan{add: []junos.Stanza{{Group: "a b", Peer: peer(1, 1)}}, refused: map[netip.Addr]refusal{}}.guarded(free())
+	p := plan{change: junos.Change{Add: []junos.Stanza{{Group: "a b", Peer: peer(1, 1)}}}, report: report{refused: map[netip.Addr]refusal{}}}.guarded(free())
 	if !p.empty() || p.blocked == nil || p.refused[peer(1, 1)] != unproven {
 		t.Errorf("got %s, %v", p, p.blocked)
 	}

@@ -67,13 +67,13 @@ func addrs(prefixes ...netip.Prefix) junos.Interface { return junos.Interface{Ad
 // String shows a plan as a table test writes it: +peer -peer, =peer edited, absent as ~peer, refused as ?peer=why.
 func (p plan) String() string {
 	var words []string
-	for _, s := range p.add {
+	for _, s := range p.change.Add {
 		words = append(words, "+"+s.Peer.String())
 	}
-	for _, s := range p.remove {
+	for _, s := range p.change.Remove {
 		words = append(words, "-"+s.Peer.String())
 	}
-	for _, e := range p.edit {
+	for _, e := range p.change.Edit {
 		words = append(words, "="+e.To.Peer.String())
 	}
 	for s := range p.absent {
@@ -168,7 +168,7 @@ func TestPlanAdds(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got.String()); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
-			for _, s := range got.add {
+			for _, s := range got.change.Add {
 				if err := s.Validate(); err != nil {
 					t.Error(err)
 				}
@@ -180,8 +180,8 @@ func TestPlanAdds(t *testing.T) {
 func TestPlanStanza(t *testing.T) {
 	p := testPolicy().plan(epoch, tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}, nil)
 	want := junos.Stanza{Group: "servers", Peer: peer(1, 1), Description: "lastmile: 52:54:00:00:00:01 on ge-0/0/1.0"}
-	if p.add[0] != want {
-		t.Errorf("got %+v, want %+v", p.add[0], want)
+	if p.change.Add[0] != want {
+		t.Errorf("got %+v, want %+v", p.change.Add[0], want)
 	}
 }
 
@@ -237,21 +237,21 @@ func TestPlanRemoves(t *testing.T) {
 }
 
 func TestPlanMissing(t *testing.T) {
-	p := plan{add: []junos.Stanza{stanza(peer(2, 1)), stanza(peer(1, 1))}, remove: []junos.Stanza{stanza(peer(3, 1))}}
-	if got := p.missing([]junos.Stanza{stanza(peer(1, 1)), stanza(peer(2, 1))}); len(got) != 0 {
+	c := junos.Change{Add: []junos.Stanza{stanza(peer(2, 1)), stanza(peer(1, 1))}, Remove: []junos.Stanza{stanza(peer(3, 1))}}
+	if got := missing(c, []junos.Stanza{stanza(peer(1, 1)), stanza(peer(2, 1))}); len(got) != 0 {
 		t.Errorf("all was done, but %v is missing", got)
 	}
-	got := p.missing([]junos.Stanza{stanza(peer(1, 1)), stanza(peer(3, 1))})
+	got := missing(c, []junos.Stanza{stanza(peer(1, 1)), stanza(peer(3, 1))})
 	if want := []netip.Addr{peer(2, 1), peer(3, 1)}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	elsewhere := stanza(peer(1, 1))
 	elsewhere.Group = "old"
-	moved := plan{add: []junos.Stanza{stanza(peer(1, 1))}, remove: []junos.Stanza{elsewhere}}
-	if got := moved.missing([]junos.Stanza{stanza(peer(1, 1))}); len(got) != 0 {
+	moved := junos.Change{Add: []junos.Stanza{stanza(peer(1, 1))}, Remove: []junos.Stanza{elsewhere}}
+	if got := missing(moved, []junos.Stanza{stanza(peer(1, 1))}); len(got) != 0 {
 		t.Errorf("it is in the new group only, but %v is missing", got)
 	}
-	if got := moved.missing([]junos.Stanza{elsewhere}); len(got) != 2 {
+	if got := missing(moved, []junos.Stanza{elsewhere}); len(got) != 2 {
 		t.Errorf("it is in the old group only, and missing is %v", got)
 	}
 }

@@ -77,12 +77,12 @@ func (o *Operation) Plan(ctx context.Context) (Preview, error) {
 
 // preview describes a plan.
 func (o *Operation) preview(seen tables, p plan) Preview {
-	change := p.change()
+	change := p.change
 	if p.blocked != nil {
 		change = p.would
 	}
 	v := Preview{
-		Commands: []string{}, Ended: []string{}, Waiting: []string{}, Crowds: []Crowd{}, Notes: o.notes(p), Withdrawn: p.withdrawn(),
+		Commands: []string{}, Ended: []string{}, Waiting: []string{}, Crowds: []Crowd{}, Notes: o.notes(p), Withdrawn: withdrawn(p.change.Edit),
 		Added: len(change.Add), Removed: len(change.Remove), Edited: len(change.Edit), Established: len(p.up),
 	}
 	for _, command := range change.Commands() {

@@ -37,9 +37,11 @@ func newQuarantine() quarantine {
 
 // filter is the plan without the stanzas that wait.
 func (q *quarantine) filter(now time.Time, p plan) plan {
-	return p.keep(quarantined, func(s junos.Stanza) bool {
-		bad := q.bad[s.Place()]
-		return bad == nil || !now.Before(bad.until)
+	return p.without(func(s junos.Stanza, _ junos.Change) refusal {
+		if bad := q.bad[s.Place()]; bad != nil && now.Before(bad.until) {
+			return quarantined
+		}
+		return ""
 	})
 }
 
@@ -54,9 +56,10 @@ func (q *quarantine) cut(p plan) plan {
 		left -= n
 		return n
 	}
-	p.remove = p.remove[:cut(len(p.remove))]
-	p.edit = p.edit[:cut(len(p.edit))]
-	p.add = p.add[:cut(len(p.add))]
+	c := &p.change
+	c.Remove = c.Remove[:cut(len(c.Remove))]
+	c.Edit = c.Edit[:cut(len(c.Edit))]
+	c.Add = c.Add[:cut(len(c.Add))]
 	return p
 }
 
@@ -111,14 +114,14 @@ func (q *quarantine) applied(change junos.Change) {
 }
 
 // settle forgets what is not wanted any more: who comes back is somebody new.
-func (q *quarantine) settle(p plan) {
-	wanted := byPlace(p.change().Stanzas())
+func (q *quarantine) settle(change junos.Change) {
+	wanted := byPlace(change.Stanzas())
 	for place := range q.bad {
 		if _, ok := wanted[place]; !ok {
 			delete(q.bad, place)
 		}
 	}
-	if p.empty() {
+	if len(wanted) == 0 {
 		q.limit = 0
 	}
 }

@@ -34,7 +34,7 @@ func (a *Agent) readBack(seen tables) {
 	}
 	p := a.asked
 	a.asked = plan{}
-	if missing := p.missing(seen.stanzas); len(missing) > 0 {
+	if len(missing(p.change, seen.stanzas)) > 0 {
 		a.audience.ended(junos.Refused, errNotInEffect)
 		return
 	}

@@ -39,7 +39,7 @@ func (t *trial) judge(now time.Time, seen tables, g guards) (good bool, bad erro
 		return false, err
 	}
 	var missing []netip.Addr
-	for _, s := range t.plan.add {
+	for _, s := range t.plan.change.Add {
 		if !t.explained(now, s, seen, g) {
 			missing = append(missing, s.Peer)
 		}

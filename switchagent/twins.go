@@ -40,5 +40,5 @@ func (p *plan) dropTwin(s junos.Stanza, here bool) {
 		p.refused[s.Peer] = drifted
 	}
 	s.Import = junos.Import{}
-	p.remove = append(p.remove, s)
+	p.change.Remove = append(p.change.Remove, s)
 }

@@ -17,20 +17,20 @@ func TestTwins(t *testing.T) {
 	scoped.Key = peer(1, 1).String()
 	seen := tables{neighbors: []junos.Neighbor{router(peer(1, 1))}, stanzas: []junos.Stanza{scoped, bare}}
 	p := testPolicy().plan(time.Now(), seen, nil)
-	if len(p.remove) != 1 || p.remove[0].Place() != scoped.Place() || p.remove[0].Import.Own() || p.refused[peer(1, 1)] != drifted {
-		t.Errorf("removed: %+v, refused %v", p.remove, p.refused)
+	if len(p.change.Remove) != 1 || p.change.Remove[0].Place() != scoped.Place() || p.change.Remove[0].Import.Own() || p.refused[peer(1, 1)] != drifted {
+		t.Errorf("removed: %+v, refused %v", p.change.Remove, p.refused)
 	}
-	if err := p.change().Validate(); err != nil {
+	if err := p.change.Validate(); err != nil {
 		t.Error(err)
 	}
-	alone := junos.Change{Remove: p.remove, From: seen.stanzas}
+	alone := junos.Change{Remove: p.change.Remove, From: seen.stanzas}
 	for _, c := range alone.Commands() {
 		if strings.Contains(c.String(), "policy-options") {
 			t.Errorf("%q, which the other has too", c)
 		}
 	}
 	up := p.guarded(free(junos.Session{Peer: peer(1, 1), State: "Established"}))
-	if len(up.remove) > 0 {
+	if len(up.change.Remove) > 0 {
 		t.Error("a stanza goes although the session is up")
 	}
 }
@@ -39,8 +39,8 @@ func TestTwins(t *testing.T) {
 func TestUnprovenAlone(t *testing.T) {
 	bad, good := stanza(peer(1, 1)), stanza(peer(2, 2))
 	bad.Group = "servers neighbor fe80::2" // as if a name could smuggle words in
-	p := plan{add: []junos.Stanza{bad, good}, refused: map[netip.Addr]refusal{}}.proved(free())
-	if len(p.add) != 1 || p.add[0] != good || p.blocked != nil || p.refused[peer(1, 1)] != unproven || len(p.refused) != 1 {
+	p := plan{change: junos.Change{Add: []junos.Stanza{bad, good}}, report: report{refused: map[netip.Addr]refusal{}}}.proved(free())
+	if len(p.change.Add) != 1 || p.change.Add[0] != good || p.blocked != nil || p.refused[peer(1, 1)] != unproven || len(p.refused) != 1 {
 		t.Errorf("%+v", p)
 	}
 }

@@ -1,6 +1,7 @@
 package switchagent
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -16,7 +17,7 @@ const mostSilence = 30 * time.Second
 type verdicts map[junos.Stanza]verdict
 
 type verdict struct {
-	reason refusal // of an add or an edit
+	reason refusal
 	since  time.Time
 	last   time.Time // when the guards said so last
 }
@@ -25,23 +26,17 @@ type verdict struct {
 // next poll, one that stays is asked for ever more rarely.
 func (v verdict) silence() time.Duration { return min(v.last.Sub(v.since), mostSilence) }
 
-// apply returns what the guards would leave of the plan, which is nothing, or false if they must be
-// read. What is no longer wanted is forgotten: who comes back is somebody new.
-func (v verdicts) apply(now time.Time, p plan) (plan, bool) {
-	wanted := p.changes()
+// filter is what the guards would leave of the plan if that is nothing, or else the whole plan, for which they
+// must be read. What is no longer wanted is forgotten: who comes back is somebody new.
+func (v verdicts) filter(now time.Time, p plan) plan {
+	wanted := stanzasOf(p.change)
 	maps.DeleteFunc(v, func(s junos.Stanza, _ verdict) bool { return !wanted[s] })
 	for s := range wanted {
 		if known, ok := v[s]; !ok || now.Sub(known.last) >= known.silence() {
-			return p, false
+			return p
 		}
 	}
-	for _, s := range p.add {
-		p.refused[s.Peer] = v[s].reason
-	}
-	for _, e := range p.edit {
-		p.refused[e.To.Peer] = v[e.To].reason
-	}
-	return p.none(), true
+	return p.without(func(s junos.Stanza, _ junos.Change) refusal { return v[s].reason })
 }
 
 // learn notes what the guards have refused of what was wanted. A plan that was withheld as a whole
@@ -51,8 +46,8 @@ func (v verdicts) learn(now time.Time, wanted, allowed plan) {
 		clear(v)
 		return
 	}
-	free := allowed.changes()
-	for s := range wanted.changes() {
+	free := stanzasOf(allowed.change)
+	for s := range stanzasOf(wanted.change) {
 		if free[s] {
 			delete(v, s)
 			continue
@@ -62,16 +57,16 @@ func (v verdicts) learn(now time.Time, wanted, allowed plan) {
 			known.since = now
 		}
 		known.last = now
-		known.reason = allowed.refused[s.Peer]
+		known.reason = cmp.Or(allowed.refused[s.Peer], established) // of a removal nothing is told
 		v[s] = known
 	}
 }
 
-// changes is the stanzas that the plan adds, removes or wants otherwise. No stanza is in it twice: one
+// stanzasOf is the stanzas that a change adds, removes or wants otherwise. No stanza is in it twice: one
 // that was read has a key, and one that is edited is not removed.
-func (p plan) changes() map[junos.Stanza]bool {
+func stanzasOf(change junos.Change) map[junos.Stanza]bool {
 	all := map[junos.Stanza]bool{}
-	for _, s := range p.change().Stanzas() {
+	for _, s := range change.Stanzas() {
 		all[s] = true
 	}
 	return all

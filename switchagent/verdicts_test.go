@@ -87,31 +87,33 @@ func TestSessionThatOutlivesItsNeighbor(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	first, second := stanza(peer(1, 1)), stanza(peer(2, 2))
-	wanted := func(add ...junos.Stanza) plan { return plan{add: add, refused: map[netip.Addr]refusal{}} }
-	no := plan{refused: map[netip.Addr]refusal{peer(1, 1): addressed}}
+	wanted := func(add ...junos.Stanza) plan {
+		return plan{change: junos.Change{Add: add}, report: report{refused: map[netip.Addr]refusal{}}}
+	}
+	no := plan{report: report{refused: map[netip.Addr]refusal{peer(1, 1): addressed}}}
 	v := verdicts{}
-	if _, known := v.apply(epoch, wanted(first)); known {
+	if p := v.filter(epoch, wanted(first)); p.empty() {
 		t.Error("known without being asked for")
 	}
 	at := epoch
 	for _, want := range []time.Duration{0, 2, 4, 8, 16, 30, 30} { // seconds of silence
 		v.learn(at, wanted(first), no)
 		want *= time.Second
-		if p, known := v.apply(at.Add(want-1), wanted(first)); want > 0 && (!known || !p.empty() || p.refused[peer(1, 1)] != addressed) {
-			t.Errorf("%s after the last answer: %s, %v", want-1, p, known)
+		if p := v.filter(at.Add(want-1), wanted(first)); want > 0 && (!p.empty() || p.refused[peer(1, 1)] != addressed) {
+			t.Errorf("%s after the last answer: %s", want-1, p)
 		}
 		at = at.Add(max(want, 2*time.Second))
-		if p, known := v.apply(at, wanted(first)); known || len(p.add) != 1 {
-			t.Errorf("%s after the last answer: %s, %v", want, p, known)
+		if p := v.filter(at, wanted(first)); len(p.change.Add) != 1 {
+			t.Errorf("%s after the last answer: %s", want, p)
 		}
 	}
 	v.learn(at, wanted(first), no)
-	if p, known := v.apply(at.Add(1), wanted(first, second)); known || len(p.add) != 2 || len(p.refused) != 0 {
-		t.Errorf("one known, one not: %s, %v", p, known)
+	if p := v.filter(at.Add(1), wanted(first, second)); len(p.change.Add) != 2 || len(p.refused) != 0 {
+		t.Errorf("one known, one not: %s", p)
 	}
-	blocked := plan{refused: map[netip.Addr]refusal{peer(1, 1): unusableGroup}, blocked: errGone}
+	blocked := plan{report: report{refused: map[netip.Addr]refusal{peer(1, 1): unusableGroup}, blocked: errGone}}
 	v.learn(at, wanted(first), blocked)
-	if _, known := v.apply(at.Add(1), wanted(first)); known {
+	if p := v.filter(at.Add(1), wanted(first)); p.empty() {
 		t.Error("a group that cannot be used is asked for in every poll")
 	}
 }

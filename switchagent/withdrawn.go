@@ -16,10 +16,10 @@ type Withdrawal struct {
 // groupAccepts is what is said of a stanza without a policy of its own.
 const groupAccepts = "what the group's policy accepts"
 
-// withdrawn is what the edits of a plan take away, in order.
-func (p plan) withdrawn() []Withdrawal {
+// withdrawn is what edits take away, in order.
+func withdrawn(edits []junos.Edit) []Withdrawal {
 	all := []Withdrawal{}
-	for _, e := range p.edit {
+	for _, e := range edits {
 		if lost := lostBy(e); len(lost) > 0 {
 			all = append(all, Withdrawal{e.From.Peer.Zone(), e.From.Peer.WithZone("").String(), lost})
 		}
