@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +25,6 @@ import (
 // Agent watches one leaf.
 type Agent struct {
 	cfg     Config
-	policy  policy
 	log     *slog.Logger
 	metrics *metrics
 	dial    func(context.Context) (leaf, error)
@@ -39,50 +37,36 @@ type Agent struct {
 	syslogAt atomic.Pointer[string]
 
 	// All below belongs to Run's goroutine.
-	kicks      *kicks
-	absent     map[junos.Stanza]absence // consecutive good polls only
-	refused    map[netip.Addr]refusal   // of the last plan, to log changes once
-	verdicts   verdicts                 // of this session
-	drift      *drift
-	answers    answers
-	quarantine quarantine
-	removals   removals
-	pace       *pace
-	role       role
-	booted     time.Time // the leaf, as far as it tells
-	trial      *trial    // of a commit that is to be confirmed
-	trialPause backoff   // after one that was not
-	applied    plan      // what the last commit should have changed
-	asked      plan      // what one should have changed whose answer was lost
-	locked     time.Time // since when somebody else has the database
-	usageAfter time.Time
-	stock      *stock
-	crowd      map[string]int // of the last plan, to log changes once
+	kicks   *kicks
+	stock   *stock
+	planner *planner // what is to be committed
+	pace    *pace    // and when
+	role    role     // and by whom
+	pending          // what was committed
+	journal *journal
+	answers answers
+	booted  time.Time // the leaf, as far as it tells
 
-	sessionsAfter time.Time
-	rejected      map[string]int    // prefixes by link, when they were looked at last
-	warned        map[string]string // last warnings by RPC
+	usage, sessions seldom
 }
 
 // New prepares an agent; Run starts it.
 func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 	a := &Agent{
-		cfg:        cfg,
-		policy:     cfg.policy(),
-		stock:      newStock(cfg.Inventory),
-		log:        log,
-		metrics:    newMetrics(reg),
-		minute:     time.Minute,
-		audience:   nobody{},
-		verdicts:   verdicts{},
-		kicks:      newKicks(),
-		drift:      newDrift(cfg.Drift, cfg.Restores),
-		answers:    answers{usual: usualWait},
-		quarantine: newQuarantine(),
-		removals:   removals{window: cfg.HoldDown},
-		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
-		role:       newRole(cfg.Takeover, cfg.PollInterval),
-		warned:     map[string]string{},
+		cfg:      cfg,
+		log:      log,
+		metrics:  newMetrics(reg),
+		minute:   time.Minute,
+		audience: nobody{},
+		kicks:    newKicks(),
+		stock:    newStock(cfg.Inventory),
+		planner:  newPlanner(cfg),
+		pace:     newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
+		role:     newRole(cfg.Takeover, cfg.PollInterval),
+		journal:  newJournal(log),
+		answers:  answers{usual: usualWait},
+		usage:    seldom{every: usageEvery},
+		sessions: seldom{every: pollsPerLook * cfg.PollInterval},
 	}
 	a.dial = a.dialDevice
 	a.health.Store(&health{poll: errors.New("starting")})
@@ -133,9 +117,8 @@ func (a *Agent) forget() {
 	if a.trial != nil && !a.trial.asked && a.trial.over(time.Now()) {
 		a.unconfirmed(errors.New("the session was lost until the leaf had taken the commit back"))
 	}
-	a.absent, a.applied = nil, plan{}
-	clear(a.verdicts)
-	a.drift.forget()
+	a.applied = nil
+	a.planner.forget()
 }
 
 // session dials and polls until the session is lost or ctx ends.
@@ -165,7 +148,8 @@ func (a *Agent) session(ctx context.Context) error {
 	}
 }
 
-// poll is one round: observe, plan, commit.
+// poll is one round: what the leaf holds is observed, and what became of the last commit; a plan is made of it, under
+// the guards, and what is left of that is committed when it is time.
 func (a *Agent) poll(ctx context.Context, l leaf) error {
 	if err := a.refreshStock(); err != nil {
 		a.pollFailed(err)
@@ -173,10 +157,7 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 	}
 	seen, p, err := a.observe(ctx, l)
 	if err == nil {
-		err = a.watchUsage(ctx, l)
-	}
-	if err == nil {
-		err = a.watchSessions(ctx, l, seen.stanzas)
+		err = a.lookAround(ctx, l, seen.stanzas)
 	}
 	if err != nil {
 		a.pollFailed(err)
@@ -209,50 +190,59 @@ func (a *Agent) patience() time.Duration {
 	return a.role.patience
 }
 
-// observe reads the tables and makes a plan of them. The guards are read only when the plan is to
-// change something that they have not just refused, and anew each time.
+// observe reads the tables, settles a commit whose answer was lost, and makes a plan.
 func (a *Agent) observe(ctx context.Context, l leaf) (tables, plan, error) {
 	seen, err := l.tables(ctx)
 	if err != nil {
 		return tables{}, plan{}, err
 	}
-	now := time.Now()
 	a.readBack(seen)
-	if a.role.replaced(now, a.booted, len(seen.stanzas) == 0) && a.role.yield() {
-		a.log.Info("standing by", "unseen", "for longer than takeover")
-		a.metrics.role(a.role)
-	}
-	wanted := a.policy.plan(now, seen, a.absent)
-	if a.trial != nil { // what the database holds may be taken back
-		return seen, plan{report: wanted.report}, nil
-	}
-	if strange := a.drift.see(wanted.change); strange > 0 && a.role.yield() {
-		a.log.Info("standing by", "strange", strange)
-		a.metrics.role(a.role)
-	}
-	a.quarantine.settle(wanted.change)
-	p := a.verdicts.filter(now, a.quarantine.filter(now, a.drift.filter(now, wanted)))
-	if p.empty() {
-		return seen, p, nil
-	}
-	g, err := l.guards(ctx)
+	p, err := a.plan(ctx, l, seen)
 	if err != nil {
 		return tables{}, plan{}, err
 	}
-	a.policy.others = g.others
-	allowed := p.guarded(g)
-	a.verdicts.learn(now, p, allowed)
-	allowed = allowed.bounded(bound{a.cfg.MaxRemovals, a.cfg.MaxRemovalShare, a.removals.recent(now)})
-	return seen, a.quarantine.cut(allowed), nil
+	return seen, p, nil
+}
+
+// plan makes a plan of what is seen. The guards are read only when it is to change something that
+// they have not just refused, and anew each time.
+func (a *Agent) plan(ctx context.Context, l leaf, seen tables) (plan, error) {
+	now := time.Now()
+	if a.role.replaced(now, a.booted, len(seen.stanzas) == 0) {
+		a.standBy(slog.String("unseen", "for longer than takeover"))
+	}
+	wanted := a.planner.observe(now, seen)
+	if a.trial != nil { // what the database holds may be taken back
+		return plan{report: wanted.report}, nil
+	}
+	p, strange := a.planner.sift(now, wanted)
+	if strange > 0 {
+		a.standBy(slog.Int("strange", strange))
+	}
+	if p.empty() {
+		return p, nil
+	}
+	g, err := l.guards(ctx)
+	if err != nil {
+		return plan{}, err
+	}
+	return a.planner.guard(now, p, g), nil
+}
+
+// standBy leaves the writing to another agent, which is at work or may be.
+func (a *Agent) standBy(why slog.Attr) {
+	if a.role.yield() {
+		a.log.Info("standing by", why)
+		a.metrics.role(a.role)
+	}
 }
 
 // polled notes a good poll.
 func (a *Agent) polled(now time.Time, seen tables, p plan) {
-	a.metrics.polled(now, seen, p, a.cfg.mayTouch)
-	a.metrics.quarantined.Set(float64(len(a.quarantine.bad)))
-	a.logRefusals(p.refused)
-	a.logCrowds(p.crowd)
-	a.absent, a.refused, a.crowd = p.absent, p.refused, p.crowd
+	a.metrics.polled(now, seen, p.report, a.cfg.mayTouch)
+	a.metrics.quarantined.Set(float64(len(a.planner.quarantine.bad)))
+	a.journal.refusals(p.refused)
+	a.journal.crowds(p.crowd, a.cfg.SessionsPerPort)
 	a.setHealth(func(h *health) { h.polled, h.poll = now, nil })
 	a.holdRemovals(p.withheld)
 	if a.trial == nil {
@@ -260,9 +250,9 @@ func (a *Agent) polled(now time.Time, seen tables, p plan) {
 	}
 }
 
-// pollFailed forgets all absences: what could not be seen was not absent.
+// pollFailed notes a bad poll.
 func (a *Agent) pollFailed(err error) {
-	a.absent = nil
+	a.planner.missed()
 	a.metrics.pollFailed(err)
 	last := a.health.Load().poll
 	repeated := last != nil && last.Error() == err.Error()
@@ -270,4 +260,10 @@ func (a *Agent) pollFailed(err error) {
 		a.log.Warn("poll failed", "err", err)
 	}
 	a.setHealth(func(h *health) { h.poll = err })
+}
+
+// traceRPC is called after each RPC.
+func (a *Agent) traceRPC(t junos.Trace) {
+	a.metrics.rpcs.WithLabelValues(t.RPC).Observe(t.Took.Seconds())
+	a.journal.rpc(t)
 }

@@ -1,16 +1,10 @@
 package switchagent
 
 import (
-	"context"
-	"errors"
 	"net/netip"
-	"time"
 
 	"lastmile/switchagent/junos"
 )
-
-// pollsPerLook is in how many polls the leaf is asked once what its servers announce.
-const pollsPerLook = 5
 
 // announced is what the peers of the stanzas have announced, by interface.
 type announced struct{ accepted, rejected, flaps int }
@@ -40,33 +34,4 @@ func announcedBy(sessions []junos.Session, stanzas []junos.Stanza) (links map[st
 		}
 	}
 	return links, states
-}
-
-// watchSessions looks now and then what the servers announce, and how much of it the leaf rejects.
-func (a *Agent) watchSessions(ctx context.Context, l leaf, stanzas []junos.Stanza) error {
-	now := time.Now()
-	if now.Before(a.sessionsAfter) {
-		return nil
-	}
-	a.sessionsAfter = now.Add(pollsPerLook * a.cfg.PollInterval)
-	sessions, err := l.sessions(ctx)
-	if errors.Is(err, junos.ErrLost) {
-		return err
-	}
-	if err != nil {
-		a.log.Warn("sessions are not known", "err", err)
-		return nil
-	}
-	links, states := announcedBy(sessions, stanzas)
-	a.metrics.announced(links, states)
-	for link, is := range links {
-		if is.rejected > 0 && a.rejected[link] == 0 {
-			a.log.Warn("leaf rejects prefixes", "link", link, "rejected", is.rejected, "accepted", is.accepted)
-		}
-	}
-	a.rejected = map[string]int{}
-	for link, is := range links {
-		a.rejected[link] = is.rejected
-	}
-	return nil
 }

@@ -80,12 +80,6 @@ func (e *errand) ended(outcome junos.Outcome, err error) {
 	e.report.Ended(outcome.String(), err)
 }
 
-// unfinished says that a commit was sent of which it is not known whether it is there to stay.
-func (e *errand) unfinished() bool {
-	a := e.agent
-	return a.trial != nil || !a.asked.empty() || !a.applied.empty()
-}
-
 // start opens a session for an errand, which is to be closed.
 func (o *Operation) start(ctx context.Context) (*errand, error) {
 	e := &errand{Operation: o}
@@ -149,17 +143,17 @@ func (e *errand) decide(ctx context.Context, err error) (done bool, _ error) {
 	a := e.agent
 	commit, waits := a.health.Load().commit, len(a.pace.waiting) > 0
 	switch {
-	case errors.Is(err, junos.ErrLost) && e.unfinished():
+	case errors.Is(err, junos.ErrLost) && e.agent.unfinished():
 		return false, e.reconnect(ctx)
 	case err != nil && !e.tried:
 		return false, e.pollFailed(firstOf(commit, err))
-	case e.unfinished(), e.blind && commit == nil:
+	case e.agent.unfinished(), e.blind && commit == nil:
 		return false, nil
 	case waits && e.again && e.retries < mostTries:
 		return false, nil
 	case waits && e.again:
 		return false, fmt.Errorf("given up after %d attempts: %w", e.retries, e.err)
-	case waits && e.content && a.quarantine.unnamed() <= mostTries:
+	case waits && e.content && a.planner.quarantine.unnamed() <= mostTries:
 		return false, nil // the next is tried alone
 	case commit != nil:
 		e.tellNothing(ctx)
@@ -174,7 +168,7 @@ func (e *errand) pollFailed(err error) error {
 	switch t := e.agent.trial; {
 	case t != nil && t.over(time.Now()):
 		return fmt.Errorf("not confirmed, the leaf has taken the commit back: %w", err)
-	case t != nil, e.unfinished() && e.retries < mostTries:
+	case t != nil, e.agent.unfinished() && e.retries < mostTries:
 		return nil
 	}
 	return err
@@ -220,7 +214,7 @@ func (e *errand) finish(ctx context.Context) error {
 
 // aside is the stanzas that the leaf refuses, and why; theirs says that it did not name them all.
 func (e *errand) aside() (err error, theirs bool) {
-	bad := e.agent.quarantine.bad
+	bad := e.agent.planner.quarantine.bad
 	for _, place := range slices.SortedFunc(maps.Keys(bad), func(a, b junos.Place) int { return strings.Compare(a.Key, b.Key) }) {
 		theirs = theirs || !bad[place].named
 		err = errors.Join(err, fmt.Errorf("the leaf refuses the stanza of %s: %w", bad[place].peer, bad[place].why))
@@ -231,9 +225,9 @@ func (e *errand) aside() (err error, theirs bool) {
 // reconnect opens another session, for as long as it is worth the while.
 func (e *errand) reconnect(ctx context.Context) error {
 	e.leaf.Close()
-	asked, applied := e.agent.asked, e.agent.applied
+	applied := e.agent.applied
 	e.agent.forget()
-	e.agent.asked, e.agent.applied = asked, applied
+	e.agent.applied = applied
 	pauses := newRedial()
 	limit, cancel := context.WithTimeout(ctx, searchFor)
 	defer cancel()
@@ -258,7 +252,7 @@ func (e *errand) interrupted(ctx context.Context) error {
 		return fmt.Errorf("not confirmed, the leaf takes the commit back within %s: %w", a.window(), cause)
 	case a.trial != nil:
 		return fmt.Errorf("what became of the commit is not known; it is not confirmed, and if the leaf has it, it takes it back within %s: %w", a.window(), cause)
-	case !a.asked.empty():
+	case a.asked != nil:
 		return fmt.Errorf("%s: %w", e.lookOnce(ctx), cause)
 	case e.rounds > 0:
 		return fmt.Errorf("not all is done: %w", cause)
@@ -279,7 +273,7 @@ func (e *errand) lookOnce(ctx context.Context) string {
 	e.leaf = l
 	for {
 		seen, err := l.tables(ctx)
-		if err == nil && len(missing(e.agent.asked.change, seen.stanzas)) == 0 {
+		if err == nil && len(missing(*e.agent.asked, seen.stanzas)) == 0 {
 			return "the leaf has made the commit"
 		}
 		e.pause(ctx)
@@ -298,11 +292,11 @@ func (e *errand) commitOnce(ctx context.Context, p plan) error {
 	err := a.commit(ctx, e.leaf, p)
 	for ctx.Err() == nil {
 		switch {
-		case errors.Is(err, junos.ErrLost) && e.unfinished():
+		case errors.Is(err, junos.ErrLost) && e.agent.unfinished():
 			if err := e.reconnect(ctx); err != nil {
 				return err
 			}
-		case !e.unfinished():
+		case !e.agent.unfinished():
 			return firstOf(a.health.Load().commit, e.err)
 		case err != nil && e.retries > mostTries:
 			return err

@@ -13,8 +13,9 @@ const leastBelievable = 3
 // removals is when stanzas were removed, or made to accept nothing, lately. A leaf that loses its
 // table bit by bit must not get past the bound that holds for one that loses it at once.
 type removals struct {
-	window time.Duration
-	list   []removal
+	most, share int // those of bound
+	window      time.Duration
+	list        []removal
 }
 
 type removal struct {
@@ -23,10 +24,10 @@ type removal struct {
 }
 
 // note notes what was committed.
-func (r *removals) note(now time.Time, p plan) {
-	one := removal{at: now, gone: len(p.change.Remove)}
-	for _, e := range p.change.Edit {
-		if p.isolating(e) {
+func (r *removals) note(now time.Time, change junos.Change) {
+	one := removal{at: now, gone: len(change.Remove)}
+	for _, e := range change.Edit {
+		if isolates(e) {
 			one.isolated++
 		}
 	}
@@ -45,6 +46,9 @@ func (r *removals) recent(now time.Time) (sum removal) {
 	return sum
 }
 
+// bound is how many more are believed now.
+func (r *removals) bound(now time.Time) bound { return bound{r.most, r.share, r.recent(now)} }
+
 // bound is how many removals are believed: so many, and that share of all stanzas in percent, with those
 // that were made lately. 0 is no bound.
 type bound struct {
@@ -52,12 +56,15 @@ type bound struct {
 	recent      removal
 }
 
-func (p plan) isolating(e junos.Edit) bool { return p.isolate[e.To.Place()] }
+// isolates says that a stanza that accepts something is to accept nothing.
+func isolates(e junos.Edit) bool {
+	return e.To.Import == junos.RejectAll && e.From.Import != junos.RejectAll
+}
 
 // bounded is the plan without its removals, and without what makes a stanza accept nothing, if they are
 // too many to believe.
 func (p plan) bounded(b bound) plan {
-	others := slices.DeleteFunc(slices.Clone(p.change.Edit), p.isolating)
+	others := slices.DeleteFunc(slices.Clone(p.change.Edit), isolates)
 	n := len(p.change.Remove) + len(p.change.Edit) - len(others)
 	if n == 0 {
 		return p

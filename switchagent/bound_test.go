@@ -34,7 +34,7 @@ func TestBoundCountsWhatWentLately(t *testing.T) {
 		if len(p.change.Remove) != 5 || p.withheld != 0 {
 			t.Fatalf("poll %d: %d removed, %d withheld", poll, len(p.change.Remove), p.withheld)
 		}
-		r.note(now, p)
+		r.note(now, p.change)
 	}
 	now := epoch.Add(10 * time.Second)
 	if p := gone(1).bounded(bound{20, 0, r.recent(now)}); !p.empty() || p.withheld != 1 {
@@ -47,7 +47,6 @@ func TestBoundCountsWhatWentLately(t *testing.T) {
 		t.Errorf("more than half: %d withheld", p.withheld)
 	}
 	isolated := gone(0)
-	isolated.isolate = map[junos.Place]bool{}
 	for _, s := range isolated.change.From[:5] {
 		isolated.disown(s)
 	}
@@ -70,9 +69,9 @@ func TestBoundSeesAllThatIsGone(t *testing.T) {
 		clear(f.up)
 		clear(f.neighbors)
 		a.after(61 * time.Second)
-		a.quarantine.limit = 8 // as after a refusal that names nobody
+		a.planner.quarantine.limit = 8 // as after a refusal that names nobody
 		a.after(time.Second)
-		if a.quarantine.limit != 8 {
+		if a.planner.quarantine.limit != 8 {
 			t.Fatal("the removals are not due: this proves nothing")
 		}
 		a.after(10 * time.Minute)
@@ -109,7 +108,7 @@ func TestTrialComparesSessions(t *testing.T) {
 		{"younger than it was", []junos.Session{up(other, 0, hour)}, []junos.Session{up(other, 0, time.Minute)}, time.Second, "gone down and come up"},
 		{"ages are not told", []junos.Session{up(other, 0, -1)}, []junos.Session{up(other, 0, -1)}, 10 * time.Second, ""},
 	} {
-		tr := trial{plan: plan{up: tt.before}, begun: epoch, answered: epoch, window: time.Hour}
+		tr := trial{up: tt.before, begun: epoch, answered: epoch, window: time.Hour}
 		good, bad := tr.judge(epoch.Add(tt.after1), tables{}, guards{sessions: tt.after})
 		if good != (tt.bad == "") || (bad == nil) != good || bad != nil && !strings.Contains(bad.Error(), tt.bad) {
 			t.Errorf("%s: %v, %v", tt.name, good, bad)
@@ -119,7 +118,7 @@ func TestTrialComparesSessions(t *testing.T) {
 
 // TestTrialIsNotPassedBlind: what is not in a table explains nothing while the table may be at fault.
 func TestTrialIsNotPassedBlind(t *testing.T) {
-	tr := trial{plan: plan{change: junos.Change{Add: []junos.Stanza{stanza(peer(1, 1))}}}, begun: epoch, answered: epoch, patience: time.Minute, window: time.Hour}
+	tr := trial{change: junos.Change{Add: []junos.Stanza{stanza(peer(1, 1))}}, begun: epoch, answered: epoch, patience: time.Minute, window: time.Hour}
 	idle := junos.Session{Peer: peer(1, 1), State: "Idle"}
 	with := tables{neighbors: []junos.Neighbor{spine, router(peer(1, 1))}}
 	for name, tt := range map[string]struct {

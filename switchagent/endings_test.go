@@ -69,7 +69,7 @@ func TestFaultsThatEnd(t *testing.T) {
 func (s *site) suffer(faults []string) {
 	s.tune = func(a *Agent) {
 		a.pace.failure = backoff{first: 4 * s.cfg.PollInterval, most: 4 * s.cfg.PollInterval}
-		a.quarantine.first = 4 * s.cfg.PollInterval
+		a.planner.quarantine.first = 4 * s.cfg.PollInterval
 	}
 	s.world.SetSilent("ge-0/0/2.0", "fe80::2", true) // its session is down: nothing but the tables protects it
 	for n := 1; n <= 2; n++ {

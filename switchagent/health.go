@@ -44,3 +44,15 @@ func (a *Agent) setHealth(change func(*health)) {
 	change(&h)
 	a.health.Store(&h)
 }
+
+// holdRemovals notes that more servers are gone at once than is believable.
+func (a *Agent) holdRemovals(n int) {
+	var held error
+	if n > 0 {
+		held = fmt.Errorf("%d stanzas would be removed at once, more than max_removals or max_removal_share: nothing is removed", n)
+	}
+	if before := a.health.Load().held; held != nil && before == nil {
+		a.log.Error("removals are held", "stanzas", n, "err", held)
+	}
+	a.setHealth(func(h *health) { h.held = held })
+}

@@ -260,15 +260,12 @@ func (w *world) apply(p plan) {
 // history is an agent without its clock, before a world.
 type history struct {
 	*world
-	policy   policy
-	before   map[junos.Stanza]absence
-	refused  verdicts
-	meddling *drift
-	aside    quarantine
-	gone     removals
+	*planner
+	rules  Config
+	scoped bool
 }
 
-// poll is one round of the agent, as Agent.observe makes it.
+// poll is one round of the agent, as Agent.plan makes it.
 func (h *history) poll() {
 	h.goodRun++
 	seen := h.look()
@@ -276,38 +273,28 @@ func (h *history) poll() {
 		h.goodRun = 0 // nobody is absent from an empty table
 	}
 	h.policy.inventory = h.stock
-	wanted := h.policy.plan(h.now, seen, h.before)
-	h.meddling.see(wanted.change)
-	h.aside.settle(wanted.change)
-	p := h.refused.filter(h.now, h.aside.filter(h.now, h.meddling.filter(h.now, wanted)))
+	p, _ := h.sift(h.now, h.observe(h.now, seen))
 	if !p.empty() {
-		asked, g := p, h.see()
-		h.policy.others = g.others
-		p = asked.guarded(g)
-		if p.blocked != nil {
+		asked := p
+		if p = h.guard(h.now, asked, h.see()); p.blocked != nil {
 			h.t.Fatalf("%s is not proved: %v", asked, p.blocked)
 		}
-		h.refused.learn(h.now, asked, p)
 	}
-	h.before = p.absent
-	p = h.aside.cut(p.bounded(bound{3, 0, h.gone.recent(h.now)}))
 	h.check(p)
 	if p.empty() {
 		return
 	}
 	if h.rand.IntN(4) == 0 { // the commit was refused, now and then for one stanza
 		if h.rand.IntN(4) == 0 {
-			h.aside.bad[p.change.Stanzas()[0].Place()] = &sentence{until: h.now.Add(time.Minute)}
-			h.aside.limit = p.size() / 2
+			h.quarantine.bad[p.change.Stanzas()[0].Place()] = &sentence{until: h.now.Add(time.Minute)}
+			h.quarantine.limit = p.size() / 2
 		}
 		return
 	}
 	h.apply(p)
-	h.aside.applied(p.change)
-	h.gone.note(h.now, p)
-	h.restored += h.meddling.committed(h.now, p.change)
-	for place, times := range h.meddling.restored {
-		if recent := h.meddling.recent(h.now, place); recent > h.meddling.restores || h.meddling.policy != driftRestore {
+	h.restored += h.committed(h.now, p.change)
+	for place, times := range h.drift.restored {
+		if recent := h.drift.recent(h.now, place); recent > h.drift.restores || h.drift.policy != driftRestore {
 			h.t.Fatalf("%v was restored %d times in an hour (%v)", place, recent, times)
 		}
 	}
@@ -316,8 +303,8 @@ func (h *history) poll() {
 // restart is another agent, after an operator has tidied up: what was adopted is not any more.
 func (h *history) restart() {
 	h.tidy()
-	h.before, h.goodRun, h.refused = nil, 0, verdicts{}
-	h.meddling, h.aside, h.gone = newDrift(h.meddling.policy, 3), newQuarantine(), removals{window: time.Minute}
+	h.planner, h.goodRun = newPlanner(h.rules), 0
+	h.policy.scoped = h.scoped
 	clear(h.touched)
 }
 
@@ -355,10 +342,10 @@ func TestRandomHistories(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			h := &history{
-				world: newWorld(newHistoryLeaf(t, v.profile, v.kind, v.load), seed), policy: testPolicy(), meddling: newDrift(v.drift, 3),
+				world: newWorld(newHistoryLeaf(t, v.profile, v.kind, v.load), seed), rules: testConfig(), scoped: v.profile != "18.4R1",
 			}
+			h.rules.Drift, h.rules.MaxRemovals, h.rules.MaxRemovalShare = v.drift, 3, 0
 			h.restart()
-			h.policy.scoped = v.profile != "18.4R1"
 			h.run(*steps / len(all))
 			mu.Lock()
 			defer mu.Unlock()
@@ -380,9 +367,9 @@ func (h *history) run(steps int) {
 			h.poll()
 			continue
 		}
-		h.before, h.goodRun = nil, 0 // a failed poll, which knows nothing of who was there
-		if h.rand.IntN(10) == 0 {
-			h.meddling.forget()
+		h.goodRun = 0
+		if h.missed(); h.rand.IntN(10) == 0 {
+			h.forget()
 		}
 	}
 	h.t.Logf("%+v", h.count)

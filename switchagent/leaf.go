@@ -75,8 +75,8 @@ func (a *Agent) dialDevice(ctx context.Context) (leaf, error) {
 	}
 	a.metrics.connected(facts)
 	release, _ := junos.ParseRelease(facts.Version) // of an unknown one nothing is expected
-	a.policy.scoped = release.Scoped()
-	a.usageAfter, a.sessionsAfter = time.Time{}, time.Time{}
+	a.planner.policy.scoped = release.Scoped()
+	a.usage.next, a.sessions.next = time.Time{}, time.Time{}
 	a.booted = time.Time{}
 	if facts.Uptime > 0 {
 		a.booted = time.Now().Add(-facts.Uptime)

@@ -129,12 +129,12 @@ func (m *metrics) connected(f junos.Facts) {
 }
 
 // polled shows what a good poll saw and made of it.
-func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(string) bool) {
+func (m *metrics) polled(now time.Time, seen tables, r report, mayTouch func(string) bool) {
 	m.polls.WithLabelValues(resultOK).Inc()
 	m.lastSuccess.Set(float64(now.UnixNano()) / 1e9)
 	m.stanzas.Set(float64(len(seen.stanzas)))
-	m.absent.Set(float64(len(p.absent)))
-	m.withheld.Set(float64(p.withheld))
+	m.absent.Set(float64(len(r.absent)))
+	m.withheld.Set(float64(r.withheld))
 	nothing := 0
 	for _, s := range seen.stanzas {
 		if s.Import == junos.RejectAll {
@@ -158,10 +158,10 @@ func (m *metrics) polled(now time.Time, seen tables, p plan, mayTouch func(strin
 	}
 	m.advertised(seen, mayTouch)
 	reasons := map[refusal]int{}
-	for _, reason := range p.refused {
+	for _, reason := range r.refused {
 		reasons[reason]++
 	}
-	for _, n := range p.crowd {
+	for _, n := range r.crowd {
 		reasons[portFull] += n
 	}
 	for _, reason := range allRefusals {
@@ -225,14 +225,6 @@ func (m *metrics) role(r role) {
 	if r.writer {
 		m.writer.Set(1)
 	}
-}
-
-// lockWait shows how long the database has been somebody else's; since is zero if it is not.
-func (m *metrics) lockWait(now, since time.Time) {
-	if since.IsZero() {
-		since = now
-	}
-	m.locked.Set(now.Sub(since).Seconds())
 }
 
 func (m *metrics) usage(u junos.Usage) {

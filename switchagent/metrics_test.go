@@ -76,7 +76,7 @@ func TestMetricsOfAPoll(t *testing.T) {
 		stanzas: []junos.Stanza{stanza(peer(1, 1)), stanza(peer(3, 3))},
 	}
 	p := testPolicy().plan(epoch, seen, nil)
-	m.polled(epoch, seen, p, testPolicy().mayTouch)
+	m.polled(epoch, seen, p.report, testPolicy().mayTouch)
 	want := `
 # HELP switchagent_neighbors Link-local neighbours on the configured interfaces at the last good poll, by state.
 # TYPE switchagent_neighbors gauge

@@ -132,7 +132,7 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 }
 
 func (o *Operation) rows(seen tables, g guards) (all []Row) {
-	p := o.agent.policy.plan(time.Now(), seen, nil).guarded(g)
+	p := o.agent.planner.policy.plan(time.Now(), seen, nil).guarded(g)
 	g.sessions = located(g.sessions, seen.stanzas)
 	rows := map[netip.Addr]*Row{}
 	row := func(peer netip.Addr) *Row {

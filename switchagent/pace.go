@@ -1,6 +1,7 @@
 package switchagent
 
 import (
+	"errors"
 	"time"
 
 	"lastmile/switchagent/junos"
@@ -19,7 +20,9 @@ type pace struct {
 	tokens  float64
 	filled  time.Time
 	failure backoff
+	trial   backoff   // after one that was not confirmed
 	after   time.Time // no attempt before
+	locked  time.Time // since when somebody else has the database
 	waiting map[junos.Place]time.Time
 }
 
@@ -75,8 +78,26 @@ func (c *pace) failed(now time.Time) time.Duration {
 	return pause
 }
 
+// takenBack puts the next attempt off after a commit that was not confirmed in a window.
+func (c *pace) takenBack(now time.Time, window time.Duration) {
+	c.trial.first, c.trial.most = window, max(window, time.Hour)
+	c.after = now.Add(c.trial.pause())
+}
+
+// lock notes an attempt, and returns for how long somebody else has been at work in the database by then.
+func (c *pace) lock(now time.Time, err error) time.Duration {
+	if !errors.Is(err, junos.ErrLocked) && !errors.Is(err, junos.ErrDirty) && !errors.Is(err, junos.ErrUnconfirmed) {
+		c.locked = time.Time{}
+		return 0
+	}
+	if c.locked.IsZero() {
+		c.locked = now
+	}
+	return now.Sub(c.locked)
+}
+
 // done forgets failures.
 func (c *pace) done() {
 	c.failure.reset()
-	c.after = time.Time{}
+	c.after, c.locked = time.Time{}, time.Time{}
 }

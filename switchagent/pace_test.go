@@ -148,7 +148,7 @@ func TestRole(t *testing.T) {
 func TestTrial(t *testing.T) {
 	s := stanza(peer(1, 1))
 	old := netip.MustParseAddr("fe80::9%ge-0/0/2.0")
-	tr := trial{plan: plan{change: junos.Change{Add: []junos.Stanza{s}}, up: []junos.Session{{Peer: old, State: "Established", Flaps: 2, Elapsed: -1}}}, begun: epoch, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
+	tr := trial{change: junos.Change{Add: []junos.Stanza{s}}, up: []junos.Session{{Peer: old, State: "Established", Flaps: 2, Elapsed: -1}}, begun: epoch, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
 	there := tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}
 	left := tables{neighbors: []junos.Neighbor{spine}}
 	oldUp := junos.Session{Peer: old, State: "Established", Flaps: 2, Elapsed: -1}

@@ -14,8 +14,6 @@ type plan struct {
 	change junos.Change    // a stanza that is in no part of it stays as it is
 	up     []junos.Session // that the guards saw Established
 	report
-
-	isolate map[junos.Place]bool // of the edits, those that only make a stanza accept nothing
 }
 
 // report is what is told of a poll to those who look: in logs, in metrics, and at a terminal.

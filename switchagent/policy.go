@@ -56,9 +56,8 @@ type policy struct {
 // the guards; to read those is only worth it when there is something to do.
 func (p policy) plan(now time.Time, seen tables, before map[junos.Stanza]absence) plan {
 	result := plan{
-		change:  junos.Change{From: seen.stanzas},
-		report:  report{absent: map[junos.Stanza]absence{}, refused: map[netip.Addr]refusal{}, crowd: map[string]int{}},
-		isolate: map[junos.Place]bool{},
+		change: junos.Change{From: seen.stanzas},
+		report: report{absent: map[junos.Stanza]absence{}, refused: map[netip.Addr]refusal{}, crowd: map[string]int{}},
 	}
 	if len(seen.neighbors) == 0 {
 		// A leaf that works has neighbours, the spine if nobody else. An empty table is that of one
@@ -108,9 +107,7 @@ func (p *plan) rewrite(s, wanted junos.Stanza) bool {
 func (p *plan) disown(s junos.Stanza) bool {
 	none := s
 	none.Import = junos.RejectAll
-	e := junos.Edit{From: s, To: none}.Gentle()
-	p.isolate[e.To.Place()] = true
-	p.change.Edit = append(p.change.Edit, e)
+	p.change.Edit = append(p.change.Edit, junos.Edit{From: s, To: none}.Gentle())
 	return true
 }
 

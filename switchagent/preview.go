@@ -159,7 +159,7 @@ func (o *Operation) notes(p plan) []string {
 // daemon's second one does.
 func (o *Operation) look(ctx context.Context, l leaf) (guards, error) {
 	g, err := l.guards(ctx)
-	o.agent.policy.others = g.others
+	o.agent.planner.policy.others = g.others
 	return g, err
 }
 

@@ -35,7 +35,7 @@ func beAgent(path string) {
 		os.Exit(1)
 	}
 	a := New(cfg, slog.New(slog.NewTextHandler(os.Stderr, nil)), prometheus.NewRegistry())
-	a.minute, a.quarantine.first, a.pace.failure.most = simMinute, 500*time.Millisecond, 2*time.Second
+	a.minute, a.planner.quarantine.first, a.pace.failure.most = simMinute, 500*time.Millisecond, 2*time.Second
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		io.Copy(io.Discard, os.Stdin)

@@ -182,7 +182,7 @@ func (s *site) start() *onSite {
 	a := &onSite{log: &syncBuffer{}}
 	a.Agent = New(s.cfg, slog.New(slog.NewTextHandler(a.log, nil)), prometheus.NewRegistry())
 	a.minute = simMinute
-	a.quarantine.first = 500 * time.Millisecond
+	a.planner.quarantine.first = 500 * time.Millisecond
 	if s.tune != nil {
 		s.tune(a.Agent)
 	}

@@ -82,7 +82,7 @@ func TestNobodyLooksDuringACommit(t *testing.T) {
 // answered, as before that the leaf may not even know of them.
 func TestTrialOfASlowCommit(t *testing.T) {
 	s := stanza(peer(1, 1))
-	tr := trial{plan: plan{change: junos.Change{Add: []junos.Stanza{s}}}, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
+	tr := trial{change: junos.Change{Add: []junos.Stanza{s}}, answered: epoch, patience: 30 * time.Second, window: 5 * time.Minute}
 	there := tables{neighbors: []junos.Neighbor{router(peer(1, 1))}}
 	trying := free(junos.Session{Peer: peer(1, 1), State: "Active"})
 	if good, bad := tr.judge(epoch.Add(time.Second), there, trying); good || bad != nil {

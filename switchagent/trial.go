@@ -14,15 +14,15 @@ import (
 // for that: every session that was Established still is and has not gone down in between, and the
 // sessions of the new stanzas have come up, or it is known why not.
 type trial struct {
-	plan     plan
 	change   junos.Change
-	begun    time.Time     // when the commit was sent
-	answered time.Time     // when its answer came, or was lost
-	lost     bool          // the answer was: the leaf's stanzas say whether it took effect
-	patience time.Duration // after which a new session may be missing because its peer does not answer
-	window   time.Duration // within which the leaf must be told
-	bad      error         // why it has failed
-	asked    bool          // to confirm it, and the answer was lost
+	up       []junos.Session // before it
+	begun    time.Time       // when the commit was sent
+	answered time.Time       // when its answer came, or was lost
+	lost     bool            // the answer was: the leaf's stanzas say whether it took effect
+	patience time.Duration   // after which a new session may be missing because its peer does not answer
+	window   time.Duration   // within which the leaf must be told
+	bad      error           // why it has failed
+	asked    bool            // to confirm it, and the answer was lost
 }
 
 // inTime is the part of the window after which a trial has failed: the rest is for the confirmation.
@@ -39,7 +39,7 @@ func (t *trial) judge(now time.Time, seen tables, g guards) (good bool, bad erro
 		return false, err
 	}
 	var missing []netip.Addr
-	for _, s := range t.plan.change.Add {
+	for _, s := range t.change.Add {
 		if !t.explained(now, s, seen, g) {
 			missing = append(missing, s.Peer)
 		}
@@ -58,7 +58,7 @@ func (t *trial) judge(now time.Time, seen tables, g guards) (good bool, bad erro
 // once.
 func (t *trial) undisturbed(now time.Time, up []junos.Session) error {
 	up = slices.Clone(up)
-	for _, before := range t.plan.up {
+	for _, before := range t.up {
 		listed := func(s junos.Session) bool { return same(s.Peer, before.Peer) }
 		i := slices.IndexFunc(up, func(s junos.Session) bool { return listed(s) && t.continues(now, before, s) })
 		switch {

@@ -51,7 +51,7 @@ func TestHalfInventory(t *testing.T) {
 				}
 				used := func() string {
 					ports, prefixes := 0, 0
-					for _, e := range a.policy.inventory.Entries() {
+					for _, e := range a.planner.policy.inventory.Entries() {
 						ports, prefixes = ports+1, prefixes+len(e.Prefixes)
 					}
 					return string(rune('0'+ports)) + " " + string(rune('0'+prefixes))
