@@ -151,7 +151,7 @@ func (a *Agent) session(ctx context.Context) error {
 // poll is one round: what the leaf holds is observed, and what became of the last commit; a plan is made of it, under
 // the guards, and what is left of that is committed when it is time.
 func (a *Agent) poll(ctx context.Context, l leaf) error {
-	if err := a.refreshStock(); err != nil {
+	if err := a.refreshStock(ctx); err != nil {
 		a.pollFailed(err)
 		return err
 	}

@@ -103,7 +103,7 @@ func (e *errand) close() {
 // must be confirmed: it is confirmed when the sessions are as they should be. If ctx ends before, the
 // leaf takes it back by itself. ErrRemains says that not all is there, and why.
 func (o *Operation) Apply(ctx context.Context) error {
-	if err := o.agent.refreshStock(); err != nil {
+	if err := o.agent.refreshStock(ctx); err != nil {
 		return err
 	}
 	e, err := o.start(ctx)

@@ -30,7 +30,7 @@ func (o *Operation) Inventory(ctx context.Context) ([]Listed, error) {
 	if o.agent.cfg.Inventory == "" {
 		return nil, errors.New("no inventory is configured")
 	}
-	if err := o.agent.refreshStock(); err != nil {
+	if err := o.agent.refreshStock(ctx); err != nil {
 		return nil, err
 	}
 	rows, err := o.Show(ctx)

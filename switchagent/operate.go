@@ -104,7 +104,10 @@ const inventoryBad = "inventory_bad"
 // Show reads the leaf's neighbours on the configured interfaces and our stanzas, in order. A bad
 // inventory is logged, and keeps nobody from looking: that is when they need to.
 func (o *Operation) Show(ctx context.Context) ([]Row, error) {
-	unknown := o.agent.refreshStock() != nil // which has been logged
+	bad := o.agent.refreshStock(ctx)
+	if bad != nil {
+		o.agent.log.Error("inventory is bad", "err", bad)
+	}
 	l, err := o.agent.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -122,9 +125,9 @@ func (o *Operation) Show(ctx context.Context) ([]Row, error) {
 	for i := range rows {
 		r := &rows[i]
 		switch byInventory := r.Refused == "" || r.Refused == string(unknownPort); {
-		case unknown && byInventory && r.Stanza:
+		case bad != nil && byInventory && r.Stanza:
 			r.Refused = ""
-		case unknown && byInventory:
+		case bad != nil && byInventory:
 			r.Refused = inventoryBad
 		}
 	}

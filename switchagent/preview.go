@@ -50,7 +50,7 @@ type Crowd struct {
 
 // Plan looks at the leaf once. Removals that need several polls are not in it: what is absent is.
 func (o *Operation) Plan(ctx context.Context) (Preview, error) {
-	if err := o.agent.refreshStock(); err != nil {
+	if err := o.agent.refreshStock(ctx); err != nil {
 		return Preview{}, err
 	}
 	l, err := o.agent.dial(ctx)

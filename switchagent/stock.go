@@ -1,6 +1,7 @@
 package switchagent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -66,17 +67,17 @@ func readKey(path string) (junos.Secret, error) {
 
 // refreshStock reads the inventory again, and the keys. A file that has gone bad changes nothing; only without any good one so
 // far is there nothing to decide by.
-func (a *Agent) refreshStock() error {
+func (a *Agent) refreshStock(ctx context.Context) error {
 	s := a.stock
 	if s.file == nil {
 		return nil
 	}
-	read, err := s.file.Refresh()
+	read, err := s.read(ctx, min(firstRead, a.cfg.PollInterval))
 	if inv := s.settled(time.Now(), read, err, a.cfg.PollInterval); inv != nil {
 		a.log.Info("inventory read", "path", a.cfg.Inventory, "ports", len(inv.Entries()), "gone", len(s.current.Missing(inv)), "new", len(inv.Missing(s.current)))
 		s.current = inv
 	}
-	if err != nil && (s.err == nil || s.err.Error() != err.Error()) {
+	if err != nil && s.current != nil && (s.err == nil || s.err.Error() != err.Error()) {
 		a.log.Error("inventory is bad", "err", err, "ports", len(s.current.Entries())) // of the last good one, which holds
 	}
 	s.err = err
@@ -121,6 +122,35 @@ func (a *Agent) refreshKeys() {
 			delete(s.bad, port)
 		}
 	}
+}
+
+const (
+	// firstRead is after what time an inventory must read the same if none is in use.
+	firstRead = time.Second
+	// mostReads is how often that is looked at.
+	mostReads = 10
+)
+
+// read is the file as it is, nil if it is as it was. While none is in use it is read until two reads some time apart
+// agree: there is nothing that could hold until then.
+func (s *stock) read(ctx context.Context, apart time.Duration) (*inventory.Inventory, error) {
+	read, err := s.file.Refresh()
+	for range mostReads {
+		if s.current != nil {
+			return read, err
+		}
+		select {
+		case <-time.After(apart):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("inventory: not read a second time: %w", context.Cause(ctx))
+		}
+		again, errAgain := s.file.Refresh()
+		if again == nil && fmt.Sprint(err) == fmt.Sprint(errAgain) {
+			return read, err
+		}
+		read, err = again, errAgain
+	}
+	return nil, fmt.Errorf("inventory: it is being written: %d reads %s apart all differ", mostReads, apart)
 }
 
 // settled is the inventory to go on with, nil for the one in use. A file that somebody is writing looks like a table

@@ -57,14 +57,14 @@ func TestHalfInventory(t *testing.T) {
 					return string(rune('0'+ports)) + " " + string(rune('0'+prefixes))
 				}
 				write(halfHead + halfOne + halfTwo)
-				if err := a.refreshStock(); err != nil || used() != "2 3" {
+				if err := a.refreshStock(t.Context()); err != nil || used() != "2 3" {
 					t.Fatalf("%s in use: %v", used(), err)
 				}
 				for i, text := range tt.then {
 					write(text)
 					// Link-up messages are polled at once: of however many polls nothing follows that time does not say.
 					for range 3 {
-						if err := a.refreshStock(); err != nil {
+						if err := a.refreshStock(t.Context()); err != nil {
 							t.Fatal(err)
 						}
 					}
