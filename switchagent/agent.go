@@ -171,8 +171,6 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 	switch {
 	case a.trial != nil:
 		return a.judge(ctx, l, seen)
-	case p.blocked != nil:
-		a.commitBlocked(p.blocked)
 	case p.empty():
 		a.commitDone()
 	case waited < a.patience(), !a.pace.take(now): // more may come, or it is too soon
@@ -246,6 +244,7 @@ func (a *Agent) polled(now time.Time, seen tables, p plan) {
 	a.setHealth(func(h *health) { h.polled, h.poll = now, nil })
 	a.holdRemovals(p.withheld)
 	if a.trial == nil {
+		a.leftOut(p.blocked)
 		a.verify(seen)
 	}
 }

@@ -202,10 +202,11 @@ func (e *errand) finish(ctx context.Context) error {
 	}
 	e.tellNothing(ctx)
 	aside, theirs := e.aside()
-	switch err := errors.Join(unconfirmed, e.agent.health.Load().held, aside); {
+	h := e.agent.health.Load()
+	switch err := errors.Join(unconfirmed, h.held, h.blocked, aside); {
 	case err == nil:
 		return nil
-	case theirs && e.made == 0:
+	case (theirs || h.blocked != nil) && e.made == 0:
 		return err // for all that is known, the leaf takes nothing
 	default:
 		return fmt.Errorf("%w: %s", ErrRemains, strings.ReplaceAll(err.Error(), "\n", "; "))

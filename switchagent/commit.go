@@ -121,15 +121,15 @@ func (a *Agent) commitFailed(err error) {
 	a.setHealth(func(h *health) { h.commit = err })
 }
 
-// commitBlocked notes that something waits for somebody to mend the leaf's configuration.
-func (a *Agent) commitBlocked(err error) {
-	if last := a.health.Load().commit; !a.once && (last == nil || last.Error() != err.Error()) {
-		a.log.Warn("nothing is committed", "err", err)
+// leftOut notes what waits for somebody to mend the leaf's configuration, or this program; nil if nothing does.
+func (a *Agent) leftOut(err error) {
+	if last := a.health.Load().blocked; err != nil && !a.once && (last == nil || last.Error() != err.Error()) {
+		a.log.Warn("neighbours are left out", "err", err)
 	}
-	a.setHealth(func(h *health) { h.commit = err })
+	a.setHealth(func(h *health) { h.blocked = err })
 }
 
-// commitDone notes that nothing waits any more.
+// commitDone notes that nothing waits that could be committed.
 func (a *Agent) commitDone() {
 	a.pace.done()
 	a.metrics.locked.Set(0)

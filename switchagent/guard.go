@@ -1,9 +1,11 @@
 package switchagent
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"lastmile/switchagent/junos"
 )
@@ -17,6 +19,7 @@ type guards struct {
 	native     junos.Base // whose neighbours Junos discovers by itself
 	readsOnly  bool       // nothing can be committed by this transport
 	group      error      // why no neighbour of the configured group can have a session
+	noAS       error      // why none can have one without an AS of its own
 }
 
 // guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
@@ -25,28 +28,31 @@ func (p plan) guarded(g guards) plan {
 	g.sessions = g.located(p.change.From)
 	p.up = g.established()
 	p = p.gentle(g).without(g.forbid)
+	if p.has(unusableGroup) {
+		p.blocked = g.noAS
+	}
 	switch {
 	case p.empty():
 		return p
 	case g.group != nil:
-		return p.blockedBy(g.group, unusableGroup)
+		return p.leaveOut(g.group, unusableGroup)
 	}
-	if p = p.proved(g); g.readsOnly && p.blocked == nil {
+	if p = p.proved(g); g.readsOnly && !p.empty() {
 		would := p.change
-		p = p.blockedBy(errReadsOnly, readsOnly)
+		p = p.leaveOut(errReadsOnly, readsOnly)
 		p.would = would
 	}
 	return p
 }
 
-// gentle is the plan without the parts of edits that would end a session. They wait for it to go down.
+// gentle is the plan without the parts of edits that would end a session, or leave the neighbour without an AS. They wait.
 func (p plan) gentle(g guards) plan {
 	p.refused = maps.Clone(p.refused)
 	edits := p.change.Edit
 	p.change.Edit = nil
 	for _, e := range edits {
-		if !keepsSession(e) && !g.mayRemove(e.From) {
-			p.refused[e.To.Peer] = established
+		if reason := g.postpone(e); reason != "" {
+			p.refused[e.To.Peer] = reason
 			p.waiting = append(p.waiting, e)
 			if e = e.Gentle(); e.From.Same(e.To) {
 				continue
@@ -57,29 +63,48 @@ func (p plan) gentle(g guards) plan {
 	return p
 }
 
+// postpone says why an edit is not made as a whole.
+func (g guards) postpone(e junos.Edit) refusal {
+	switch {
+	case !keepsSession(e) && !g.mayRemove(e.From):
+		return established
+	case g.noAS != nil && e.To.PeerAS == 0 && e.From.PeerAS != 0:
+		return unusableGroup
+	}
+	return ""
+}
+
 // proved is the plan without the stanzas that cannot be proved harmless. They hold up none of the others: what
 // is left is proved once more as a whole.
 func (p plan) proved(g guards) plan {
-	whole := g.prove(p.change)
-	if whole == nil {
+	if g.prove(p.change) == nil {
 		return p
 	}
+	var faults []error
 	p = p.without(func(_ junos.Stanza, part junos.Change) refusal {
-		if g.prove(part) != nil {
+		if err := g.prove(part); err != nil {
+			faults = append(faults, err)
 			return unproven
 		}
 		return ""
 	})
-	if p.empty() || g.prove(p.change) != nil {
-		return p.blockedBy(whole, unproven)
+	p.blocked = errors.Join(p.blocked, inAnyOrder(faults))
+	if err := g.prove(p.change); err != nil {
+		return p.leaveOut(err, unproven)
 	}
 	return p
 }
 
-// blockedBy is the plan with nothing to do, for a reason that is no neighbour's.
-func (p plan) blockedBy(reason error, shown refusal) plan {
+// inAnyOrder joins errors to one that is the same however they were found.
+func inAnyOrder(all []error) error {
+	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(all...)
+}
+
+// leaveOut is the plan with nothing to do, for a reason that is no neighbour's.
+func (p plan) leaveOut(reason error, shown refusal) plan {
 	p = p.without(func(junos.Stanza, junos.Change) refusal { return shown })
-	p.blocked = reason
+	p.blocked = errors.Join(p.blocked, reason)
 	return p
 }
 
@@ -110,6 +135,9 @@ func (g guards) forbidAdd(s junos.Stanza) refusal {
 		slices.ContainsFunc(g.sessions, func(s junos.Session) bool { return same(s.Peer, peer) }) ||
 		slices.ContainsFunc(g.static, func(s junos.Stanza) bool { return same(s.Peer, peer) }) {
 		return foreign
+	}
+	if s.PeerAS == 0 && g.noAS != nil {
+		return unusableGroup
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ type health struct {
 	inventory error     // why the file is not what is used
 	poll      error     // why none has succeeded since
 	commit    error     // why neighbours wait for their stanza
+	blocked   error     // why neighbours are left out of commits
 	held      error     // why stanzas of servers that are gone stay
 	// committing is a commit that is under way. Nothing is polled meanwhile; its own deadline bounds it.
 	committing bool
@@ -32,6 +33,9 @@ func (a *Agent) Health() error {
 	}
 	if h.commit != nil {
 		return fmt.Errorf("neighbours wait for a commit: %w", h.commit)
+	}
+	if h.blocked != nil {
+		return fmt.Errorf("neighbours wait for a commit: %w", h.blocked)
 	}
 	if h.inventory != nil {
 		return fmt.Errorf("the last good inventory is used: %w", h.inventory)

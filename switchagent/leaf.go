@@ -120,7 +120,10 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if err != nil {
 		return guards{}, err
 	}
-	g.static, g.others, g.group = static.Stanzas, static.Places, static.CheckGroup(d.cfg.Group, d.cfg.groupNamesAS())
+	g.static, g.others, g.group = static.Stanzas, static.Places, static.CheckGroup(d.cfg.Group, false)
+	if g.group == nil {
+		g.noAS = static.CheckGroup(d.cfg.Group, true)
+	}
 	if d.cfg.Database != junos.Ephemeral {
 		g.static, g.others = static.Foreign()
 	}

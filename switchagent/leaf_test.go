@@ -23,6 +23,7 @@ type fakeLeaf struct {
 	lost      bool                // the session has ended, until it is dialled anew
 	noDial    error
 	noGroup   error                                                  // of the static configuration
+	noAS      error                                                  // of the group
 	addressed map[netip.Addr]bool                                    // peers whose interface has an address
 	asked     int                                                    // how often for the guards
 	outcomes  []func(*fakeLeaf, junos.Change) (junos.Outcome, error) // of the next commits
@@ -97,7 +98,7 @@ func (f *fakeLeaf) guards(context.Context) (guards, error) {
 	f.sync()
 	f.asked++
 	g := free()
-	g.group = f.noGroup
+	g.group, g.noAS = f.noGroup, f.noAS
 	for p := range f.addressed {
 		g.interfaces[p.Zone()] = junos.Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")}}
 	}

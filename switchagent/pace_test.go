@@ -93,7 +93,7 @@ func TestQuarantineSearches(t *testing.T) {
 			}
 			attempts := 0
 			for ; len(waiting) > len(bad) && attempts < 500; attempts++ {
-				p := plan{change: junos.Change{Add: waiting}, report: report{refused: map[netip.Addr]refusal{}}}
+				p := planned(waiting...)
 				q.settle(p.change)
 				p = q.cut(q.filter(now, p))
 				now = now.Add(time.Second)
@@ -126,7 +126,7 @@ func TestQuarantineOfAll(t *testing.T) {
 	}
 	q.refused(now, all, all[2:])
 	q.applied(junos.Change{})
-	p := q.filter(now, plan{change: junos.Change{Add: all}, report: report{refused: map[netip.Addr]refusal{}}})
+	p := q.filter(now, planned(all...))
 	if len(p.change.Add) != 2 || p.refused[peer(3, 3)] != quarantined {
 		t.Errorf("after one was taken: %s", p)
 	}
@@ -200,7 +200,7 @@ func TestDatabaseThatFillsUp(t *testing.T) {
 
 // TestBlockedByTheProof: nothing is committed, and it is said.
 func TestBlockedByTheProof(t *testing.T) {
-	p := plan{change: junos.Change{Add: []junos.Stanza{{Group: "a b", Peer: peer(1, 1)}}}, report: report{refused: map[netip.Addr]refusal{}}}.guarded(free())
+	p := planned(junos.Stanza{Group: "a b", Peer: peer(1, 1)}).guarded(free())
 	if !p.empty() || p.blocked == nil || p.refused[peer(1, 1)] != unproven {
 		t.Errorf("got %s, %v", p, p.blocked)
 	}

@@ -23,7 +23,7 @@ type report struct {
 	crowd    map[string]int         // by interface, how many more are portFull
 	waiting  []junos.Edit           // wanted, and left in part or as a whole until a session is down
 	withheld int                    // removals that were too many at once
-	blocked  error                  // why there is nothing to do, although there should be
+	blocked  error                  // why something is left out until somebody has mended the leaf's configuration, or this program
 	would    junos.Change           // what could be done by another transport
 }
 
@@ -54,6 +54,11 @@ const (
 
 var allRefusals = []refusal{
 	unresolved, notRouter, unknownPort, wrongMAC, noKey, duplicate, portFull, leafFull, unknownInterface, addressed, native, foreign, established, drifted, quarantined, unproven, unusableGroup, readsOnly,
+}
+
+// has says whether somebody is refused for a reason.
+func (r report) has(reason refusal) bool {
+	return slices.Contains(slices.Collect(maps.Values(r.refused)), reason)
 }
 
 func (p plan) empty() bool { return p.size() == 0 }

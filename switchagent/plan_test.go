@@ -64,6 +64,11 @@ func free(sessions ...junos.Session) guards {
 
 func addrs(prefixes ...netip.Prefix) junos.Interface { return junos.Interface{Addrs: prefixes} }
 
+// planned is a plan that adds stanzas.
+func planned(add ...junos.Stanza) plan {
+	return plan{change: junos.Change{Add: add}, report: report{refused: map[netip.Addr]refusal{}}}
+}
+
 // String shows a plan as a table test writes it: +peer -peer, =peer edited, absent as ~peer, refused as ?peer=why.
 func (p plan) String() string {
 	var words []string

@@ -78,7 +78,7 @@ func (o *Operation) Plan(ctx context.Context) (Preview, error) {
 // preview describes a plan.
 func (o *Operation) preview(seen tables, p plan) Preview {
 	change := p.change
-	if p.blocked != nil {
+	if p.empty() {
 		change = p.would
 	}
 	v := Preview{
@@ -113,7 +113,7 @@ func (o *Operation) preview(seen tables, p plan) Preview {
 	for _, link := range slices.Sorted(maps.Keys(p.crowd)) {
 		v.Crowds = append(v.Crowds, Crowd{link, p.crowd[link]})
 	}
-	if p.blocked != nil {
+	if p.blocked != nil && p.empty() {
 		v.Blocked = p.blocked.Error()
 	}
 	return v
@@ -142,12 +142,12 @@ func (o *Operation) whyAbsent(s junos.Stanza, p plan) string {
 // notes explains what a reason alone does not.
 func (o *Operation) notes(p plan) []string {
 	notes := []string{}
-	has := func(reason refusal) bool {
-		return slices.Contains(slices.Collect(maps.Values(p.refused)), reason)
-	}
-	if has(foreign) {
+	if p.has(foreign) {
 		notes = append(notes, fmt.Sprintf("foreign_session: the leaf has the peer from somewhere else than database: %s: from somebody, "+
 			"or from the database that was configured before, whose stanzas are to be deleted there", o.agent.cfg.Database))
+	}
+	if p.blocked != nil && !p.empty() {
+		notes = append(notes, "left out: "+p.blocked.Error())
 	}
 	if p.withheld > 0 {
 		notes = append(notes, fmt.Sprintf("%d removals are held: more than max_removals or max_removal_share", p.withheld))

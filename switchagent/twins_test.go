@@ -1,7 +1,7 @@
 package switchagent
 
 import (
-	"net/netip"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -39,9 +39,12 @@ func TestTwins(t *testing.T) {
 func TestUnprovenAlone(t *testing.T) {
 	bad, good := stanza(peer(1, 1)), stanza(peer(2, 2))
 	bad.Group = "servers neighbor fe80::2" // as if a name could smuggle words in
-	p := plan{change: junos.Change{Add: []junos.Stanza{bad, good}}, report: report{refused: map[netip.Addr]refusal{}}}.proved(free())
-	if len(p.change.Add) != 1 || p.change.Add[0] != good || p.blocked != nil || p.refused[peer(1, 1)] != unproven || len(p.refused) != 1 {
+	p := planned(bad, good).proved(free())
+	if len(p.change.Add) != 1 || p.change.Add[0] != good || p.blocked == nil || p.refused[peer(1, 1)] != unproven || len(p.refused) != 1 {
 		t.Errorf("%+v", p)
+	}
+	if text := fmt.Sprint(p.blocked); !strings.Contains(text, "not proved harmless") || strings.Contains(text, "ge-0/0/2.0") {
+		t.Errorf("it says %s", text)
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-
-	"lastmile/switchagent/junos"
 )
 
 // TestLastingRefusalIsNotAskedForInEveryPoll: each time costs the leaf three operations.
@@ -87,33 +85,30 @@ func TestSessionThatOutlivesItsNeighbor(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	first, second := stanza(peer(1, 1)), stanza(peer(2, 2))
-	wanted := func(add ...junos.Stanza) plan {
-		return plan{change: junos.Change{Add: add}, report: report{refused: map[netip.Addr]refusal{}}}
-	}
 	no := plan{report: report{refused: map[netip.Addr]refusal{peer(1, 1): addressed}}}
 	v := verdicts{}
-	if p := v.filter(epoch, wanted(first)); p.empty() {
+	if p := v.filter(epoch, planned(first)); p.empty() {
 		t.Error("known without being asked for")
 	}
 	at := epoch
 	for _, want := range []time.Duration{0, 2, 4, 8, 16, 30, 30} { // seconds of silence
-		v.learn(at, wanted(first), no)
+		v.learn(at, planned(first), no)
 		want *= time.Second
-		if p := v.filter(at.Add(want-1), wanted(first)); want > 0 && (!p.empty() || p.refused[peer(1, 1)] != addressed) {
+		if p := v.filter(at.Add(want-1), planned(first)); want > 0 && (!p.empty() || p.refused[peer(1, 1)] != addressed) {
 			t.Errorf("%s after the last answer: %s", want-1, p)
 		}
 		at = at.Add(max(want, 2*time.Second))
-		if p := v.filter(at, wanted(first)); len(p.change.Add) != 1 {
+		if p := v.filter(at, planned(first)); len(p.change.Add) != 1 {
 			t.Errorf("%s after the last answer: %s", want, p)
 		}
 	}
-	v.learn(at, wanted(first), no)
-	if p := v.filter(at.Add(1), wanted(first, second)); len(p.change.Add) != 2 || len(p.refused) != 0 {
+	v.learn(at, planned(first), no)
+	if p := v.filter(at.Add(1), planned(first, second)); len(p.change.Add) != 2 || len(p.refused) != 0 {
 		t.Errorf("one known, one not: %s", p)
 	}
 	blocked := plan{report: report{refused: map[netip.Addr]refusal{peer(1, 1): unusableGroup}, blocked: errGone}}
-	v.learn(at, wanted(first), blocked)
-	if p := v.filter(at.Add(1), wanted(first)); p.empty() {
+	v.learn(at, planned(first), blocked)
+	if p := v.filter(at.Add(1), planned(first)); p.empty() {
 		t.Error("a group that cannot be used is asked for in every poll")
 	}
 }
