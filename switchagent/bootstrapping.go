@@ -225,8 +225,8 @@ func (g guards) owned(ifl string) bool {
 
 // usesKeys says whether the inventory gives a port a key. The files with the keys need not be there yet.
 func (c Config) usesKeys() (bool, error) {
-	inv, err := c.readInventory()
-	if inv == nil {
+	inv, err := c.parseInventory()
+	if err != nil {
 		return false, err
 	}
 	return slices.ContainsFunc(inv.Entries(), func(e inventory.Entry) bool { return e.KeyFile != "" }), nil

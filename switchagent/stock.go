@@ -31,15 +31,25 @@ func newStock(path string) *stock {
 	return s
 }
 
-// readInventory reads the inventory and its keys once; nil if there is none.
-func (c *Config) readInventory() (*inventory.Inventory, error) {
+// parseInventory reads the inventory once; nil if there is none.
+func (c *Config) parseInventory() (*inventory.Inventory, error) {
 	if c.Inventory == "" {
 		return nil, nil
 	}
-	inv, err := inventory.NewFile(c.Inventory, junos.CheckPrefix).Refresh()
+	return inventory.NewFile(c.Inventory, junos.CheckPrefix).Refresh()
+}
+
+// readInventory reads the keys that it names as well.
+func (c *Config) readInventory() (*inventory.Inventory, error) {
+	inv, err := c.parseInventory()
 	if err != nil {
 		return nil, err
 	}
+	return inv, c.checkKeys(inv)
+}
+
+// checkKeys names the keys that cannot be read.
+func (c *Config) checkKeys(inv *inventory.Inventory) error {
 	var problems []error
 	for _, e := range inv.Entries() {
 		if e.KeyFile == "" {
@@ -49,7 +59,7 @@ func (c *Config) readInventory() (*inventory.Inventory, error) {
 			problems = append(problems, fmt.Errorf("%s:%d: key_file of port %s: %w", c.Inventory, e.Line, e.Port, err))
 		}
 	}
-	return inv, errors.Join(problems...)
+	return errors.Join(problems...)
 }
 
 // readKey reads a key of TCP MD5. No error shows what is in the file.

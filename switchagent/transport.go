@@ -68,14 +68,24 @@ func (c *Config) target() (junos.Target, error) {
 	return junos.Target{Addr: addr, User: c.User, KnownHosts: c.KnownHosts, Credentials: c.credentials()}, err
 }
 
-// CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials, and the
-// inventory with its keys. The warning, if there is one, is about a key that can be used by too many.
+// CheckFiles reads all files that the configuration names. The warning, if there is one, is about a key that can
+// be used by too many.
 func (c *Config) CheckFiles() (warning string, err error) {
+	warning, err = c.CheckStart()
+	if inv, bad := c.parseInventory(); bad == nil {
+		err = errors.Join(err, c.checkKeys(inv))
+	}
+	return warning, err
+}
+
+// CheckStart reads those that Run is of no use without: the private key and the pinned host keys, as Run does whenever it
+// dials, and the inventory. The key of a port is none: its server waits, and the others do not.
+func (c *Config) CheckStart() (warning string, err error) {
 	target, err := c.target()
 	if err != nil {
 		return "", fmt.Errorf("target %q: %w", c.Target, err)
 	}
-	inv, err := c.readInventory()
+	inv, err := c.parseInventory()
 	warning = target.KeyWarning()
 	for _, e := range inv.Entries() {
 		if w := login.ModeWarning("key of port "+e.Port, e.KeyFile); w != "" && warning == "" {

@@ -81,7 +81,7 @@ func runDaemon(cmd *cobra.Command, path, level string) error {
 	}
 	// Files that go bad later are another matter: they are read anew for every session, and mended
 	// while the daemon runs. One that starts without has never been of use to anybody.
-	warning, err := cfg.CheckFiles()
+	warning, err := cfg.CheckStart()
 	if err != nil {
 		return err
 	}
