@@ -180,6 +180,7 @@ func TestBlame(t *testing.T) {
 		{refused(at("[edit interfaces ge-0/0/1]", "unit 2")), nil, true},
 		{refused(at("[edit interfaces ge-0/0/1]", "unit 2"), at("[edit protocols bgp group servers]", "neighbor fe80::2")), []Stanza{more}, false},
 		{refused(message("permission denied")), nil, true},
+		{refused(message("interface ge-0/0/2.0 is not configured . ")), []Stanza{more}, false},
 		{refused(message("could not allocate memory in database")), nil, true},
 		{busy(refused(message("configuration database locked by: fe80::2"))), nil, true},
 		{ErrChanged, nil, true}, {ErrLost, nil, true}, {errors.New("x"), nil, true},

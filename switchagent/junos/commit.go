@@ -189,7 +189,7 @@ func busy(err error) error {
 	return err
 }
 
-// Blame tells which of the stanzas a refusal names, by key, address or policy. general says that the
+// Blame tells which of the stanzas a refusal names, by key, address, interface or policy. general says that the
 // refusal is about something else: of the switch, of the user's rights, or of another part of the
 // configuration. Where neither is so the switch did not say.
 func Blame(err error, stanzas []Stanza) (blamed []Stanza, general bool) {
@@ -214,8 +214,9 @@ func Blame(err error, stanzas []Stanza) (blamed []Stanza, general bool) {
 		}
 		general = general || isGeneral(e)
 	}
+	delete(named, "") // which a full stop alone leaves
 	for _, s := range stanzas {
-		if named[strings.ToLower(s.name())] || named[s.Peer.WithZone("").String()] || named[s.Peer.String()] || named[strings.ToLower(s.PolicyName())] {
+		if named[strings.ToLower(s.name())] || named[s.Peer.WithZone("").String()] || named[s.Peer.String()] || named[strings.ToLower(s.PolicyName())] || named[strings.ToLower(s.Peer.Zone())] {
 			blamed = append(blamed, s)
 		}
 	}
