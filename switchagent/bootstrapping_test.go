@@ -219,12 +219,7 @@ func TestBootstrapNeedsAnAS(t *testing.T) {
 func TestClassHoldsTheAgentBack(t *testing.T) {
 	s, o := newFactory(t, "21.4R1", "")
 	s.bootstrap(o, true)
-	target, err := s.cfg.target()
-	s.must(err)
-	client, err := junos.Dial(t.Context(), target, func(junos.Trace) {})
-	s.must(err)
-	defer client.Close()
-	for _, line := range []string{
+	s.agentMayNot(
 		"set system login user intruder class super-user",
 		"set system services ssh root-login allow",
 		"set protocols bgp group servers import accept-all",
@@ -237,18 +232,35 @@ func TestClassHoldsTheAgentBack(t *testing.T) {
 		"set routing-options static route 0.0.0.0/0 discard",
 		"set interfaces et-0/0/48 unit 0 disable",
 		"delete system services ssh",
-	} {
-		if outcome, err := client.CommitLines(t.Context(), []string{line}, "test"); err == nil || outcome != junos.Refused {
-			t.Errorf("%s: %v %v", line, outcome, err)
-		}
-	}
-	for _, line := range []string{
-		"set protocols bgp group servers neighbor fe80::9 local-interface ge-0/0/1.0",
-		"set policy-options policy-statement lastmile-ge-0-0-1-0-abcd then reject",
-		"set protocols bgp group servers neighbor fe80::9 import lastmile-ge-0-0-1-0-abcd",
-	} {
-		if _, err := client.CommitLines(t.Context(), []string{line}, "test"); err != nil {
-			t.Errorf("%s: %v", line, err)
+	)
+	s.agentMay("set protocols bgp group servers neighbor fe80::9 local-interface ge-0/0/1.0")
+	s.agentMay("set policy-options policy-statement lastmile-ge-0-0-1-0-abcd then reject")
+	s.agentMay("set protocols bgp group servers neighbor fe80::9 import lastmile-ge-0-0-1-0-abcd")
+}
+
+// asAgent commits lines with the agent's login.
+func (s *site) asAgent(lines ...string) (junos.Outcome, error) {
+	s.t.Helper()
+	target, err := s.cfg.target()
+	s.must(err)
+	client, err := junos.Dial(s.t.Context(), target, func(junos.Trace) {})
+	s.must(err)
+	defer client.Close()
+	return client.CommitLines(s.t.Context(), lines, "test")
+}
+
+// agentMay wants the lines to be taken in one commit, and agentMayNot each of them to be refused.
+func (s *site) agentMay(lines ...string) {
+	s.t.Helper()
+	_, err := s.asAgent(lines...)
+	s.must(err)
+}
+
+func (s *site) agentMayNot(lines ...string) {
+	s.t.Helper()
+	for _, line := range lines {
+		if outcome, err := s.asAgent(line); err == nil || outcome != junos.Refused {
+			s.t.Errorf("%s: %v %v", line, outcome, err)
 		}
 	}
 }

@@ -44,18 +44,3 @@ func TestDeactivatedInstance(t *testing.T) {
 	s.must(s.operator().CommitPrivate(t.Context(), mend))
 	s.await("1")
 }
-
-// TestNativeDiscoveryOnARange: a port that Junos itself discovers neighbours on gets no stanza, although only the
-// range's name is in the statement.
-func TestNativeDiscoveryOnARange(t *testing.T) {
-	s := newSite(t, "24.4R1", nil)
-	s.must(s.operator().CommitPrivate(t.Context(), "set interfaces interface-range servers member ge-0/0/1\n"+
-		"set protocols bgp group auto dynamic-neighbor d peer-auto-discovery family inet6 ipv6-nd\n"+
-		"set protocols bgp group auto dynamic-neighbor d peer-auto-discovery interface servers"))
-	s.plug(1)
-	s.plug(2)
-	s.start()
-	s.await("2")
-	s.eventually("the reason is told", func() bool { return s.logged("native_discovery") })
-	s.rest()
-}

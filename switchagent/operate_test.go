@@ -237,19 +237,26 @@ func TestBadInventory(t *testing.T) {
 	}
 }
 
-// TestNativeDiscovery: where Junos discovers neighbours by itself, nothing is added.
+// TestNativeDiscovery: where Junos discovers neighbours by itself, nothing is added, also if only the name of
+// a range is in the statement.
 func TestNativeDiscovery(t *testing.T) {
-	s := newSite(t, "21.4R1", nil)
-	s.must(s.operator().CommitPrivate(t.Context(), "set protocols bgp group auto dynamic-neighbor d peer-auto-discovery family inet6 ipv6-nd\n"+
-		"set protocols bgp group auto dynamic-neighbor d peer-auto-discovery interface ge-0/0/1.0\n"+
-		"set protocols bgp group auto type external"))
-	s.plug(1)
-	s.plug(2)
-	a := s.start()
-	s.await("2")
-	s.rest()
-	if !strings.Contains(a.log.String(), "reason=native_discovery") {
-		t.Error("it does not say why")
+	const discover = "set protocols bgp group auto dynamic-neighbor d peer-auto-discovery "
+	for _, tt := range []struct{ profile, lines string }{
+		{"21.4R1", discover + "interface ge-0/0/1.0\nset protocols bgp group auto type external"},
+		{"24.4R1", discover + "interface servers\nset interfaces interface-range servers member ge-0/0/1"},
+	} {
+		t.Run(tt.profile, func(t *testing.T) {
+			s := newSite(t, tt.profile, nil)
+			s.must(s.operator().CommitPrivate(t.Context(), discover+"family inet6 ipv6-nd\n"+tt.lines))
+			s.plug(1)
+			s.plug(2)
+			s.start()
+			s.await("2")
+			s.rest()
+			if !s.logged("reason=native_discovery") {
+				t.Error("it does not say why")
+			}
+		})
 	}
 }
 

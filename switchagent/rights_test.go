@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"lastmile/switchagent/junos"
 )
 
 // withKey gives the site an inventory of two servers, the first with a key.
@@ -108,27 +106,16 @@ func TestClassWithKeysHoldsTheAgentBack(t *testing.T) {
 	s, o := newFactory(t, "21.4R1", "")
 	s.withKey()
 	s.bootstrap(o, true)
-	target, err := s.cfg.target()
-	s.must(err)
-	client, err := junos.Dial(t.Context(), target, func(junos.Trace) {})
-	s.must(err)
-	defer client.Close()
-	for _, line := range []string{
+	s.agentMayNot(
 		"set system root-authentication encrypted-password x",
 		"set system login user admin authentication encrypted-password x",
 		"set protocols bgp authentication-key x",
 		"set protocols bgp group servers authentication-key x",
 		"set protocols bgp group fabric authentication-key x",
 		"set protocols bgp group fabric neighbor fc00:1::201 authentication-key x",
-	} {
-		if outcome, err := client.CommitLines(t.Context(), []string{line}, "test"); err == nil || outcome != junos.Refused {
-			t.Errorf("%s: %v %v", line, outcome, err)
-		}
-	}
-	if _, err := client.CommitLines(t.Context(), []string{
+	)
+	s.agentMay(
 		"set protocols bgp group servers neighbor fe80::9 local-interface ge-0/0/1.0",
 		"set protocols bgp group servers neighbor fe80::9 authentication-key x",
-	}, "test"); err != nil {
-		t.Error(err)
-	}
+	)
 }
