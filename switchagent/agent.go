@@ -3,7 +3,7 @@
 //
 // The Agent polls the leaf's IPv6 neighbours and received router advertisements over one NETCONF
 // session, plans, and commits what is missing into an ephemeral configuration instance of its own, or another database:
-// observe, plan, commit, in one goroutine. It keeps no state that matters: what it has done is
+// observe, plan, guard, prove, commit, settle, in one goroutine. It keeps no state that matters: what it has done is
 // read from the switch in every poll, so a restart, a reconnect and a rebooted leaf are nothing
 // special. What it does not know for sure it does not touch: a poll that fails, comes back cut off
 // or says nothing removes nothing, and no Established session is ever ended: each change is proved
@@ -42,7 +42,7 @@ type Agent struct {
 	planner *planner // what is to be committed
 	pace    *pace    // and when
 	role    role     // and by whom
-	pending          // what was committed
+	pending          // what was committed and is not settled
 	journal *journal
 	answers answers
 	booted  time.Time // the leaf, as far as it tells
@@ -148,8 +148,8 @@ func (a *Agent) session(ctx context.Context) error {
 	}
 }
 
-// poll is one round: what the leaf holds is observed, and what became of the last commit; a plan is made of it, under
-// the guards, and what is left of that is committed when it is time.
+// poll is one round: what the leaf shows and holds is observed; a plan is made of it, of which the guards and the proof leave
+// what is harmless; that is committed when it is time, and what was committed before is settled.
 func (a *Agent) poll(ctx context.Context, l leaf) error {
 	if err := a.refreshStock(ctx); err != nil {
 		a.pollFailed(err)
@@ -209,7 +209,7 @@ func (a *Agent) plan(ctx context.Context, l leaf, seen tables) (plan, error) {
 	if a.role.replaced(now, a.booted, len(seen.stanzas) == 0) {
 		a.standBy(slog.String("unseen", "for longer than takeover"))
 	}
-	wanted := a.planner.observe(now, seen)
+	wanted := a.planner.want(now, seen)
 	if a.trial != nil { // what the database holds may be taken back
 		return plan{report: wanted.report}, nil
 	}

@@ -273,7 +273,7 @@ func (h *history) poll() {
 		h.goodRun = 0 // nobody is absent from an empty table
 	}
 	h.policy.inventory = h.stock
-	p, _ := h.sift(h.now, h.observe(h.now, seen))
+	p, _ := h.sift(h.now, h.want(h.now, seen))
 	if !p.empty() {
 		asked := p
 		if p = h.guard(h.now, asked, h.see()); p.blocked != nil {

@@ -25,8 +25,8 @@ func newPlanner(cfg Config) *planner {
 	}
 }
 
-// observe is what the policy wants after a good poll.
-func (p *planner) observe(now time.Time, seen tables) plan {
+// want is what the policy wants after a good poll.
+func (p *planner) want(now time.Time, seen tables) plan {
 	wanted := p.policy.plan(now, seen, p.absent)
 	p.absent = wanted.absent
 	return wanted
