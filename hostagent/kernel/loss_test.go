@@ -119,7 +119,7 @@ func (h *heeded) adopt() {
 func TestLeafLostInTheMidstOfAnApply(t *testing.T) { inBothModes(t, testLeafLostInTheMidstOfAnApply) }
 
 func testLeafLostInTheMidstOfAnApply(t *testing.T, b *bench) {
-	const table = 2500
+	const table = 1000
 	tests := map[string]struct{ before, orders []kernel.Route }{
 		"installing":             {nil, hostRoutes(table, leaf0, leaf1)},
 		"a leaf comes back":      {hostRoutes(table, leaf1), hostRoutes(table, leaf0, leaf1)},
@@ -149,7 +149,7 @@ func (b *bench) loseAtLook(at int, leaf netip.Addr, before, orders []kernel.Rout
 	b.t.Helper()
 	looks := 0
 	look := func() {}
-	b.options.Heed = paced(150, func() { look() }) // between two batches too
+	b.options.Heed = paced(50, func() { look() }) // less than a batch: messages are queued at some looks
 	fib, err := b.tryOpen()
 	if err != nil {
 		b.t.Fatal(err)
