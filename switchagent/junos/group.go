@@ -82,11 +82,11 @@ func (s Static) Lacks(group string) (all []Lack) {
 			all = append(all, Lack{What: what, Mend: []string{mend}, Own: true})
 		}
 	}
-	inherited := func(own, above, anyFamily bool) bool { return own || above && !anyFamily }
+	// A group that names a family inherits none.
 	families := g.extended || g.inet6
-	add(inherited(g.extended, s.inherited.extended, families), true, "extended-nexthop is missing: servers get no IPv4 routes (RFC 8950)",
+	add(g.extended || s.inherited.extended && !families, true, "extended-nexthop is missing: servers get no IPv4 routes (RFC 8950)",
 		set+"family inet unicast extended-nexthop")
-	add(inherited(g.inet6, s.inherited.inet6, families), false, "family inet6 unicast is missing: servers get no IPv6 routes",
+	add(g.inet6 || s.inherited.inet6 && !families, false, "family inet6 unicast is missing: servers get no IPv6 routes",
 		set+"family inet6 unicast")
 	own(g.imported || s.inherited.imported || s.noPolicy, "no import policy: Junos accepts every route from every server",
 		set+"import POLICY")
