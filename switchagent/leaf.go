@@ -120,11 +120,11 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if err != nil {
 		return guards{}, err
 	}
-	g.config = static
 	g.static, g.others, g.group = static.Stanzas, static.Places, static.CheckGroup(d.cfg.Group, d.cfg.groupNamesAS())
 	if d.cfg.Database != junos.Ephemeral {
 		g.static, g.others = static.Foreign()
 	}
+	g.config = static
 	g.readsOnly = d.cfg.Transport == transportCLI
 	if g.interfaces, err = d.Interfaces(ctx); err != nil {
 		return guards{}, err
