@@ -16,10 +16,10 @@ type guards struct {
 	static     []junos.Stanza       // of others; a routing daemon that has just started lists no sessions yet
 	others     map[junos.Place]bool // where others' neighbours stand, in the static configuration
 	interfaces map[string]junos.Interface
-	native     junos.Base // whose neighbours Junos discovers by itself
-	readsOnly  bool       // nothing can be committed by this transport
-	group      error      // why no neighbour of the configured group can have a session
-	noAS       error      // why none can have one without an AS of its own
+	config     junos.Static // tells where Junos discovers neighbours by itself
+	readsOnly  bool         // nothing can be committed by this transport
+	group      error        // why no neighbour of the configured group can have a session
+	noAS       error        // why none can have one without an AS of its own
 }
 
 // guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
@@ -128,7 +128,7 @@ func (g guards) forbidAdd(s junos.Stanza) refusal {
 	if slices.ContainsFunc(ifl.Addrs, notLinkLocal) {
 		return addressed
 	}
-	if g.native.Discovers(peer.Zone()) {
+	if g.config.Discovers(peer.Zone()) {
 		return native
 	}
 	if g.others[s.Place()] || // the statement is there, whatever its interface: it would be changed

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"lastmile/cmd/namedfile"
 	"lastmile/switchagent/inventory"
 	"lastmile/switchagent/junos"
 )
@@ -64,7 +65,7 @@ func (c *Config) checkKeys(inv *inventory.Inventory) error {
 
 // readKey reads a key of TCP MD5. No error shows what is in the file.
 func readKey(path string) (junos.Secret, error) {
-	text, err := inventory.ReadRegular(path, 4096)
+	text, err := namedfile.Read(path)
 	if err != nil {
 		return junos.Secret{}, err
 	}
