@@ -35,6 +35,7 @@ type metrics struct {
 	sessions       *prometheus.GaugeVec
 	prefixes       *prometheus.GaugeVec
 	flaps          *prometheus.GaugeVec
+	rejected       *prometheus.GaugeVec
 	isolated       prometheus.Gauge
 	writer         prometheus.Gauge
 	waiting        prometheus.Gauge
@@ -116,6 +117,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		sessions:       gauge("sessions", "BGP sessions of the agent's stanzas, by state; read in every fifth poll.", "state"),
 		prefixes:       gauge("prefixes", "Prefixes that the server on an interface announces, by what the leaf does with them; read in every fifth poll.", "link", "result"),
 		flaps:          gauge("session_flaps", "How often the leaf has seen the sessions of an interface go down; read in every fifth poll.", "link"),
+		rejected:       gauge("rejected_prefixes", "Of the prefixes that the leaf rejects on an interface, what they are; read when their number changes.", "link", "kind"),
 		isolated:       gauge("stanzas_accepting_nothing", "Stanzas whose import policy rejects everything.").WithLabelValues(),
 		lastSuccess:    gauge("last_success_timestamp_seconds", "Unix time of the last good poll.").WithLabelValues(),
 	}
