@@ -73,6 +73,9 @@ var (
 
 const otherState = "other"
 
+// rpcBuckets are in seconds: from a table's to a commit's.
+var rpcBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+
 func newMetrics(reg prometheus.Registerer) *metrics {
 	counter := func(name, help, label string, values []string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "switchagent", Name: name, Help: help}, []string{label})
@@ -90,8 +93,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		polls: counter("polls_total", "Polls of the leaf's tables, by result.", "result", pollResults),
 		rpcs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "switchagent", Name: "rpc_seconds", Help: "Duration of NETCONF operations, failed ones included.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+			Namespace: "switchagent", Name: "rpc_seconds", Help: "Duration of NETCONF operations, failed ones included.", Buckets: rpcBuckets,
 		}, []string{"rpc"}),
 		neighbors:      gauge("neighbors", "Link-local neighbours on the configured interfaces at the last good poll, by state.", "state"),
 		refused:        gauge("neighbors_refused", "Of these, the ones that get no stanza, by reason.", "reason"),

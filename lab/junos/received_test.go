@@ -54,12 +54,19 @@ func TestReceivedRoutes(t *testing.T) {
 	}
 	mustHold(t, dialAs(t, l.address, "agent", "1.0"), "<get-route-information><receive-protocol-name>bgp</receive-protocol-name><peer>"+first.local+
 		"</peer><hidden/></get-route-information>", "permission denied")
-	for request, want := range map[string]string{
-		"<receive-protocol-name>rip</receive-protocol-name><peer>" + first.local + "</peer>": "invalid protocol",
-		"<receive-protocol-name>bgp</receive-protocol-name><peer>bms1</peer>":                "invalid ip address",
-		"<receive-protocol-name>bgp</receive-protocol-name>":                                 "invalid ip address",
-	} {
-		mustHold(t, l.session, "<get-route-information>"+request+"</get-route-information>", want)
-	}
 	mustHold(t, l.session, fmt.Sprintf(`<command format="xml">show route receive-protocol bgp %s hidden</command>`, first.local), row("0.0.0.0/0"))
+}
+
+func TestReceivedRoutesOfNobody(t *testing.T) {
+	cfg, _ := world(t, "21.4R1")
+	_, address := serve(t, cfg)
+	d := dialAs(t, address, "lab", "1.0")
+	for request, want := range map[string]string{
+		"<receive-protocol-name>rip</receive-protocol-name><peer>fe80::1</peer>":          "invalid protocol",
+		"<receive-protocol-name>bgp</receive-protocol-name><peer>bms1</peer>":             "invalid ip address",
+		"<receive-protocol-name>bgp</receive-protocol-name>":                              "invalid ip address",
+		"<receive-protocol-name>bgp</receive-protocol-name><peer>fe80::1</peer><hidden/>": "<table-name>inet6.0</table-name>",
+	} {
+		mustHold(t, d, "<get-route-information>"+request+"</get-route-information>", want)
+	}
 }
