@@ -1,7 +1,6 @@
 package switchagent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +60,7 @@ type rejecting struct {
 	announced announced
 }
 
+// rejectingOf is those of the stanzas, in order.
 func rejectingOf(sessions []junos.Session, stanzas []junos.Stanza) (all []rejecting) {
 	ours := map[netip.Addr]bool{}
 	for _, s := range stanzas {
@@ -71,6 +71,7 @@ func rejectingOf(sessions []junos.Session, stanzas []junos.Stanza) (all []reject
 			all = append(all, rejecting{s.Peer, sessions[i].Peer, is})
 		}
 	}
+	slices.SortFunc(all, func(a, b rejecting) int { return a.peer.Compare(b.peer) })
 	return all
 }
 
@@ -124,11 +125,10 @@ func (r *rejections) forget() { r.leaf = nil }
 // due is who is to be asked for now: whose counts have changed, and now and then the others; one of each port, and
 // those first who have waited for longest.
 func (r *rejections) due(now time.Time, all []rejecting) (due []rejecting) {
-	slices.SortFunc(all, func(a, b rejecting) int {
-		return cmp.Or(r.told[a.peer].at.Compare(r.told[b.peer].at), a.peer.Compare(b.peer))
-	})
+	waiting := slices.Clone(all)
+	slices.SortStableFunc(waiting, func(a, b rejecting) int { return r.told[a.peer].at.Compare(r.told[b.peer].at) })
 	ports := map[string]bool{}
-	for _, one := range all {
+	for _, one := range waiting {
 		last, known := r.told[one.peer]
 		fresh := known && last.of == one && now.Sub(last.at) < askedAgain
 		if len(due) == mostQuestions || now.Before(r.after) || fresh || ports[one.peer.Zone()] || one.announced.rejected > mostRejected {
@@ -181,8 +181,8 @@ func (r *rejections) counts(inv *inventory.Inventory, all []rejecting) (links ma
 		if links[port] == nil {
 			links[port] = map[kind]sample{}
 		}
-		last, known := r.told[one.peer]
-		awaited[port] = awaited[port] || !known && r.failed == "" && one.announced.rejected <= mostRejected
+		last := r.told[one.peer]
+		awaited[port] = awaited[port] || last.of != one && r.failed == "" && one.announced.rejected <= mostRejected
 		r.claims.tally(port, last.hidden, one.announced.rejected, links[port])
 	}
 	return links, awaited

@@ -219,6 +219,25 @@ func TestManyRejectingPeers(t *testing.T) {
 	})
 }
 
+// TestPeersOfOnePort: whoever was asked for last, the line of the log is the same.
+func TestPeersOfOnePort(t *testing.T) {
+	f := newFakeLeaf()
+	f.plug(peer(1, 1), peer(2, 1))
+	runWith(t, f, func(cfg *Config) { cfg.PollInterval = 10 * time.Second }, func(t *testing.T, a running) {
+		a.after(time.Minute)
+		f.announce(peer(1, 1), "10.6.6.6/32")
+		f.announce(peer(2, 1), "10.7.7.7/32")
+		a.after(2 * time.Hour)
+		a.wantKinds(t, "ge-0/0/1.0 unlisted=2")
+		if n := len(f.questions); n < 12 {
+			t.Errorf("asked %d times", n)
+		}
+		if got := a.said(rejects); len(got) != 2 || !strings.Contains(got[1], "rejected=2 prefixes=\"[10.6.6.6/32 10.7.7.7/32]\"") {
+			t.Errorf("said %q", got)
+		}
+	})
+}
+
 // TestTooManyRejectedPrefixes: a whole table is counted and not asked for.
 func TestTooManyRejectedPrefixes(t *testing.T) {
 	runRack(t, func(t *testing.T, f *fakeLeaf, a running) {
