@@ -38,6 +38,9 @@ func (d device) hidden(ctx context.Context, peer netip.Addr) ([]junos.Hidden, er
 // only the host uses.
 func (d device) loopbacks(ctx context.Context) (map[netip.Addr]bool, error) {
 	interfaces, err := d.Interfaces(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all := map[netip.Addr]bool{}
 	for name, is := range interfaces {
 		unit, ok := strings.CutPrefix(name, "lo0.")
@@ -50,7 +53,7 @@ func (d device) loopbacks(ctx context.Context) (map[netip.Addr]bool, error) {
 			}
 		}
 	}
-	return all, err
+	return all, nil
 }
 
 // rejecting is a session of which the leaf rejects prefixes.
