@@ -60,7 +60,7 @@ type Agent struct {
 	crowd      map[string]int // of the last plan, to log changes once
 
 	sessionsAfter time.Time
-	rejected      map[string]int    // prefixes by link, when they were looked at last
+	rejections    *rejections
 	warned        map[string]string // last warnings by RPC
 }
 
@@ -82,6 +82,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 		removals:   removals{window: cfg.HoldDown},
 		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
 		role:       newRole(cfg.Takeover, cfg.PollInterval),
+		rejections: newRejections(),
 		warned:     map[string]string{},
 	}
 	a.dial = a.dialDevice
@@ -136,6 +137,7 @@ func (a *Agent) forget() {
 	a.absent, a.applied = nil, plan{}
 	clear(a.verdicts)
 	a.drift.forget()
+	a.rejections.forget()
 }
 
 // session dials and polls until the session is lost or ctx ends.

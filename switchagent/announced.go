@@ -15,6 +15,10 @@ const pollsPerLook = 5
 // announced is what the peers of the stanzas have announced, by interface.
 type announced struct{ accepted, rejected, flaps int }
 
+func announcedIn(s junos.Session) announced {
+	return announced{s.Accepted, max(s.Received-s.Accepted, 0), s.Flaps}
+}
+
 func announcedBy(sessions []junos.Session, stanzas []junos.Stanza) (links map[string]announced, states map[string]int) {
 	links, states = map[string]announced{}, map[string]int{}
 	ours := map[netip.Addr]bool{}
@@ -25,11 +29,8 @@ func announcedBy(sessions []junos.Session, stanzas []junos.Stanza) (links map[st
 		if !ours[s.Peer] {
 			continue
 		}
-		one := links[s.Peer.Zone()]
-		one.accepted += s.Accepted
-		one.rejected += max(s.Received-s.Accepted, 0)
-		one.flaps += s.Flaps
-		links[s.Peer.Zone()] = one
+		one, more := links[s.Peer.Zone()], announcedIn(s)
+		links[s.Peer.Zone()] = announced{one.accepted + more.accepted, one.rejected + more.rejected, one.flaps + more.flaps}
 		switch {
 		case s.Established():
 			states["established"]++
@@ -59,14 +60,5 @@ func (a *Agent) watchSessions(ctx context.Context, l leaf, stanzas []junos.Stanz
 	}
 	links, states := announcedBy(sessions, stanzas)
 	a.metrics.announced(links, states)
-	for link, is := range links {
-		if is.rejected > 0 && a.rejected[link] == 0 {
-			a.log.Warn("leaf rejects prefixes", "link", link, "rejected", is.rejected, "accepted", is.accepted)
-		}
-	}
-	a.rejected = map[string]int{}
-	for link, is := range links {
-		a.rejected[link] = is.rejected
-	}
-	return nil
+	return a.watchRejected(ctx, l, rejectingOf(sessions, stanzas))
 }
