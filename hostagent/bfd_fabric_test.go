@@ -50,11 +50,7 @@ func newSwitched(t *testing.T) *switched {
 		}
 		s.do(t, "ip", "link", "set", bridge, "up")
 		s.leaves = append(s.leaves, leaf)
-		dir, err := os.MkdirTemp("/run", "frr-test-") // which the user frr can enter
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
+		dir := netns.DirForTest(t, "frr")
 		s.dirs = append(s.dirs, dir)
 		s.frr = append(s.frr, frr.ForTest(t, frr.Config{
 			NS: leaf, Dir: dir, Zebra: leafZebra, BFD: true,

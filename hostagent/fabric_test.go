@@ -63,7 +63,7 @@ func (l *daemonLog) String() string {
 // newHost makes a server without links, for a test that mostly waits.
 func newHost(t *testing.T) *server {
 	t.Parallel()
-	s := &server{ns: netns.ForTest(t, "bms"), bin: filepath.Join(t.TempDir(), "hostagent")}
+	s := &server{ns: namespaceWithPins(t, "bms"), bin: hostagentProgram(t)}
 	s.socket = filepath.Join(t.TempDir(), "hostagent.sock")
 	s.log.path = filepath.Join(t.TempDir(), "log")
 	t.Cleanup(func() {
@@ -71,11 +71,7 @@ func newHost(t *testing.T) *server {
 			t.Log(s.log.String())
 		}
 	})
-	if out, err := exec.Command("go", "build", "-o", s.bin, "lastmile/cmd/hostagent").CombinedOutput(); err != nil {
-		t.Fatalf("building hostagent: %v: %s", err, out)
-	}
 	addresses(t, s.ns, "10.0.1.1/32", "c0d1::1/128")
-	s.forgetPins(t)
 	return s
 }
 

@@ -20,20 +20,6 @@ import (
 	"lastmile/hostagent"
 )
 
-// forgetPins removes at the end of the test what was pinned in the server's namespace: another one may get its number.
-func (s *server) forgetPins(t *testing.T) {
-	t.Helper()
-	var pins string
-	if err := s.ns.Do(func() (err error) { pins, err = uplink.PinsHere(); return err }); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(pins); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // mistype gives the first leaf the fault, and an address of its own.
 func (s *server) mistype(t *testing.T) {
 	t.Helper()

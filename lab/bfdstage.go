@@ -206,7 +206,7 @@ func (s *bfdStage) clear() error {
 	}
 	for _, ns := range []*netns.NS{s.host, s.middle, s.leaf} {
 		if ns != nil {
-			errs = append(errs, ns.Delete())
+			errs = append(errs, unpin(ns))
 		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,6 +24,9 @@ import (
 var built string
 
 func TestMain(m *testing.M) {
+	if err := sweep(); err != nil {
+		fmt.Fprintln(os.Stderr, "sweeping up after tests that were killed:", err)
+	}
 	var err error
 	if built, err = os.MkdirTemp("", "lab-test-"); err != nil {
 		panic(err)
@@ -54,6 +58,22 @@ func binaries(t *testing.T) lab.Binaries {
 		t.Fatal(err)
 	}
 	return lab.BinariesIn(built)
+}
+
+// sweep takes down fabrics that were kept by tests of a process that is no more.
+func sweep() error {
+	names, err := netns.List("t")
+	var errs []error
+	for _, name := range names {
+		fabric, _, _ := strings.Cut(name, "-")
+		var pid int
+		var label string
+		if _, err := fmt.Sscanf(fabric, "t%d%s", &pid, &label); err != nil || !errors.Is(syscall.Kill(max(pid, 1), 0), syscall.ESRCH) {
+			continue // not of fabricName, or of a test that lives
+		}
+		errs = append(errs, lab.Down(context.Background(), fabric))
+	}
+	return errors.Join(err, errors.Join(errs...))
 }
 
 // fabricName is one that no other test and no user has.

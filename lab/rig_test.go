@@ -278,11 +278,11 @@ func (r *rig) stanzas() []string {
 	return list
 }
 
-// await waits until the instance holds exactly these stanzas.
+// await waits until the instance holds exactly these stanzas, and the commit that made it so is counted.
 func (r *rig) await(want ...string) {
 	r.t.Helper()
 	var got []string
-	r.eventually(func() bool { got = r.stanzas(); return slices.Equal(got, want) },
+	r.eventually(func() bool { got = r.stanzas(); return slices.Equal(got, want) && !r.device.Committing() },
 		func() string { return fmt.Sprintf("stanzas %q, want %q", got, want) })
 }
 

@@ -174,7 +174,7 @@ func (s *stage) clear() error {
 		errs = append(errs, s.host.SetDown(uplinkNames[i]))
 	}
 	s.view.close()
-	errs = append(errs, s.host.Delete())
+	errs = append(errs, unpin(s.host))
 	for _, ns := range s.leaves {
 		errs = append(errs, ns.Delete())
 	}

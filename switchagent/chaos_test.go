@@ -126,8 +126,9 @@ func (c *chaos) settle() {
 		}
 	}
 	converged := func() bool {
-		return c.stanzas() == strings.Join(want, " ") && !strings.Contains(c.device.Merged(), "ticket 7") && !c.onTrial() &&
-			c.device.LockedBy() == "" && c.device.OpenedBy("lastmile") == ""
+		return c.atRest(func() bool {
+			return c.stanzas() == strings.Join(want, " ") && !strings.Contains(c.device.Merged(), "ticket 7")
+		})
 	}
 	// A trial that a boot or somebody's commit check has ended is waited for to its end, in the world's minutes.
 	c.within(2*time.Minute, "converged", converged)

@@ -214,7 +214,7 @@ func (s *site) check() {
 	if !strings.Contains(s.device.Committed(), `neighbor fe80::ff local-interface ge-0/0/9.0`) {
 		s.t.Error("the operator's neighbour is gone")
 	}
-	s.eventually("locks are free", func() bool { return s.device.LockedBy() == "" && s.device.OpenedBy("lastmile") == "" })
+	s.eventually("locks are free", s.free)
 	s.wantOwn()
 }
 
@@ -272,21 +272,32 @@ func (s *site) within(limit time.Duration, what string, holds func() bool) {
 // stanzas are the servers that have one, whatever the database: "1 2".
 func (s *site) stanzas() string {
 	var found []string
+	merged := s.device.Merged()
 	for n := 1; n <= 9; n++ {
-		if strings.Contains(s.device.Merged(), fmt.Sprintf("neighbor fe80::%d local-interface ge-0/0/%d.0", n, n)) {
+		if strings.Contains(merged, fmt.Sprintf("neighbor fe80::%d local-interface ge-0/0/%d.0", n, n)) {
 			found = append(found, fmt.Sprint(n))
 		}
 	}
 	return strings.Join(found, " ")
 }
 
-// await waits until these servers have a stanza, and no others, and no commit is on trial.
+// await waits until these servers have a stanza, and no others, nobody is at work and no commit is on trial.
 func (s *site) await(want string) {
 	s.t.Helper()
-	s.eventually("stanzas of "+want, func() bool { return s.stanzas() == want })
-	s.eventually("locks are free", func() bool { return s.device.LockedBy() == "" && s.device.OpenedBy("lastmile") == "" })
-	s.eventually("nothing is on trial", func() bool { return s.stanzas() == want && !s.onTrial() })
+	s.eventually("stanzas of "+want+", and nobody is at work", func() bool {
+		return s.atRest(func() bool { return s.stanzas() == want })
+	})
 }
+
+// atRest says whether it holds while nobody is at work and no commit is on trial. It is looked at one after the other,
+// and counts if nothing was committed or taken back meanwhile.
+func (s *site) atRest(holds func() bool) bool {
+	before := len(s.device.History())
+	return !s.onTrial() && holds() && s.free() && !s.device.Committing() && len(s.device.History()) == before
+}
+
+// free says whether nobody holds a lock.
+func (s *site) free() bool { return s.device.LockedBy() == "" && s.device.OpenedBy("lastmile") == "" }
 
 // onTrial says whether the device waits for the confirmation of the newest commit.
 func (s *site) onTrial() bool {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lastmile/lab/netns"
 )
 
 // ForTest starts a router for a test, with a directory of its own if cfg names
@@ -16,16 +18,7 @@ import (
 func ForTest(t testing.TB, cfg Config) *Router {
 	t.Helper()
 	if cfg.Dir == "" {
-		// Not t.TempDir: the user frr could not enter it.
-		dir, err := os.MkdirTemp("/run", "frr-test-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		cfg.Dir = dir
+		cfg.Dir = netns.DirForTest(t, "frr")
 	}
 	r, err := Start(t.Context(), cfg)
 	if err != nil {

@@ -23,7 +23,8 @@ type Change struct {
 	// it had asked for the commit.
 	Sudden []string
 
-	looked time.Time // of Sudden; zero is now
+	looked time.Time     // of Sudden; zero is now
+	window time.Duration // how long it waits for a confirmation; 0: it is one
 }
 
 // Stats counts what a device has done since New.
@@ -56,6 +57,10 @@ func (d *Device) count(fn func(*Stats)) {
 	defer d.mu.Unlock()
 	fn(&d.stats)
 }
+
+// Committing says whether a commit is under way, or a rollback. What is in force and what History says of it are of one
+// time only while none is.
+func (d *Device) Committing() bool { return len(d.committing) > 0 }
 
 // serialised runs fn while no other commit runs: mgd commits one at a time.
 func (d *Device) serialised(ctx context.Context, fn func() error) error {
@@ -110,10 +115,12 @@ func (d *Device) commitStatic(ctx context.Context, c Change, build func() *node)
 		if err := d.checkStatic(ctx, tree); err != nil {
 			return err
 		}
-		c.Diff = compare(d.db.running(), tree)
+		before := d.db.running()
+		c.Diff = compare(before, tree)
 		if err := d.install(tree, c.User); err != nil {
 			return err
 		}
+		d.hold(c.window, before)
 		d.count(func(s *Stats) { s.Commits++ })
 		return d.activate(ctx, c)
 	})

@@ -98,8 +98,8 @@ type Device struct {
 	db         *databases
 	committing chan struct{} // the commit slot; its holder owns routing
 	routing    *routing
-	confirm    chan *confirmation
-	awaiting   atomic.Bool // a commit waits for its confirmation
+	pending    atomic.Pointer[confirmation] // the commit that waits for one, or nil; of whoever has the slot
+	held       chan struct{}                // has something when pending is another
 
 	advertisements *advertisements
 
@@ -143,7 +143,7 @@ func New(cfg Config) (*Device, error) {
 		faults:     newFaults(cfg.Seed, cfg.Log),
 		committing: make(chan struct{}, 1),
 		routing:    &routing{router: cfg.Router},
-		confirm:    make(chan *confirmation),
+		held:       make(chan struct{}, 1),
 		booted:     time.Now(), nextID: 19313, sessions: map[int]func(){}, requests: map[int]map[string]int{},
 	}
 	d.db = newDatabases(schema, static, d.now)
@@ -216,11 +216,9 @@ func (d *Device) accept(ctx context.Context, g *errgroup.Group, l net.Listener, 
 // Interfaces stay up and the device answers at once.
 func (d *Device) Reboot(ctx context.Context) error {
 	d.endSessions() // and with them the commits that wait for their turn
-	if err := d.announce(ctx, nil); err != nil {
-		return err
-	}
 	return d.serialised(ctx, func() error {
 		d.endSessions() // those begun since
+		d.hold(0, nil)
 		d.db.reboot()
 		d.advertisements.forget()
 		err := d.activate(ctx, Change{Database: "reboot", User: "root"})

@@ -147,7 +147,7 @@ func (s *session) commitPrivate(ctx context.Context, c commitRequest) error {
 		}
 	}
 	if ws.unchanged = ws.tree.equal(ws.base); ws.unchanged {
-		return d.announce(ctx, nil)
+		return d.confirm(ctx)
 	}
 	var committed *node
 	build := func() *node {
@@ -162,7 +162,7 @@ func (s *session) commitPrivate(ctx context.Context, c commitRequest) error {
 		return err
 	}
 	ws.base, ws.tree, ws.changes = committed, committed.clone(), nil
-	return d.announce(ctx, nil)
+	return nil
 }
 
 func (s *session) commitShared(ctx context.Context, c commitRequest) error {
@@ -174,21 +174,18 @@ func (s *session) commitShared(ctx context.Context, c commitRequest) error {
 		return err
 	}
 	if c.check {
-		if err := d.serialised(ctx, func() error { return d.checkStatic(ctx, d.db.snapshot()) }); err != nil {
-			return err
-		}
-		return d.announce(ctx, nil) // a check confirms too
+		return d.serialised(ctx, func() error {
+			if err := d.checkStatic(ctx, d.db.snapshot()); err != nil {
+				return err
+			}
+			d.hold(0, nil) // a check confirms too
+			return nil
+		})
 	}
-	before := d.db.running()
 	change := Change{Database: "static", User: s.user.Name, Log: c.log, looked: s.looked}
 	if c.confirmed {
+		change.window = c.timeout
 		change.Comment = "commit confirmed, rollback in " + strings.Replace(c.timeText, " minutes", "mins", 1)
 	}
-	if err := d.commitStatic(ctx, change, d.db.snapshot); err != nil {
-		return err
-	}
-	if c.confirmed {
-		return d.announce(ctx, &confirmation{timeout: c.timeout, before: before})
-	}
-	return d.announce(ctx, nil)
+	return d.commitStatic(ctx, change, d.db.snapshot)
 }

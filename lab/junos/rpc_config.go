@@ -184,7 +184,7 @@ func (s *session) commitInformation(_ context.Context, _ *element, w *writer) er
 		if c.Log != "" {
 			w.leaf("log", c.Log)
 		}
-		if sequence == 0 && s.device.awaiting.Load() && !s.device.release.before(pendingMarked) {
+		if sequence == 0 && s.device.pending.Load() != nil && !s.device.release.before(pendingMarked) {
 			w.leaf("commit-confirmed", "rollback pending")
 		}
 		w.close()

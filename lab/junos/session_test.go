@@ -200,23 +200,23 @@ func TestCommitConfirmed(t *testing.T) {
 	mustHold(t, d, load("set system host-name brief"), "<ok/>")
 	mustHold(t, d, "<commit-configuration><confirmed/><confirm-timeout>5</confirm-timeout></commit-configuration>",
 		"commit confirmed will be automatically rolled back in 5 minutes unless confirmed", "<ok/>")
-	if hostName() != "brief" {
-		t.Errorf("committed: %s", hostName())
-	}
-	eventually(t, "rolled back", func() bool { return hostName() == "leaf1" })
+	eventually(t, "rolled back", func() bool { return hostName() == "leaf1" && !device.Committing() })
 	history := device.History()
+	if tried := history[len(history)-2]; tried.Database != "static" || !strings.Contains(tried.Diff, "+  host-name brief;") {
+		t.Errorf("last change but one: %+v", tried)
+	}
 	if last := history[len(history)-1]; last.Database != "rollback" || !strings.Contains(last.Diff, "+  host-name leaf1;") {
 		t.Errorf("last change: %+v", last)
 	}
 
 	mustHold(t, d, load("set system host-name kept"), "<ok/>")
-	mustHold(t, d, "<commit-configuration><confirmed/><confirm-timeout>10</confirm-timeout></commit-configuration>", "<ok/>")
+	mustHold(t, d, "<commit-configuration><confirmed/><confirm-timeout>100</confirm-timeout></commit-configuration>", "<ok/>")
 	mustHold(t, d, commit, "<ok/>")
 	before := len(device.History())
 	// Another confirmed commit with a shorter time shows that the first timer is gone.
 	mustHold(t, d, load("set system host-name again"), "<ok/>")
 	mustHold(t, d, "<commit-configuration><confirmed/><confirm-timeout>1</confirm-timeout></commit-configuration>", "<ok/>")
-	eventually(t, "rolled back to the confirmed one", func() bool { return hostName() == "kept" })
+	eventually(t, "rolled back to the confirmed one", func() bool { return hostName() == "kept" && !device.Committing() })
 	if n := len(device.History()) - before; n != 2 {
 		t.Errorf("%d changes, want the commit and its rollback", n)
 	}

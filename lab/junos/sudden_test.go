@@ -93,7 +93,7 @@ func TestSudden(t *testing.T) {
 func TestSuddenDuringTheCommit(t *testing.T) {
 	r := newRemoval(t)
 	r.configure(func() {})
-	inject(t, r.device, "slow delay=300ms")
+	inject(t, r.device, "slow delay=1h")
 	plugged := make(chan struct{})
 	go func() {
 		defer close(plugged)
@@ -101,6 +101,7 @@ func TestSuddenDuringTheCommit(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		r.plug()
+		r.device.ClearFaults()
 	}()
 	if disturbed, sudden := r.remove(); !slices.Equal(disturbed, suddenlyDeleted) || !slices.Equal(sudden, suddenlyDeleted) {
 		t.Errorf("disturbed %q, sudden %q", disturbed, sudden)
