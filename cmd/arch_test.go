@@ -21,14 +21,16 @@ import (
 var arrows = map[string][]string{
 	// The BFD worker is a process of its own: no agent runs there.
 	"cmd/hostagent":       {"cmd/internal/daemon", "cmd/internal/typos", "hostagent", "hostagent/bfd/worker"},
-	"cmd/switchagent":     {"cmd/internal/daemon", "cmd/internal/typos", "switchagent"},
+	"cmd/switchagent":     {"cmd/internal/daemon", "cmd/internal/typos", "cmd/namedfile", "switchagent"},
 	"cmd/lab":             {"cmd/internal/typos", "lab"},
-	"cmd/fibfloor":        {"hostagent/kernel"},                      // a process for lab's bench of tables, which has no code of ours in it
-	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
-	"cmd/rtfloor":         {},                                        // the same, and nobody else's threads
-	"cmd/pollfloor":       {"switchagent/junos"},                     // the same, for its bench of polls
-	"cmd/internal/daemon": {},
+	"cmd/fibfloor":        {"hostagent/kernel"},                       // a process for lab's bench of tables, which has no code of ours in it
+	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"},  // the same, for its benches of BFD
+	"cmd/rtfloor":         {},                                         // the same, and nobody else's threads
+	"cmd/pollfloor":       {"switchagent/junos", "switchagent/login"}, // the same, for its bench of polls
+	"cmd/internal/daemon": {"cmd/namedfile"},
 	"cmd/internal/typos":  {}, // for the commands of all three
+	// Of no agent, and used by all that have people name files to them, so that none of them waits for a pipe.
+	"cmd/namedfile": {},
 
 	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
 	"hostagent": {
@@ -39,21 +41,21 @@ var arrows = map[string][]string{
 	// Apart from hostagent/bfd, which is pure: processes, sockets and clocks.
 	// bpf/bfdwatch is how it speaks to the kernel's watchdog, by two maps that it is handed.
 	"hostagent/bfd/worker": {"hostagent/bfd", "bpf/bfdwatch"},
-	"hostagent/bgp":        {},
+	"hostagent/bgp":        {"cmd/namedfile"},
 	"hostagent/kernel":     {},
 	"hostagent/nd":         {},
 	"hostagent/rib":        {},
 
-	"switchagent":       {"switchagent/bootstrap", "switchagent/cli", "switchagent/inventory", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
-	"switchagent/junos": {"switchagent/netconf"},
+	"switchagent":       {"cmd/namedfile", "switchagent/bootstrap", "switchagent/cli", "switchagent/inventory", "switchagent/junos", "switchagent/login", "switchagent/syslog"},
+	"switchagent/junos": {"switchagent/login", "switchagent/netconf"}, // login for its Target alone
 	// NETCONF and the command line log in in the same way.
 	"switchagent/cli": {"switchagent/login"},
 	// Whose replies are read with it: pure, and apart because it is held against encoding/xml.
 	"switchagent/netconf":         {"switchagent/login", "switchagent/netconf/xmlscan"},
 	"switchagent/netconf/xmlscan": {},
-	"switchagent/login":           {},
-	// Pure: a table that people write.
-	"switchagent/inventory": {},
+	"switchagent/login":           {"cmd/namedfile"},
+	// Pure, but for reading its file: a table that people write.
+	"switchagent/inventory": {"cmd/namedfile"},
 	// What a leaf is to be configured with: set lines in and out.
 	"switchagent/bootstrap": {},
 	"switchagent/syslog":    {},

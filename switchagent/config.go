@@ -111,7 +111,6 @@ var (
 	// instanceName is what Junos takes: "Configuring the Ephemeral Configuration Database".
 	instanceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 	hostName     = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$`)
-	groupName    = regexp.MustCompile(`^[^\x00-\x20\x7f-\x{10FFFF}<>&"'{};\[\]()]{1,64}$`)
 )
 
 // Validate reports every value that is not allowed, by its key.
@@ -138,7 +137,7 @@ func (c *Config) Validate(report func(key, problem string)) {
 			refuse(needed.key, "", needed.wanted)
 		}
 	}
-	if !groupName.MatchString(c.Group) {
+	if !junos.ValidGroup(c.Group) {
 		refuse("group", c.Group, "the name of a BGP group of the leaf, 1 to 64 ASCII characters without blanks and brackets,")
 	}
 	if !instanceName.MatchString(c.Instance) || c.Instance == "default" {

@@ -97,7 +97,7 @@ func (d *doctor) skipRest() []Finding {
 	return d.found
 }
 
-func (d *doctor) files(t junos.Target, err error) bool {
+func (d *doctor) files(t login.Target, err error) bool {
 	if !d.result("files", "the key and the pinned host keys can be used", err) {
 		return false
 	}
@@ -108,7 +108,7 @@ func (d *doctor) files(t junos.Target, err error) bool {
 }
 
 // session tells from the kind of an error how far the login came.
-func (d *doctor) session(t junos.Target, err error) bool {
+func (d *doctor) session(t login.Target, err error) bool {
 	kind := login.KindOf(err)
 	steps := []struct {
 		check, good string
@@ -221,13 +221,13 @@ func commandsIn(err error) []string {
 
 // policies looks at the rest of the group.
 func (d *doctor) policies(ctx context.Context) {
-	base, err := d.client.Base(ctx)
+	static, err := d.client.Static(ctx)
 	if err != nil {
 		d.result("policies", "", err)
 		return
 	}
 	// Where every stanza is from the inventory, each has a policy and a limit of its own.
-	lacks := slices.DeleteFunc(base.Lacks(d.cfg.Group), func(l junos.Lack) bool { return l.Own && !d.cfg.groupNamesAS() && d.cfg.PrefixLimit > 0 })
+	lacks := slices.DeleteFunc(static.Lacks(d.cfg.Group), func(l junos.Lack) bool { return l.Own && !d.cfg.groupNamesAS() && d.cfg.PrefixLimit > 0 })
 	for _, lack := range lacks {
 		status := StatusWarning
 		if lack.Must {
@@ -243,9 +243,9 @@ func (d *doctor) policies(ctx context.Context) {
 // ports looks at the interfaces that servers are plugged in to.
 func (d *doctor) ports(ctx context.Context) {
 	interfaces, err := d.client.Interfaces(ctx)
-	var base junos.Base
+	var static junos.Static
 	if err == nil {
-		base, err = d.client.Base(ctx)
+		static, err = d.client.Static(ctx)
 	}
 	if err != nil {
 		d.result("interfaces", "", err)
@@ -256,7 +256,7 @@ func (d *doctor) ports(ctx context.Context) {
 	d.listedPorts(interfaces)
 	before := len(d.found)
 	for _, ifl := range ports {
-		if !base.Advertises(ifl) {
+		if !static.Advertises(ifl) {
 			d.add("router advertisements", StatusFault, ifl+" sends no router advertisements: servers do not find the leaf",
 				"set protocols router-advertisement interface "+ifl+" max-advertisement-interval 4 default-lifetime 0")
 		}
@@ -266,7 +266,7 @@ func (d *doctor) ports(ctx context.Context) {
 	}
 	before = len(d.found)
 	for _, ifl := range ports {
-		if base.Discovers(ifl) {
+		if static.Discovers(ifl) {
 			d.add("native discovery", StatusWarning, ifl+": Junos discovers its neighbour by itself; the port is left alone",
 				"delete protocols bgp group GROUP dynamic-neighbor NAME peer-auto-discovery interface "+ifl)
 		}

@@ -13,9 +13,9 @@ type guards struct {
 	static     []junos.Stanza       // of others; a routing daemon that has just started lists no sessions yet
 	others     map[junos.Place]bool // where others' neighbours stand, in the static configuration
 	interfaces map[string]junos.Interface
-	native     junos.Base // whose neighbours Junos discovers by itself
-	readsOnly  bool       // nothing can be committed by this transport
-	group      error      // why no neighbour of the configured group can have a session
+	config     junos.Static // tells where Junos discovers neighbours by itself
+	readsOnly  bool         // nothing can be committed by this transport
+	group      error        // why no neighbour of the configured group can have a session
 }
 
 // guarded is the plan without what the leaf's state forbids. All rules are for the side of doing
@@ -103,7 +103,7 @@ func (g guards) forbidAdd(s junos.Stanza) refusal {
 	if slices.ContainsFunc(ifl.Addrs, notLinkLocal) {
 		return addressed
 	}
-	if g.native.Discovers(peer.Zone()) {
+	if g.config.Discovers(peer.Zone()) {
 		return native
 	}
 	if g.others[s.Place()] || // the statement is there, whatever its interface: it would be changed

@@ -228,7 +228,7 @@ func (l *historyLeaf) commit(change junos.Change, number int) {
 	want, disturbed := sortedLines(l.typed(change)), len(l.world.Disturbed())
 	outcome, err := l.db.Commit(ctx, change)
 	if outcome == junos.Pending {
-		outcome, err = l.db.Confirm(ctx, change, true)
+		outcome, err = l.db.(junos.Confirmer).Confirm(ctx, change, true)
 	}
 	l.changed()
 	if outcome != junos.Applied || err != nil {

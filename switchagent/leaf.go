@@ -124,9 +124,7 @@ func (d device) guards(ctx context.Context) (g guards, err error) {
 	if d.cfg.Database != junos.Ephemeral {
 		g.static, g.others = static.Foreign()
 	}
-	if g.native, err = d.Base(ctx); err != nil {
-		return guards{}, err
-	}
+	g.config = static
 	g.readsOnly = d.cfg.Transport == transportCLI
 	if g.interfaces, err = d.Interfaces(ctx); err != nil {
 		return guards{}, err
@@ -148,7 +146,11 @@ func (d device) commit(ctx context.Context, change junos.Change) (junos.Outcome,
 }
 
 func (d device) confirm(ctx context.Context, change junos.Change, good bool) (junos.Outcome, error) {
-	return d.db.Confirm(ctx, change, good)
+	trial, ok := d.db.(junos.Confirmer)
+	if !ok { // its commits are for good
+		return junos.Applied, nil
+	}
+	return trial.Confirm(ctx, change, good)
 }
 
 func (d device) unconfirmed(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"lastmile/cmd/namedfile"
 	"lastmile/switchagent/inventory"
 	"lastmile/switchagent/junos"
 )
@@ -52,7 +53,7 @@ func (c *Config) readInventory() (*inventory.Inventory, error) {
 
 // readKey reads a key of TCP MD5. No error shows what is in the file.
 func readKey(path string) (junos.Secret, error) {
-	text, err := inventory.ReadRegular(path, 4096)
+	text, err := namedfile.Read(path)
 	if err != nil {
 		return junos.Secret{}, err
 	}

@@ -31,7 +31,7 @@ const (
 var errReadsOnly = errors.New("transport: cli only reads: set system services netconf ssh, and take transport: netconf")
 
 // open opens a client by the configured transport.
-func (c Config) open(ctx context.Context, target junos.Target, trace func(junos.Trace)) (*junos.Client, error) {
+func (c Config) open(ctx context.Context, target login.Target, trace func(junos.Trace)) (*junos.Client, error) {
 	if c.Transport != transportCLI {
 		return junos.Dial(ctx, target, trace)
 	}
@@ -63,9 +63,9 @@ func (c *Config) address() (string, error) {
 }
 
 // target is the leaf as the session needs it.
-func (c *Config) target() (junos.Target, error) {
+func (c *Config) target() (login.Target, error) {
 	addr, err := c.address()
-	return junos.Target{Addr: addr, User: c.User, KnownHosts: c.KnownHosts, Credentials: c.credentials()}, err
+	return login.Target{Addr: addr, User: c.User, KnownHosts: c.KnownHosts, Credentials: c.credentials()}, err
 }
 
 // CheckFiles reads the private key and the pinned host keys, as Run does whenever it dials, and the

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"lastmile/switchagent/junos"
+	"lastmile/switchagent/login"
 )
 
 // A result is the same as that of the other clients.
@@ -39,7 +40,7 @@ func main() {
 }
 
 func run() error {
-	var target junos.Target
+	var target login.Target
 	flag.StringVar(&target.Addr, "target", "", "host:port of the leaf's NETCONF server")
 	flag.StringVar(&target.User, "user", "", "login on the leaf")
 	flag.StringVar(&target.Key, "key", "", "path of the private key")

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"lastmile/cmd/namedfile"
 	"lastmile/switchagent"
 )
 
@@ -67,7 +67,9 @@ func bootstrapCommand(o *operator) *cobra.Command {
 		cfg, err := o.load()
 		if err == nil && publicKey != "" {
 			var text []byte
-			text, err = os.ReadFile(publicKey)
+			if text, err = namedfile.ReadPiped(publicKey); err != nil {
+				err = fmt.Errorf("reading public key: %w", err)
+			}
 			b.PublicKey = strings.TrimSpace(string(text))
 		}
 		if err != nil {

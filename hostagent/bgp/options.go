@@ -3,9 +3,10 @@ package bgp
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"slices"
 	"time"
+
+	"lastmile/cmd/namedfile"
 )
 
 // Options are what one session has of its own.
@@ -95,7 +96,7 @@ func (o Options) key() (string, error) {
 	if o.PasswordFile == "" {
 		return "", nil
 	}
-	b, err := os.ReadFile(o.PasswordFile)
+	b, err := namedfile.Read(o.PasswordFile)
 	if err != nil {
 		return "", fmt.Errorf("reading the password: %w", err)
 	}

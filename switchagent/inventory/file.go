@@ -3,10 +3,9 @@ package inventory
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
-	"syscall"
+
+	"lastmile/cmd/namedfile"
 )
 
 // File is an inventory in a file. It is for one goroutine.
@@ -28,7 +27,7 @@ func NewFile(path string, check func(netip.Prefix) error) *File {
 // It is read whole and compared, which for a few hundred kilobytes costs less than a poll's replies:
 // no clock and no file system has a say in whether a change is seen.
 func (f *File) Refresh() (*Inventory, error) {
-	text, err := ReadRegular(f.path, maxFile+1)
+	text, err := namedfile.Read(f.path)
 	if err != nil {
 		f.read = false // when it is back it is news
 		return nil, fmt.Errorf("inventory: %w", err)
@@ -42,22 +41,4 @@ func (f *File) Refresh() (*Inventory, error) {
 		f.err = fmt.Errorf("inventory: %w", err)
 	}
 	return inv, f.err
-}
-
-// ReadRegular reads at most so many bytes of a file. A pipe or a device is refused at once: who opens a pipe
-// waits until somebody writes to it.
-func ReadRegular(path string, most int64) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: it is no regular file (%s)", path, info.Mode())
-	}
-	return io.ReadAll(io.LimitReader(file, most))
 }

@@ -188,7 +188,7 @@ func TestPipe(t *testing.T) {
 	}()
 	select {
 	case err := <-read:
-		if err == nil || !strings.Contains(err.Error(), "it is no regular file") {
+		if err == nil || !strings.Contains(err.Error(), "it is a pipe; a regular file is wanted") {
 			t.Errorf("got %v", err)
 		}
 	case <-time.After(30 * time.Second):

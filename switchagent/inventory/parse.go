@@ -21,8 +21,8 @@ const (
 	maxErrors  = 20   // that are reported at once
 )
 
-// Columns are the columns of the table; the first row names them, in any order.
-var Columns = []string{"port", "server", "as", "prefixes", "shared", "mac", "key_file"}
+// known are the columns of a table, whose first row names them in any order, and the keys of YAML.
+var known = []string{"port", "server", "as", "prefixes", "shared", "mac", "key_file"}
 
 var needed = []string{"port", "server", "as"}
 

@@ -55,7 +55,7 @@ func fieldCell(all word) cell {
 func (p *reader) header(rows *csv.Reader) ([]string, error) {
 	row, err := rows.Read()
 	if errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: it is empty; a first row such as %s is wanted", p.file, strings.Join(Columns, ","))
+		return nil, fmt.Errorf("%s: it is empty; a first row such as %s is wanted", p.file, strings.Join(known, ","))
 	}
 	if err != nil {
 		return nil, p.syntax(err)
@@ -64,9 +64,9 @@ func (p *reader) header(rows *csv.Reader) ([]string, error) {
 	for i, name := range row {
 		name = strings.ToLower(strings.TrimSpace(name))
 		line, column := rows.FieldPos(i)
-		if !slices.Contains(Columns, name) {
+		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("%s:%d:%d: %q is no column; allowed: %s (a YAML file is one whose name ends with .yaml)",
-				p.file, line, column, name, strings.Join(Columns, ", "))
+				p.file, line, column, name, strings.Join(known, ", "))
 		}
 		if slices.Contains(columns, name) {
 			return nil, fmt.Errorf("%s:%d:%d: column %q is there twice", p.file, line, column, name)

@@ -50,7 +50,7 @@ func (p *reader) yaml(text []byte) error {
 func (p *reader) port(n ast.Node) error {
 	m, ok := n.(ast.MapNode)
 	if !ok {
-		return p.wrong(n, "a mapping is wanted; allowed keys: "+strings.Join(Columns, ", "))
+		return p.wrong(n, "a mapping is wanted; allowed keys: "+strings.Join(known, ", "))
 	}
 	r := record{place(n), map[string]cell{}}
 	for it := m.MapRange(); it.Next(); {
@@ -58,8 +58,8 @@ func (p *reader) port(n ast.Node) error {
 		if len(r.cells) == 0 {
 			r.word = key // the token of a mapping is its first colon
 		}
-		if !slices.Contains(Columns, key.text) {
-			p.report(key, "", "%q is no key; allowed: %s", key.text, strings.Join(Columns, ", "))
+		if !slices.Contains(known, key.text) {
+			p.report(key, "", "%q is no key; allowed: %s", key.text, strings.Join(known, ", "))
 			continue
 		}
 		c, err := p.values(it.Value(), key)

@@ -64,15 +64,15 @@ func (change Change) Validate() error {
 	}
 	for _, s := range change.Add {
 		if err := s.Validate(); err != nil {
-			return &StanzaError{s, err}
+			return &stanzaError{s, err}
 		}
 	}
 	for _, e := range change.Edit {
 		if err := e.known().Validate(); err != nil {
-			return &StanzaError{e.To, err}
+			return &stanzaError{e.To, err}
 		}
 		if e.From.Place() != e.To.Place() {
-			return &StanzaError{e.To, fmt.Errorf("stanza %s: an edit must not move it", e.To.name())}
+			return &stanzaError{e.To, fmt.Errorf("stanza %s: an edit must not move it", e.To.name())}
 		}
 	}
 	return nil
@@ -84,7 +84,7 @@ func (change Change) validateOnce() error {
 	for _, s := range change.Stanzas() {
 		place, policy := s.Place(), s.PolicyName()
 		if seen[place] || s.Import.own && policies[policy] {
-			return &StanzaError{s, fmt.Errorf("stanza %s: group %s is to be changed twice for it", s.name(), s.Group)}
+			return &stanzaError{s, fmt.Errorf("stanza %s: group %s is to be changed twice for it", s.name(), s.Group)}
 		}
 		seen[place] = true
 		policies[policy] = policies[policy] || s.Import.own
@@ -94,7 +94,7 @@ func (change Change) validateOnce() error {
 	}
 	for _, s := range change.From {
 		if !seen[s.Place()] && s.Import.own && policies[s.PolicyName()] && change.drops(s.PolicyName()) {
-			return &StanzaError{change.user(s.PolicyName()), fmt.Errorf("stanza %s: its policy is that of %s too", s.Peer, s.name())}
+			return &stanzaError{change.user(s.PolicyName()), fmt.Errorf("stanza %s: its policy is that of %s too", s.Peer, s.name())}
 		}
 	}
 	return nil
@@ -112,17 +112,22 @@ func (change Change) user(policy string) Stanza {
 	return all[slices.IndexFunc(all, func(s Stanza) bool { return s.PolicyName() == policy })]
 }
 
-// StanzaError is an error of one stanza of a change: the others are as good as they were.
-type StanzaError struct {
+// summary is the change in a few words, for a commit log.
+func (change Change) summary() string {
+	return fmt.Sprintf("%s %d added, %d removed, %d edited", Mark, len(change.Add), len(change.Remove), len(change.Edit))
+}
+
+// stanzaError is an error of one stanza of a change: the others are as good as they were.
+type stanzaError struct {
 	Stanza Stanza
 	err    error
 }
 
 // Error names the stanza.
-func (e *StanzaError) Error() string { return e.err.Error() }
+func (e *stanzaError) Error() string { return e.err.Error() }
 
 // Unwrap is why.
-func (e *StanzaError) Unwrap() error { return e.err }
+func (e *stanzaError) Unwrap() error { return e.err }
 
 // result is what the database holds after the change.
 func (change Change) result() (all []Stanza) {

@@ -1,5 +1,5 @@
 // Package junos speaks the words of Junos over a NETCONF session: neighbour tables, sessions,
-// interfaces and stanzas in, changes of one ephemeral configuration instance out.
+// interfaces and stanzas in, changes of one configuration database out.
 //
 // Replies are read by local names, as namespaces carry the release, and with blanks around values
 // removed, as many releases put line feeds there. Wrappers of several routing engines are looked
@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"lastmile/switchagent/login"
 	"lastmile/switchagent/netconf"
 )
 
@@ -27,9 +28,6 @@ var ErrTruncated = errors.New("table is not whole")
 
 // ErrSlow marks losses of a session whose switch did not answer in time: it may only be slow.
 var ErrSlow = netconf.ErrSlow
-
-// Target is the switch and how to log in to it.
-type Target = netconf.Target
 
 // Trace tells of one finished RPC.
 type Trace struct {
@@ -63,7 +61,7 @@ type Client struct {
 }
 
 // Dial opens a session. It ends with ctx only while it dials. trace is called after each RPC.
-func Dial(ctx context.Context, t Target, trace func(Trace)) (*Client, error) {
+func Dial(ctx context.Context, t login.Target, trace func(Trace)) (*Client, error) {
 	session, err := netconf.Dial(ctx, t)
 	if err != nil {
 		return nil, err

@@ -70,12 +70,8 @@ func (c *Client) attempt(ctx context.Context, one commitment) (Outcome, error) {
 	if err != nil {
 		return Refused, err
 	}
-	reply, err := c.call(ctx, netconf.Call{Body: load})
-	if err != nil {
-		return Refused, busy(err)
-	}
-	if !reply.OK && len(reply.Warnings) == 0 {
-		return Refused, errors.New("load-configuration: the switch confirmed nothing")
+	if err := c.loadOpen(ctx, load); err != nil {
+		return Refused, err
 	}
 	if one.free != nil {
 		if err := one.free(ctx); err != nil {
@@ -129,7 +125,38 @@ func (c *Client) stillDown(ctx context.Context, peers []netip.Addr) error {
 	return nil
 }
 
-// commitOpen commits what is open.
+// openPrivate opens a private copy of the static configuration, openEphemeral an instance, which it locks.
+const openPrivate = "<open-configuration><private/></open-configuration>"
+
+func openEphemeral(instance string) string {
+	return "<open-configuration><ephemeral-instance>" + escape(instance) + "</ephemeral-instance></open-configuration>"
+}
+
+// opened does work in what is opened for it, and closes that.
+func (c *Client) opened(ctx context.Context, open string, work func() (Outcome, error)) (Outcome, error) {
+	if _, err := c.call(ctx, netconf.Call{Body: open}); err != nil {
+		return Refused, busy(err)
+	}
+	outcome, err := work()
+	if !errors.Is(err, ErrLost) {
+		c.closeAfter(ctx, "<close-configuration/>")
+	}
+	return outcome, err
+}
+
+// loadOpen loads into what is open or locked.
+func (c *Client) loadOpen(ctx context.Context, load string) error {
+	reply, err := c.call(ctx, netconf.Call{Body: load})
+	if err != nil {
+		return busy(err)
+	}
+	if !reply.OK && len(reply.Warnings) == 0 {
+		return errors.New("load-configuration: the switch confirmed nothing")
+	}
+	return nil
+}
+
+// commitOpen commits what is open or locked.
 func (c *Client) commitOpen(ctx context.Context, body string) (Outcome, error) {
 	reply, err := c.call(ctx, netconf.Call{Body: body, Timeout: commitTimeout, Slow: true})
 	switch {
@@ -187,51 +214,4 @@ func busy(err error) error {
 		}
 	}
 	return err
-}
-
-// Blame tells which of the stanzas a refusal names, by key, address or policy. general says that the
-// refusal is about something else: of the switch, of the user's rights, or of another part of the
-// configuration. Where neither is so the switch did not say.
-func Blame(err error, stanzas []Stanza) (blamed []Stanza, general bool) {
-	for _, busy := range []error{ErrLocked, ErrDirty, ErrChanged, ErrUnconfirmed, ErrLost} {
-		if errors.Is(err, busy) {
-			return nil, true
-		}
-	}
-	var bad *StanzaError // found by us
-	if errors.As(err, &bad) {
-		return []Stanza{bad.Stanza}, false
-	}
-	var refused *netconf.ReplyError
-	if !errors.As(err, &refused) {
-		return nil, true // it is not about the content at all
-	}
-	named := map[string]bool{}
-	for _, e := range refused.Errors {
-		for _, word := range strings.FieldsFunc(e.Path+" "+e.BadElement+" "+e.Message, notInAddress) {
-			named[strings.ToLower(strings.Trim(word, ".:"))] = true
-			named[strings.ToLower(word)] = true
-		}
-		general = general || isGeneral(e)
-	}
-	for _, s := range stanzas {
-		if named[strings.ToLower(s.name())] || named[s.Peer.WithZone("").String()] || named[s.Peer.String()] || named[strings.ToLower(s.PolicyName())] {
-			blamed = append(blamed, s)
-		}
-	}
-	return blamed, general && len(blamed) == 0
-}
-
-func notInAddress(r rune) bool {
-	return !strings.ContainsRune("0123456789abcdefABCDEF:%/.-", r) && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-}
-
-func isGeneral(e netconf.Error) bool {
-	message := strings.ToLower(e.Message)
-	for _, phrase := range []string{"permission denied", "allocate memory", "database size", "not supported", "not configured"} {
-		if strings.Contains(message, phrase) {
-			return true
-		}
-	}
-	return strings.HasPrefix(e.Path, "[edit") && !strings.Contains(e.Path, "protocols bgp")
 }

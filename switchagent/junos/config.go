@@ -2,7 +2,6 @@ package junos
 
 import (
 	"context"
-	"encoding/xml"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +42,7 @@ func (c *Client) readBGP(ctx context.Context, body string) (read bgpRead, err er
 type bgpConfiguration struct {
 	Options struct {
 		mark
-		All []element `xml:",any"`
+		All []*element `xml:",any"`
 	} `xml:"policy-options"`
 	Protocols struct {
 		mark
@@ -51,11 +50,11 @@ type bgpConfiguration struct {
 			mark
 			PeerAS leaf       `xml:"peer-as"`
 			Groups []bgpGroup `xml:"group"`
-			Others []element  `xml:",any"`
+			Others []*element `xml:",any"`
 		} `xml:"bgp"`
-		Others []element `xml:",any"`
+		Others []*element `xml:",any"`
 	} `xml:"protocols"`
-	Others []element `xml:",any"`
+	Others []*element `xml:",any"`
 }
 
 type bgpGroup struct {
@@ -64,27 +63,41 @@ type bgpGroup struct {
 	Type      leaf          `xml:"type"`
 	PeerAS    leaf          `xml:"peer-as"`
 	Neighbors []bgpNeighbor `xml:"neighbor"`
-	Others    []element     `xml:",any"`
+	Others    []*element    `xml:",any"`
 }
 
 type bgpNeighbor struct {
 	mark
-	Name        text      `xml:"name"`
-	Interface   leaf      `xml:"local-interface"`
-	Description leaf      `xml:"description"`
-	PeerAS      leaf      `xml:"peer-as"`
-	Secret      leaf      `xml:"authentication-key"`
-	Import      []leaf    `xml:"import"`
-	Family      []element `xml:"family"`
-	Others      []element `xml:",any"`
+	Name        text       `xml:"name"`
+	Interface   leaf       `xml:"local-interface"`
+	Description leaf       `xml:"description"`
+	PeerAS      leaf       `xml:"peer-as"`
+	Secret      leaf       `xml:"authentication-key"`
+	Import      []leaf     `xml:"import"`
+	Family      []*element `xml:"family"`
+	Others      []*element `xml:",any"`
 }
+
+// mark is the mark of a deactivated statement.
+type mark struct {
+	Inactive *string `xml:"inactive,attr"`
+}
+
+func (m mark) active() bool { return m.Inactive == nil }
+
+// leaf is a statement with a value.
+type leaf struct {
+	mark
+	Text text `xml:",chardata"`
+}
+
+func (l leaf) set() bool { return l.active() && l.Text != "" }
 
 // ownPolicies returns the agent's policies in force by name, and notes what else
 // there is beside them.
 func (c bgpConfiguration) ownPolicies(into *bgpRead) map[string][]*element {
 	policies := map[string][]*element{}
-	for i := range c.Options.All {
-		e := &c.Options.All[i]
+	for _, e := range c.Options.All {
 		if !strings.HasPrefix(e.key(), policyPrefix) {
 			into.others = append(into.others, "policy-options "+e.XMLName.Local+" "+e.key())
 		} else if c.Options.active() {
@@ -95,7 +108,7 @@ func (c bgpConfiguration) ownPolicies(into *bgpRead) map[string][]*element {
 }
 
 func (c bgpConfiguration) read(into *bgpRead) {
-	others := func(elements []element) {
+	others := func(elements []*element) {
 		for _, e := range elements {
 			into.others = append(into.others, e.XMLName.Local)
 		}
@@ -171,11 +184,10 @@ func (n bgpNeighbor) stanza(group string, policies map[string][]*element) (Stanz
 
 // limits reads the family statements, if there is a limit in them.
 func (n bgpNeighbor) limits(s *Stanza) {
-	is := &element{}
-	for i := range n.Family {
-		is.Children = append(is.Children, &n.Family[i])
+	is := &element{Children: n.Family}
+	for _, families := range n.Family {
 		for _, family := range []string{"inet", "inet6"} {
-			most := n.Family[i].below(family, "unicast", "prefix-limit", "maximum").text()
+			most := families.below(family, "unicast", "prefix-limit", "maximum").text()
 			limit, _ := strconv.ParseUint(most, 10, 32)
 			s.Limit = max(s.Limit, uint32(limit))
 		}
@@ -205,10 +217,4 @@ func (n bgpNeighbor) imports(s *Stanza, policies map[string][]*element) {
 	if len(n.Import) > 1 {
 		s.odd += oddImport
 	}
-}
-
-func escape(s string) string {
-	var b strings.Builder
-	xml.EscapeText(&b, []byte(s)) // a strings.Builder takes everything
-	return b.String()
 }

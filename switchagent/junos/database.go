@@ -2,12 +2,8 @@ package junos
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"lastmile/switchagent/netconf"
 )
 
 // A Database is where stanzas are committed: a configuration database of the switch, and the rules
@@ -17,15 +13,22 @@ type Database interface {
 	Check(context.Context) error
 	// Stanzas reads the committed neighbours that may be altered: those that are the agent's.
 	Stanzas(context.Context) ([]Stanza, error)
-	// Commit makes one change. The error is nil if and only if the outcome is Applied or
-	// Pending, but for ErrBeside and the losses after an Applied commit. No lock of somebody else is ever taken away, and no edit of somebody else committed
-	// or discarded.
+	// Commit makes one change. The error is nil if and only if the outcome is Applied or Pending, but for
+	// ErrBeside and the losses after an Applied commit. No lock of somebody else is ever taken away, and no
+	// edit of somebody else committed or discarded.
 	Commit(context.Context, Change) (Outcome, error)
+}
+
+// A Confirmer is a Database whose commits are Pending. Those of kind Shared are: private and ephemeral databases have
+// no unconfirmed commits ("commit confirmed" is not supported there).
+type Confirmer interface {
 	// Confirm ends what a Pending commit has begun, or one with an Unknown outcome whose stanzas are
 	// there: for good, or by leaving it to the switch to take it back. One that was confirmed before stays
 	// Applied in either case.
 	Confirm(ctx context.Context, change Change, good bool) (Outcome, error)
 }
+
+var _ Confirmer = (*shared)(nil)
 
 // Kind is a kind of Database.
 type Kind string
@@ -81,27 +84,17 @@ type database struct {
 // commitBody is the operation with what all kinds have in common. The log is what "show system
 // commit" shows; an ephemeral database keeps none.
 func (d database) commitBody(log, more string) string {
-	var b strings.Builder
-	b.WriteString("<commit-configuration>")
-	b.WriteString(more)
 	if d.Synchronize {
-		b.WriteString("<synchronize/>")
+		more += "<synchronize/>"
 	}
 	if log != "" {
-		b.WriteString("<log>" + escape(log) + "</log>")
+		more += "<log>" + escape(log) + "</log>"
 	}
-	b.WriteString("</commit-configuration>")
-	return strings.Replace(b.String(), "<commit-configuration></commit-configuration>", "<commit-configuration/>", 1)
+	if more == "" {
+		return "<commit-configuration/>"
+	}
+	return "<commit-configuration>" + more + "</commit-configuration>"
 }
-
-// summary is a change in a few words, for a commit log.
-func (change Change) summary() string {
-	return fmt.Sprintf("%s %d added, %d removed, %d edited", Mark, len(change.Add), len(change.Remove), len(change.Edit))
-}
-
-// Confirm has nothing to do: the switch has no unconfirmed commits in private and ephemeral
-// databases ("commit confirmed" is not supported there).
-func (database) Confirm(context.Context, Change, bool) (Outcome, error) { return Applied, nil }
 
 // ephemeral is an ephemeral instance that is the agent's own. Opening it locks it.
 type ephemeral struct{ database }
@@ -115,7 +108,7 @@ func (d ephemeral) Stanzas(ctx context.Context) ([]Stanza, error) {
 
 // held reads the instance under its lock.
 func (d ephemeral) held(ctx context.Context) (bgpRead, error) {
-	return d.openInstance(ctx, d.Instance)
+	return d.readInstance(ctx, d.Instance, showOpen)
 }
 
 func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
@@ -125,15 +118,9 @@ func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if err := d.Check(ctx); err != nil {
 		return Refused, err
 	}
-	open := "<open-configuration><ephemeral-instance>" + escape(d.Instance) + "</ephemeral-instance></open-configuration>"
-	if _, err := d.call(ctx, netconf.Call{Body: open}); err != nil {
-		return Refused, busy(err)
-	}
-	outcome, err := d.attempt(ctx, commitment{read: d.held, change: change, how: d.load, commit: d.commitBody("", "")})
-	if !errors.Is(err, ErrLost) {
-		d.closeAfter(ctx, "<close-configuration/>")
-	}
-	return outcome, err
+	return d.opened(ctx, openEphemeral(d.Instance), func() (Outcome, error) {
+		return d.attempt(ctx, commitment{read: d.held, change: change, how: d.load, commit: d.commitBody("", "")})
+	})
 }
 
 // private is a private copy of the static configuration: what is loaded there is in nobody else's
@@ -155,21 +142,17 @@ func (d private) Commit(ctx context.Context, change Change) (Outcome, error) {
 	if err := d.Unconfirmed(ctx); err != nil {
 		return Refused, err
 	}
-	// The switch refuses this while the shared candidate is locked or has edits.
-	if _, err := d.call(ctx, netconf.Call{Body: "<open-configuration><private/></open-configuration>"}); err != nil {
-		return Refused, busy(err)
-	}
 	log := fmt.Sprintf("%s (%s)", change.summary(), change.Label)
-	before, err := d.newestBeside(ctx)
-	outcome := Refused
-	if err == nil {
+	var before committed
+	// The switch refuses to open one while the shared candidate is locked or has edits.
+	outcome, err := d.opened(ctx, openPrivate, func() (_ Outcome, err error) {
+		if before, err = d.newestBeside(ctx); err != nil {
+			return Refused, err
+		}
 		// Nothing keeps others from a commit of their own meanwhile, so that is looked at late once more.
 		one := commitment{read: d.marked, change: change, how: d.load, commit: d.commitBody(log, ""), free: d.stillFree(change)}
-		outcome, err = d.attempt(ctx, one)
-	}
-	if !errors.Is(err, ErrLost) {
-		d.closeAfter(ctx, "<close-configuration/>")
-	}
+		return d.attempt(ctx, one)
+	})
 	if outcome == Applied && d.Others {
 		err = d.beside(ctx, log, before)
 	}

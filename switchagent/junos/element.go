@@ -49,6 +49,25 @@ func (e *element) children(name string) (all []*element) {
 	return all
 }
 
+// at is all elements at the path, of which no part is deactivated.
+func (e *element) at(names ...string) (all []*element) {
+	for _, c := range e.children(names[0]) {
+		switch {
+		case c.inactive():
+		case len(names) == 1:
+			all = append(all, c)
+		default:
+			all = append(all, c.at(names[1:]...)...)
+		}
+	}
+	return all
+}
+
+// inactive is the mark of a deactivated statement.
+func (e *element) inactive() bool {
+	return slices.ContainsFunc(e.Attrs, func(a xml.Attr) bool { return a.Name.Local == "inactive" })
+}
+
 func (e *element) text() string {
 	if e == nil {
 		return ""
@@ -84,4 +103,10 @@ func (e *element) lines(above string) (all []string) {
 	}
 	slices.Sort(all)
 	return all
+}
+
+func escape(s string) string {
+	var b strings.Builder
+	xml.EscapeText(&b, []byte(s)) // a strings.Builder takes everything
+	return b.String()
 }

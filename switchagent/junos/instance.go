@@ -2,7 +2,6 @@ package junos
 
 import (
 	"context"
-	"encoding/xml"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,10 +28,8 @@ func (c *Client) committedInstance(ctx context.Context, instance string) (bgpRea
 	return c.readInstance(ctx, instance, `<command format="xml">`+showInstance+escape(instance)+"</command>")
 }
 
-// openInstance reads the instance that this session has open.
-func (c *Client) openInstance(ctx context.Context, instance string) (bgpRead, error) {
-	return c.readInstance(ctx, instance, `<get-configuration format="xml"/>`)
-}
+// showOpen is the operation that reads the instance that this session has open.
+const showOpen = `<get-configuration format="xml"/>`
 
 func (c *Client) readInstance(ctx context.Context, instance, body string) (read bgpRead, err error) {
 	var said text
@@ -122,8 +119,4 @@ func (e *element) instance(name string) (path, inactive string) {
 		}
 	}
 	return path, inactive
-}
-
-func (e *element) inactive() bool {
-	return slices.ContainsFunc(e.Attrs, func(a xml.Attr) bool { return a.Name.Local == "inactive" })
 }

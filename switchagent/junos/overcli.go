@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	"lastmile/switchagent/netconf"
 )
@@ -25,8 +24,8 @@ func OverCLI(s Shell, trace func(Trace)) *Client {
 	return &Client{session: shellCaller{s}, trace: trace}
 }
 
-// ErrReadOnly is the answer of a client over a command line to what would change something.
-var ErrReadOnly = errors.New("the command line is for reading only")
+// errReadOnly is the answer of a client over a command line to what would change something.
+var errReadOnly = errors.New("the command line is for reading only")
 
 type shellCaller struct{ Shell }
 
@@ -94,28 +93,11 @@ func commandFor(c netconf.Call) (string, error) {
 	case shownInstance.MatchString(c.Body):
 		command = shownInstance.FindStringSubmatch(c.Body)[1]
 	case c.Name() != "get-configuration" || strings.Contains(c.Body, "compare="):
-		return "", fmt.Errorf("%s: %w", c.Name(), ErrReadOnly)
+		return "", fmt.Errorf("%s: %w", c.Name(), errReadOnly)
 	case strings.Contains(c.Body, `format="set"`):
 		return "show configuration | display set | no-more", nil
 	default:
 		command = "show configuration"
 	}
 	return command + " | display xml | no-more", nil
-}
-
-// Lines reads the committed static configuration as set commands, one a line; deactivated
-// statements have a line that says so.
-func (c *Client) Lines(ctx context.Context) ([]string, error) {
-	var all string
-	_, err := c.call(ctx, netconf.Call{
-		Body: `<get-configuration database="committed" format="set"/>`, Timeout: 2 * time.Minute,
-		Elements: elements{"configuration-set": func(decode func(any) error) error { return decode(&all) }},
-	})
-	var lines []string
-	for line := range strings.Lines(all) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			lines = append(lines, line)
-		}
-	}
-	return lines, err
 }

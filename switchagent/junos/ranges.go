@@ -2,7 +2,6 @@ package junos
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,35 +10,30 @@ import (
 // interfaceRange is an entry of interfaces interface-range. Its members are physical interfaces, as single names, as
 // patterns and from one to another ("Interface Ranges").
 type interfaceRange struct {
-	mark
-	Name    text `xml:"name"`
-	Members []struct {
-		mark
-		Name text `xml:"name"`
-	} `xml:"member"`
-	Spans []struct {
-		mark
-		From text `xml:"name"`
-		To   text `xml:"end-range"`
-	} `xml:"member-range"`
+	name    string
+	members []string
+	spans   [][2]string // the first and the last
+}
+
+// readRange reads an entry. A deactivated one is there and has no members.
+func readRange(entry *element) interfaceRange {
+	r := interfaceRange{name: entry.key()}
+	if entry.inactive() {
+		return r
+	}
+	for _, m := range entry.at("member") {
+		r.members = append(r.members, m.key())
+	}
+	for _, s := range entry.at("member-range") {
+		r.spans = append(r.spans, [2]string{s.key(), s.below("end-range").text()})
+	}
+	return r
 }
 
 // has says whether a physical interface is a member. What is not understood has it.
 func (r interfaceRange) has(ifd string) bool {
-	if !r.active() {
-		return false
-	}
-	for _, m := range r.Members {
-		if m.active() && matches(string(m.Name), ifd) {
-			return true
-		}
-	}
-	for _, s := range r.Spans {
-		if s.active() && between(string(s.From), string(s.To), ifd) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.members, func(m string) bool { return matches(m, ifd) }) ||
+		slices.ContainsFunc(r.spans, func(s [2]string) bool { return between(s[0], s[1], ifd) })
 }
 
 // matches says whether a name is that of the pattern, in which [3-17] stands for a number and * for anything
@@ -113,27 +107,4 @@ func place(ifd string) (media string, at []int) {
 		at = append(at, n)
 	}
 	return media, at
-}
-
-// plainInterface is what no range is called: a place on a card, or a pseudo interface by its number.
-var plainInterface = regexp.MustCompile(`/|^(ae|em|fti|fxp|irb|lo|me|ps|re|reth|st|vlan|vme)[0-9]*(\.[0-9*]+)?$`)
-
-// meant says whether a name that stands where one of an interface or of a range may stand is about a logical
-// interface. A name that is neither an interface nor a range that can be seen may be about any.
-func (b Base) meant(name, ifl string) bool {
-	if covered([]string{name}, ifl) {
-		return true
-	}
-	bare, _, _ := strings.Cut(name, ".")
-	ifd, _, _ := strings.Cut(ifl, ".")
-	known := false
-	for _, r := range b.ranges {
-		if string(r.Name) != name && string(r.Name) != bare {
-			continue
-		}
-		if known = true; r.has(ifd) {
-			return true
-		}
-	}
-	return !known && !plainInterface.MatchString(name)
 }

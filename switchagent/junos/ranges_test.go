@@ -26,19 +26,19 @@ func TestNativeDiscoveryByRange(t *testing.T) {
 		{"irb.100", "irb.100", "irb.101"},
 		{"all", "ge-0/0/1.0", ""},
 	} {
-		base, err := one(t, map[string]string{"get-configuration": "<configuration>" + ranges + `<protocols><bgp><group><name>auto</name>` +
+		static, err := one(t, map[string]string{"get-configuration": "<configuration>" + ranges + `<protocols><bgp><group><name>auto</name>` +
 			`<dynamic-neighbor><name>d</name><peer-auto-discovery><interface><name>` + tt.name + `</name></interface></peer-auto-discovery>` +
-			`</dynamic-neighbor></group></bgp></protocols></configuration>`}).Base(t.Context())
+			`</dynamic-neighbor></group></bgp></protocols></configuration>`}).Static(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, ifl := range strings.Fields(tt.covered) {
-			if !base.Discovers(ifl) {
+			if !static.Discovers(ifl) {
 				t.Errorf("%s: %s is not covered", tt.name, ifl)
 			}
 		}
 		for _, ifl := range strings.Fields(tt.free) {
-			if base.Discovers(ifl) {
+			if static.Discovers(ifl) {
 				t.Errorf("%s: %s is covered", tt.name, ifl)
 			}
 		}
@@ -48,11 +48,11 @@ func TestNativeDiscoveryByRange(t *testing.T) {
 // TestAdvertisesByRange: router advertisements may be on for a range as well; a range that is not known is no sign of
 // them.
 func TestAdvertisesByRange(t *testing.T) {
-	base, err := one(t, map[string]string{"get-configuration": `<configuration><interfaces><interface-range><name>servers</name>` +
+	static, err := one(t, map[string]string{"get-configuration": `<configuration><interfaces><interface-range><name>servers</name>` +
 		`<member><name>ge-0/0/1</name></member></interface-range></interfaces><protocols><router-advertisement><interface><name>servers</name></interface>` +
-		`<interface><name>unseen</name></interface></router-advertisement></protocols></configuration>`}).Base(t.Context())
-	if err != nil || !base.Advertises("ge-0/0/1.0") || base.Advertises("ge-0/0/2.0") {
-		t.Errorf("%v, %v, %v", base.Advertises("ge-0/0/1.0"), base.Advertises("ge-0/0/2.0"), err)
+		`<interface><name>unseen</name></interface></router-advertisement></protocols></configuration>`}).Static(t.Context())
+	if err != nil || !static.Advertises("ge-0/0/1.0") || static.Advertises("ge-0/0/2.0") {
+		t.Errorf("%v, %v, %v", static.Advertises("ge-0/0/1.0"), static.Advertises("ge-0/0/2.0"), err)
 	}
 }
 

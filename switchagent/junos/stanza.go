@@ -82,13 +82,16 @@ var (
 	interfaceName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9/:_-]{0,58}\.[0-9]{1,10}$`)
 )
 
+// ValidGroup says whether a group may have the name: 1 to 64 printable ASCII characters without blanks, quotation marks, brackets, & and ;.
+func ValidGroup(name string) bool { return groupName.MatchString(name) }
+
 // Validate checks what Junos does not: an ephemeral instance is committed without a check, and a
 // wrong value there can end a daemon.
 func (s Stanza) Validate() error {
 	switch {
 	case s.Group == "":
 		return fmt.Errorf("stanza %s: it has no group", s.Peer)
-	case !groupName.MatchString(s.Group):
+	case !ValidGroup(s.Group):
 		return fmt.Errorf("stanza %s: group %q has characters that no name of a group has", s.Peer, s.Group)
 	case !s.Peer.Is6() || !s.Peer.IsLinkLocalUnicast():
 		return fmt.Errorf("stanza %s: a peer must be in fe80::/10", s.Peer)

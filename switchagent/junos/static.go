@@ -2,7 +2,6 @@ package junos
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -10,34 +9,33 @@ import (
 	"lastmile/switchagent/netconf"
 )
 
-// Static is the BGP part of the committed static configuration, which is others'.
+// Static is what of the committed static configuration, which is others', sessions with servers depend on,
+// whether or not the routing daemon has read it yet.
 type Static struct {
-	Stanzas  []Stanza
+	Stanzas  []Stanza // the link-local neighbours
 	Unmarked []Stanza // of these, the ones that are not the agent's: without its mark, or deactivated
 	// Places is where all neighbours stand, of whatever family, and those too whose key makes no sense.
-	Places map[Place]bool
-	groups map[string]group
+	Places    map[Place]bool
+	groups    map[string]group
+	inherited statements // of all groups
+	noPolicy  bool       // without a policy nothing is accepted: protocols bgp defaults ebgp no-policy
+	advertise []string   // interfaces under protocols router-advertisement, active and sending
+	native    []string   // interfaces, and ranges of them, whose neighbours Junos discovers by itself
+	ranges    []interfaceRange
 }
 
-// group is what a session of a group cannot come up without.
-type group struct {
-	active, internal, peerAS bool
-}
-
-// Static reads the link-local BGP neighbours and the groups of the committed static configuration,
-// whether or not the routing daemon has read it yet.
+// Static reads it.
 func (c *Client) Static(ctx context.Context) (Static, error) {
 	static := Static{groups: map[string]group{}, Places: map[Place]bool{}}
 	var read bgpRead
 	_, err := c.call(ctx, netconf.Call{
 		Body: `<get-configuration database="committed" inherit="inherit" format="xml"><configuration><protocols>` +
-			`<bgp/></protocols></configuration></get-configuration>`,
+			`<bgp/><router-advertisement/></protocols><interfaces><interface-range/></interfaces></configuration></get-configuration>`,
 		Elements: elements{"configuration": func(decode func(any) error) error {
 			var config bgpConfiguration
 			err := decode(&config)
 			config.read(&read)
-			config.groups(static.groups)
-			config.places(static.Places)
+			static.add(config)
 			return err
 		}},
 	})
@@ -49,15 +47,47 @@ func (c *Client) Static(ctx context.Context) (Static, error) {
 	return static, nil
 }
 
-// groups adds those of the configuration. What is deactivated, at any level, is listed and counts
-// as if it were not there.
-func (c bgpConfiguration) groups(into map[string]group) {
-	bgp := c.Protocols.BGP
+// add adds a configuration. A group that is deactivated, at any level, is listed and counts as if it were not there.
+func (s *Static) add(c bgpConfiguration) {
+	c.places(s.Places)
+	for _, interfaces := range (&element{Children: c.Others}).children("interfaces") {
+		for _, r := range interfaces.children("interface-range") {
+			s.ranges = append(s.ranges, readRange(r))
+		}
+	}
+	bgp, active := c.Protocols.BGP, c.Protocols.active() && c.Protocols.BGP.active()
 	for _, g := range bgp.Groups {
-		into[string(g.Name)] = group{
-			active:   c.Protocols.active() && bgp.active() && g.active(),
-			internal: g.Type.set() && g.Type.Text == "internal",
-			peerAS:   g.PeerAS.set() || bgp.PeerAS.set(),
+		s.groups[string(g.Name)] = g.read(active, bgp.PeerAS.set())
+		if active && g.active() {
+			s.discovered(&element{Children: g.Others})
+		}
+	}
+	if active {
+		level := &element{Children: bgp.Others}
+		s.inherited = readStatements(level)
+		for _, policy := range level.at("defaults", "ebgp", "no-policy", "receive") {
+			s.noPolicy = strings.HasPrefix(policy.text(), "reject")
+		}
+	}
+	if c.Protocols.active() {
+		s.advertised(&element{Children: c.Protocols.Others})
+	}
+}
+
+// advertised adds the interfaces on which router advertisements are sent.
+func (s *Static) advertised(protocols *element) {
+	for _, i := range protocols.at("router-advertisement", "interface") {
+		if len(i.at("passive-mode")) == 0 {
+			s.advertise = append(s.advertise, i.key())
+		}
+	}
+}
+
+// discovered adds the interfaces whose neighbours are to be in a group.
+func (s *Static) discovered(group *element) {
+	for _, i := range group.at("dynamic-neighbor", "peer-auto-discovery", "interface") {
+		if len(i.at("disable")) == 0 {
+			s.native = append(s.native, i.key())
 		}
 	}
 }
@@ -87,38 +117,3 @@ func (c bgpConfiguration) places(into map[Place]bool) {
 		}
 	}
 }
-
-// CheckGroup says which statement a group lacks (a peer-as only if its neighbours have none of their own), with the command that mends it, if the sessions
-// with neighbours that are added to it can never come up. A group without a type is external
-// (Junos CLI reference, "type (Protocols BGP)"); link-local peers can be no others ("Configuring
-// EBGP Peering Using IPv6 Link-Local Address").
-func (s Static) CheckGroup(name string, needsAS bool) error {
-	g, found := s.groups[name]
-	switch {
-	case !found:
-		return fmt.Errorf("bgp group %q is not configured, or this user may not see it: set protocols bgp group %s type external, "+
-			"set protocols bgp group %s peer-as AS-OF-THE-SERVERS", name, name, name)
-	case !g.active:
-		return fmt.Errorf("bgp group %q is deactivated: activate protocols bgp group %s, and what is above it", name, name)
-	case g.internal:
-		return fmt.Errorf("bgp group %q has type internal: set protocols bgp group %s type external", name, name)
-	case !g.peerAS && needsAS:
-		return fmt.Errorf("bgp group %q has no peer-as: set protocols bgp group %s peer-as AS-OF-THE-SERVERS", name, name)
-	}
-	return nil
-}
-
-// mark is the mark of a deactivated statement.
-type mark struct {
-	Inactive *string `xml:"inactive,attr"`
-}
-
-func (m mark) active() bool { return m.Inactive == nil }
-
-// leaf is a statement with a value.
-type leaf struct {
-	mark
-	Text text `xml:",chardata"`
-}
-
-func (l leaf) set() bool { return l.active() && l.Text != "" }

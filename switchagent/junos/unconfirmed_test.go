@@ -69,10 +69,10 @@ func TestNothingIsCommittedWhileSomebodysWaits(t *testing.T) {
 		"shared":                          {[]string{waiting}, func(c *Client) (Outcome, error) { return of(c, Options{Kind: Shared}).Commit(t.Context(), add) }},
 		"shared, it came before the lock": {[]string{mine(""), waiting}, func(c *Client) (Outcome, error) { return of(c, Options{Kind: Shared}).Commit(t.Context(), add) }},
 		"confirm": {[]string{waiting}, func(c *Client) (Outcome, error) {
-			return of(c, Options{Kind: Shared, Window: o.Window}).Confirm(t.Context(), add, true)
+			return of(c, Options{Kind: Shared, Window: o.Window}).(Confirmer).Confirm(t.Context(), add, true)
 		}},
 		"confirm, it came before the lock": {[]string{trial, waiting}, func(c *Client) (Outcome, error) {
-			return of(c, Options{Kind: Shared, Window: o.Window}).Confirm(t.Context(), add, true)
+			return of(c, Options{Kind: Shared, Window: o.Window}).(Confirmer).Confirm(t.Context(), add, true)
 		}},
 	} {
 		d := &device{t: t, replies: map[string][]string{

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"lastmile/cmd/namedfile"
 )
 
 // maxOffered is how many of an agent's keys are offered: servers close after six, and count each
@@ -52,7 +54,7 @@ func (c Credentials) open() (access, error) {
 
 // readKey reads the private key. RSA keys sign with SHA-2 only (RFC 8332).
 func (c Credentials) readKey() (ssh.Signer, error) {
-	pem, err := os.ReadFile(c.Key)
+	pem, err := namedfile.Read(c.Key)
 	if err != nil {
 		return nil, fmt.Errorf("reading private key: %w", err)
 	}
@@ -73,7 +75,7 @@ func (c Credentials) decrypt(pem []byte) (ssh.Signer, error) {
 	if c.Passphrase == "" {
 		return nil, errors.New("it has a passphrase: name a file that holds it with `passphrase`, or take a key without")
 	}
-	secret, err := os.ReadFile(c.Passphrase)
+	secret, err := namedfile.Read(c.Passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("reading its passphrase: %w", err)
 	}
@@ -86,7 +88,7 @@ func (c Credentials) decrypt(pem []byte) (ssh.Signer, error) {
 
 // readCertificate reads the user's certificate; nil if there is none and none was named.
 func (c Credentials) readCertificate() (*ssh.Certificate, error) {
-	text, err := os.ReadFile(c.certificateFile())
+	text, err := namedfile.Read(c.certificateFile())
 	if errors.Is(err, os.ErrNotExist) && c.Certificate == "" {
 		return nil, nil
 	}
@@ -128,7 +130,7 @@ func validity(cert *ssh.Certificate) (from, until time.Time) {
 // Validity is from when until when the user's certificate is valid, whether it is now or not. It
 // is false if there is none, or none that can be read.
 func (c Credentials) Validity() (from, until time.Time, ok bool) {
-	text, err := os.ReadFile(c.certificateFile())
+	text, err := namedfile.Read(c.certificateFile())
 	if err != nil {
 		return from, until, false
 	}
@@ -192,14 +194,14 @@ func (c Credentials) choose(all []ssh.Signer) ([]ssh.Signer, error) {
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("it does not hold %s of %s", DescribeKey(public), c.Key)
+		return nil, fmt.Errorf("it does not hold %s of %s", describeKey(public), c.Key)
 	}
 	return chosen, nil
 }
 
 // publicKey reads Key, which beside an agent may be either half.
 func (c Credentials) publicKey() (ssh.PublicKey, error) {
-	text, err := os.ReadFile(c.Key)
+	text, err := namedfile.Read(c.Key)
 	if err != nil {
 		return nil, fmt.Errorf("reading key: %w", err)
 	}

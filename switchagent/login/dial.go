@@ -93,7 +93,7 @@ func (c *Conn) handshake(ctx context.Context, addr string, config *ssh.ClientCon
 	return nil
 }
 
-// What ends a connection that stands.
+// errSilent ends a connection that stands.
 var errSilent = errors.New("server answers no keepalive")
 
 // Keepalive asks the server for a sign of life at intervals, until stop is closed or the connection

@@ -1,16 +1,17 @@
 package login
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"lastmile/cmd/namedfile"
 )
 
 // HostKeyError says that a server did not prove to be the one that is pinned.
@@ -48,6 +49,10 @@ type pins struct {
 // loadPins reads the pinned keys of addr (host:port). A server without a pinned key is an error:
 // there is no way to accept just any.
 func loadPins(file, addr string) (*pins, error) {
+	text, err := namedfile.Read(file) // the library would wait for a pipe
+	if err != nil {
+		return nil, fmt.Errorf("reading known hosts: %w", err)
+	}
 	check, err := knownhosts.New(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading known hosts: %w", err)
@@ -62,10 +67,7 @@ func loadPins(file, addr string) (*pins, error) {
 		return nil, fmt.Errorf("%s holds no key for %s: compare what `ssh-keyscan -p %s %s` prints with the console of the device and add it",
 			file, knownhosts.Normalize(addr), port, host)
 	}
-	marked, err := authorityLines(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading known hosts: %w", err)
-	}
+	marked := authorityLines(text)
 	p := &pins{addr: addr, file: file, check: check}
 	for _, key := range refused.Want {
 		if marked[key.Line] {
@@ -79,18 +81,13 @@ func loadPins(file, addr string) (*pins, error) {
 
 // authorityLines is the numbers of the lines that pin a certificate authority: the library does
 // not tell them apart in its list.
-func authorityLines(file string) (map[int]bool, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
+func authorityLines(text []byte) map[int]bool {
+	marked, n := map[int]bool{}, 0
+	for line := range bytes.Lines(text) {
+		n++
+		marked[n] = bytes.HasPrefix(bytes.TrimSpace(line), []byte("@cert-authority"))
 	}
-	defer f.Close()
-	marked := map[int]bool{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		marked[n] = strings.HasPrefix(strings.TrimSpace(lines.Text()), "@cert-authority")
-	}
-	return marked, lines.Err()
+	return marked
 }
 
 // hostCertificates and hostKeys are all kinds of host keys that are understood, best first. RSA is
@@ -138,12 +135,12 @@ func (p *pins) verify(_ string, remote net.Addr, key ssh.PublicKey) error {
 	if err == nil {
 		return nil
 	}
-	refused := &HostKeyError{Addr: p.addr, File: p.file, Got: DescribeKey(key)}
+	refused := &HostKeyError{Addr: p.addr, File: p.file, Got: describeKey(key)}
 	for _, pin := range p.keys {
-		refused.Want = append(refused.Want, fmt.Sprintf("%s (%s:%d)", DescribeKey(pin.Key), pin.Filename, pin.Line))
+		refused.Want = append(refused.Want, fmt.Sprintf("%s (%s:%d)", describeKey(pin.Key), pin.Filename, pin.Line))
 	}
 	for _, pin := range p.authorities {
-		refused.Want = append(refused.Want, fmt.Sprintf("the authority %s (%s:%d)", DescribeKey(pin.Key), pin.Filename, pin.Line))
+		refused.Want = append(refused.Want, fmt.Sprintf("the authority %s (%s:%d)", describeKey(pin.Key), pin.Filename, pin.Line))
 	}
 	if _, mismatch := errors.AsType[*knownhosts.KeyError](err); mismatch {
 		refused.Line = knownhosts.Line([]string{p.addr}, key)
@@ -163,8 +160,8 @@ func (p *pins) isPinned(key ssh.PublicKey) bool {
 	return slices.ContainsFunc(p.keys, func(k knownhosts.KnownKey) bool { return string(k.Key.Marshal()) == string(key.Marshal()) })
 }
 
-// DescribeKey is type and SHA256 fingerprint.
-func DescribeKey(key ssh.PublicKey) string {
+// describeKey is type and SHA256 fingerprint.
+func describeKey(key ssh.PublicKey) string {
 	return key.Type() + " " + ssh.FingerprintSHA256(key)
 }
 

@@ -13,20 +13,17 @@ import (
 	"lastmile/switchagent/login"
 )
 
-// Target is a NETCONF server and how to log in to it; its port is usually 830 (RFC 6242).
-type Target = login.Target
-
-// Dial opens a session. All of it, from the TCP connection to both hellos, ends with ctx; a
-// server that falls silent at any step is therefore an error and never a hang. The error is a
-// *login.Error.
-func Dial(ctx context.Context, t Target) (*Session, error) {
+// Dial opens a session with a server, whose port is usually 830 (RFC 6242). All of it, from the TCP connection to
+// both hellos, ends with ctx; a server that falls silent at any step is therefore an error and never a hang. The
+// error is a *login.Error.
+func Dial(ctx context.Context, t login.Target) (*Session, error) {
 	return dialPatiently(ctx, t, probePatience)
 }
 
 // dialPatiently settles the framing by what the server does: some firmware promises base:1.1 and goes on without
 // (rustnetconf reports it). Where both promise it one empty call shows whether chunks are what comes back, and if
 // not the server is dialled again without the promise.
-func dialPatiently(ctx context.Context, t Target, patience time.Duration) (*Session, error) {
+func dialPatiently(ctx context.Context, t login.Target, patience time.Duration) (*Session, error) {
 	s, err := dialOnce(ctx, t, true)
 	if err != nil || !s.framer.chunked {
 		return s, err
@@ -51,7 +48,7 @@ const probePatience = 5 * time.Second
 // emptyCall selects nothing (RFC 6241 section 6.4.2). That it is refused is an answer too.
 const emptyCall = `<get-config><source><running/></source><filter type="subtree"/></get-config>`
 
-func dialOnce(ctx context.Context, t Target, chunks bool) (*Session, error) {
+func dialOnce(ctx context.Context, t login.Target, chunks bool) (*Session, error) {
 	c, err := login.Dial(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("netconf session: %w", err)

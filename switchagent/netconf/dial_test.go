@@ -15,7 +15,7 @@ import (
 )
 
 // dial opens a session that ends with the test.
-func dial(t testing.TB, target Target) *Session {
+func dial(t testing.TB, target login.Target) *Session {
 	t.Helper()
 	s, err := Dial(t.Context(), target)
 	if err != nil {

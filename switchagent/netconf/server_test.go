@@ -63,7 +63,7 @@ func newServer(t testing.TB, hostKeys ...ssh.Signer) *server {
 }
 
 // start runs the script on every session and returns the target that fits, pinning keys.
-func (s *server) start(script func(*peer), pinned ...ssh.PublicKey) Target {
+func (s *server) start(script func(*peer), pinned ...ssh.PublicKey) login.Target {
 	s.t.Helper()
 	s.script = script
 	s.wg.Go(s.serve)
@@ -71,7 +71,7 @@ func (s *server) start(script func(*peer), pinned ...ssh.PublicKey) Target {
 		s.listener.Close()
 		s.wg.Wait()
 	})
-	target := Target{
+	target := login.Target{
 		Addr: s.listener.Addr().String(), User: "switchagent", KnownHosts: filepath.Join(s.dir, "known_hosts"),
 		Credentials: login.Credentials{Key: filepath.Join(s.dir, "id")},
 	}
@@ -80,7 +80,7 @@ func (s *server) start(script func(*peer), pinned ...ssh.PublicKey) Target {
 	return target
 }
 
-func (s *server) pin(target Target, keys ...ssh.PublicKey) {
+func (s *server) pin(target login.Target, keys ...ssh.PublicKey) {
 	s.t.Helper()
 	var lines strings.Builder
 	for _, key := range keys {

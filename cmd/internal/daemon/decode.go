@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -14,9 +13,12 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"lastmile/cmd/namedfile"
 )
 
-// Load reads the YAML file at path into the struct that into points to.
+// Load reads the YAML file at path, or what comes through a pipe, into the
+// struct that into points to.
 //
 // It is strict: a key that no field is tagged for, a value of the wrong kind
 // and a value out of range are errors. All of them are reported at once, a
@@ -32,7 +34,7 @@ import (
 // called too; what it reports is given the position of the key, which is
 // written as in uplinks[1].name.
 func Load(path string, into any) error {
-	text, err := os.ReadFile(path)
+	text, err := namedfile.ReadPiped(path)
 	if err != nil {
 		return fmt.Errorf("reading configuration: %w", err)
 	}

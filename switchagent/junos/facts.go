@@ -3,67 +3,11 @@ package junos
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strconv"
 	"time"
 
 	"lastmile/switchagent/netconf"
 )
-
-// Interface is a logical interface. An address in a form that is not understood is the zero Prefix:
-// the interface has one, whatever it is.
-type Interface struct {
-	Down  bool // administratively, or without carrier
-	Addrs []netip.Prefix
-}
-
-// Interfaces reads the logical interfaces (get-interface-information terse, "show interfaces
-// terse").
-func (c *Client) Interfaces(ctx context.Context) (map[string]Interface, error) {
-	interfaces := map[string]Interface{}
-	_, err := c.call(ctx, netconf.Call{Body: "<get-interface-information><terse/></get-interface-information>", Elements: elements{
-		"logical-interface": func(decode func(any) error) error {
-			var ifl struct {
-				Name     text `xml:"name"`
-				Admin    text `xml:"admin-status"`
-				Oper     text `xml:"oper-status"`
-				Families []struct {
-					Name      text   `xml:"address-family-name"`
-					Addresses []text `xml:"interface-address>ifa-local"`
-				} `xml:"address-family"`
-			}
-			if err := decode(&ifl); err != nil {
-				return err
-			}
-			one := interfaces[ifl.Name.logical()]
-			one.Down = ifl.Admin == "down" || ifl.Oper == "down"
-			for _, family := range ifl.Families {
-				if family.Name != "inet" && family.Name != "inet6" {
-					continue
-				}
-				for _, address := range family.Addresses {
-					one.Addrs = append(one.Addrs, address.prefix())
-				}
-			}
-			interfaces[ifl.Name.logical()] = one
-			return nil
-		},
-	}})
-	if err != nil {
-		return nil, err
-	}
-	return interfaces, nil
-}
-
-func (t text) prefix() netip.Prefix {
-	if prefix, err := netip.ParsePrefix(string(t)); err == nil {
-		return prefix
-	}
-	if addr, ok := t.addr(); ok {
-		return netip.PrefixFrom(addr.WithZone(""), addr.BitLen())
-	}
-	return netip.Prefix{}
-}
 
 // Facts is what the switch says about itself. Fields that it does not tell are zero.
 type Facts struct {
@@ -124,6 +68,26 @@ func (c *Client) uptime(ctx context.Context) (time.Duration, error) {
 		},
 	}})
 	return uptime, optional(err)
+}
+
+// Clock is what the switch's clock shows; the zero time if it does not tell.
+func (c *Client) Clock(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	_, err := c.call(ctx, netconf.Call{Body: "<get-system-uptime-information/>", Elements: elements{
+		"current-time": func(decode func(any) error) error {
+			var current struct {
+				Date struct {
+					Seconds string `xml:"seconds,attr"`
+				} `xml:"date-time"`
+			}
+			err := decode(&current)
+			if s, parseErr := strconv.ParseInt(current.Date.Seconds, 10, 64); parseErr == nil && now.IsZero() {
+				now = time.Unix(s, 0)
+			}
+			return err
+		},
+	}})
+	return now, optional(err)
 }
 
 // optional forgives a switch that refuses to tell something that is only nice to know.
