@@ -20,14 +20,15 @@ import (
 // nothing to say.
 var arrows = map[string][]string{
 	// The BFD worker is a process of its own: no agent runs there.
-	"cmd/hostagent":       {"cmd/internal/daemon", "hostagent", "hostagent/bfd/worker"},
-	"cmd/switchagent":     {"cmd/internal/daemon", "switchagent"},
-	"cmd/lab":             {"lab"},
+	"cmd/hostagent":       {"cmd/internal/daemon", "cmd/internal/typos", "hostagent", "hostagent/bfd/worker"},
+	"cmd/switchagent":     {"cmd/internal/daemon", "cmd/internal/typos", "switchagent"},
+	"cmd/lab":             {"cmd/internal/typos", "lab"},
 	"cmd/fibfloor":        {"hostagent/kernel"},                      // a process for lab's bench of tables, which has no code of ours in it
 	"cmd/bfdpeer":         {"hostagent/bfd", "hostagent/bfd/worker"}, // the same, for its benches of BFD
 	"cmd/rtfloor":         {},                                        // the same, and nobody else's threads
 	"cmd/pollfloor":       {"switchagent/junos"},                     // the same, for its bench of polls
 	"cmd/internal/daemon": {},
+	"cmd/internal/typos":  {}, // for the commands of all three
 
 	// The programs on the uplinks are no leaf package of one agent: the lab measures them too.
 	"hostagent": {
@@ -88,7 +89,7 @@ var fences = map[string][]string{
 	"github.com/scrapli/scrapligo":   {"switchagent/cli"},
 	"golang.org/x/crypto/ssh":        {"switchagent/cli", "switchagent/login", "switchagent/netconf", "lab", "lab/junos", "lab/sshkey"},
 	"github.com/goccy/go-yaml":       {"cmd/internal/daemon", "lab", "switchagent/inventory"},
-	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor"},
+	"github.com/spf13/cobra":         {"cmd/hostagent", "cmd/switchagent", "cmd/lab", "cmd/fibfloor", "cmd/internal/typos"},
 	"github.com/mdlayher/sdnotify":   {"cmd/internal/daemon"},
 	"github.com/cilium/ebpf":         {"bpf/etherbench", "bpf/etherfault", "bpf/uplink"},
 	// In the daemons only for the BFD worker: hostagent runs itself, and nothing else.

@@ -26,14 +26,14 @@ func TestDeadLeafWhileRoutesAreTakenOver(t *testing.T) {
 	looks, unknown := 0, false // at the loss
 	bfds := make(chan worker.News, 1)
 	err := before.host.Do(func() (err error) {
-		fib, err = kernel.OpenFIB(slog.New(slog.DiscardHandler), kernel.Options{Heed: func() {
+		fib, err = kernel.OpenFIB(slog.New(slog.DiscardHandler), kernel.Options{Heed: func(steps int) {
 			if looks++; looks == 2 {
 				n := newsOf(busyLeaves[0], failure(bfd.Expired))
 				n.Changed = false
 				bfds <- n
 				unknown = fib.Len() < table
 			}
-			w.meanwhile()
+			w.step(steps)
 		}})
 		return err
 	})

@@ -131,7 +131,7 @@ func New(cfg Config, log *slog.Logger, reg registerer) *Agent {
 		sysctls: new(kernel.Sysctls),
 	}
 	table := cfg.table()
-	table.Heed = a.meanwhile
+	table.Heed = a.step
 	a.rib = rib.New(table)
 	a.watcher = kernel.NewWatcher(log)
 	reg.MustRegister(overruns(a.watcher), bfdCollector{a})

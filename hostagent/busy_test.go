@@ -42,7 +42,12 @@ func newBusy(t testing.TB, o kernel.Options) *busy {
 			t.Fatal(err)
 		}
 	}
-	o.Heed = func() { w.look(); w.Agent.meanwhile() }
+	o.Heed = func(n int) {
+		if w.steps+n >= stepsToHeed {
+			w.look()
+		}
+		w.step(n)
+	}
 	table := w.cfg.table()
 	table.Heed = o.Heed
 	w.Agent.rib = rib.New(table)

@@ -21,25 +21,24 @@ func TestFaultRules(t *testing.T) {
 		want     []string
 		detector string // empty: no fault
 	}{
-		"BFD expires": {
-			func(w *world) { w.bfdDown(leaf1, bfd.Expired) },
-			[]string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", lostRoute}, byBFD},
-		"the leaf says that it is down": {
-			func(w *world) { w.bfdDown(leaf1, bfd.PeerDown) },
-			[]string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", lostRoute}, byBFD},
+		"BFD expires":                               {func(w *world) { w.bfdDown(leaf1, bfd.Expired) }, bfdFault, byBFD},
+		"the leaf says that it is down":             {func(w *world) { w.bfdDown(leaf1, bfd.PeerDown) }, bfdFault, byBFD},
 		"the leaf is disabled by its administrator": {func(w *world) { w.bfdDown(leaf1, bfd.PeerAdminDown) }, nil, ""},
 		"the worker dies": {
 			func(w *world) { w.workerDies(leaf1) }, nil, ""},
 		"the worker dies, and another one begins": {
-			func(w *world) { w.workerDies(leaf1, leaf2); w.bfdNew(leaf1, 8); w.bfdNew(leaf2, 9) }, nil, ""},
+			func(w *world) {
+				w.workerDies(leaf1, leaf2)
+				w.found(leaf1, 8, bfd.Down, 0, bfd.Change{})
+				w.found(leaf2, 9, bfd.Down, 0, bfd.Change{})
+			}, nil, ""},
 		"BFD fails and is up again before we look": {
 			func(w *world) {
-				n := worker.News{Changed: true, Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}}
-				n.Remote.State = bfd.Down
-				n.Status.State, n.Discriminator, n.Failures, n.FailedAt = bfd.Up, 7, 1, time.Now()
+				n := newsOf(leaf1, bfd.Change{From: bfd.Init, To: bfd.Up, Cause: bfd.Handshake})
+				n.Failures, n.FailedAt = 1, time.Now()
 				w.onBFD(w.ctx, n)
 			},
-			[]string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", lostRoute}, byBFD},
+			bfdFault, byBFD},
 		"carrier": {func(w *world) { w.link("eth0", false, 1) },
 			[]string{"lost eth0", lostRoute, "peer -fe80::1%eth0"}, byCarrier},
 		"hold timer": {func(w *world) { w.session(leaf1, bgp.Idle) },
@@ -66,15 +65,6 @@ func (w *world) workerDies(leaves ...string) {
 		w.onBFD(w.ctx, worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf)}})
 		w.admit()
 	}
-}
-
-// bfdNew is what another worker tells of a session that it has begun.
-func (w *world) bfdNew(leaf string, discriminator uint32) {
-	n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
-	n.Remote.State = bfd.Down
-	n.Status.State, n.Discriminator = bfd.Down, discriminator
-	w.onBFD(w.ctx, n)
-	w.admit()
 }
 
 // expectDetector compares which detectors have noticed faults on eth0.
@@ -226,9 +216,8 @@ func TestDeadLeafIsNotInherited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := restarted(t, leaf1, leaf2)
-				n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}}
-				n.Remote.State = bfd.Down
-				n.Status.State, n.Change = test.change.To, test.change
+				n := newsOf(leaf1, test.change)
+				n.Changed = false
 				w.onBFD(w.ctx, n)
 				w.expect(t, test.want...)
 			})

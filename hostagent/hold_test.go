@@ -1,7 +1,6 @@
 package hostagent
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"lastmile/hostagent/bfd"
-	"lastmile/hostagent/bfd/worker"
 	"lastmile/hostagent/bgp"
 )
 
@@ -83,49 +81,6 @@ func TestHeldBackWhileItRestarts(t *testing.T) {
 	})
 }
 
-// What BFD has said holds until it says something else: a worker that dies is no
-// evidence, and the next one is given time.
-func TestWorkerDies(t *testing.T) {
-	for name, test := range map[string]struct {
-		event func(w *world)
-		want  map[bool][]string // strict or not; nil: nothing
-	}{
-		"and none follows": {func(w *world) { time.Sleep(time.Hour) }, nil},
-		"another one brings the sessions up": {func(w *world) {
-			w.bfdNew(leaf1, 8)
-			w.bfdNew(leaf2, 9)
-			time.Sleep(reviveWithin - time.Second)
-			w.bfdUp(leaf1)
-			w.bfdUp(leaf2)
-			time.Sleep(time.Hour)
-		}, nil},
-		"another one does not hear leaf1 any more": {func(w *world) {
-			w.bfdNew(leaf1, 8)
-			w.bfdUp(leaf2)
-			time.Sleep(reviveWithin)
-		}, absent},
-		"it lives, and the session is down": {func(w *world) {
-			w.bfdNew(leaf1, 7) // of the same worker, to which the connection was lost
-			w.bfdUp(leaf2)
-		}, map[bool][]string{false: {lostRoute}, true: {lostRoute}}},
-	} {
-		for _, strict := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, strict %v", name, strict), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					w := bothLeaves(t)
-					w.bfdUp(leaf1)
-					w.bfdUp(leaf2)
-					w.cfg.BFD = []BFDRule{{Strict: strict}}
-					w.workerDies(leaf1, leaf2)
-					test.event(w)
-					w.learn(w.ctx)
-					w.expect(t, test.want[strict]...)
-				})
-			})
-		}
-	}
-}
-
 // A session that was never known to be up is no reason to believe in it.
 func TestStrictWithoutAWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -143,20 +98,12 @@ func TestStrictWithoutAWorker(t *testing.T) {
 
 // BFD has a say in a leaf that neighbour discovery holds back.
 func TestBFDOfAnUnreachableLeaf(t *testing.T) {
-	missed := func(w *world) {
-		n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf1), Known: true}, Changed: true}
-		n.Remote.State = bfd.Down
-		n.Discriminator, n.Status.State = 7, bfd.Down
-		n.Change, n.Failures, n.FailedAt = bfd.Change{From: bfd.Up, To: bfd.Down, Cause: bfd.Expired}, 1, time.Now()
-		w.onBFD(w.ctx, n)
-		w.admit()
-	}
 	for name, test := range map[string]struct {
 		events []func(w *world)
 		want   []string
 	}{
 		"it comes up": {[]func(*world){func(w *world) { w.bfdUp(leaf1) }}, joined},
-		"it was up and fails before we look": {[]func(*world){missed},
+		"it was up and fails before we look": {[]func(*world){func(w *world) { w.bfdDown(leaf1, bfd.Expired) }},
 			[]string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", "route 10.0.3.3/32 via"}},
 		"it is disabled again": {[]func(*world){func(w *world) { w.bfdUp(leaf1) }, func(w *world) { w.bfdDown(leaf1, bfd.PeerAdminDown) }},
 			append(slices.Clone(joined), "lost fe80::1%eth0", lostRoute)},

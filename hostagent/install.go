@@ -53,7 +53,7 @@ func (a *Agent) order(routes iter.Seq[kernel.Route], do func(iter.Seq[kernel.Rou
 // of none if err is nil.
 func (a *Agent) remember(routes iter.Seq[kernel.Route], err error) {
 	for r := range routes {
-		a.step()
+		a.step(1)
 		delete(a.refused, r.Prefix)
 		if err != nil {
 			a.pending[r.Prefix] = r
@@ -67,7 +67,7 @@ func (a *Agent) remember(routes iter.Seq[kernel.Route], err error) {
 func (a *Agent) noteRefused(err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
-			a.step()
+			a.step(1)
 			a.noteRefused(err)
 		}
 		return
@@ -84,7 +84,7 @@ func (a *Agent) repair(ctx context.Context) {
 	if len(a.pending) > 0 {
 		again := make([]kernel.Route, 0, len(a.pending))
 		for _, r := range a.pending {
-			a.step()
+			a.step(1)
 			again = append(again, r)
 		}
 		a.order(slices.Values(again), a.fib.Apply)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"lastmile/hostagent/bfd"
-	"lastmile/hostagent/bfd/worker"
 	"lastmile/hostagent/bgp"
 )
 
@@ -17,9 +16,8 @@ var bfdFault = []string{"lost fe80::1%eth0", "reset fe80::1%eth0: BFD down", los
 // found is what a worker tells of a session when the connection to it is there
 // again.
 func (w *world) found(leaf string, discriminator uint32, state bfd.State, failures uint64, last bfd.Change) {
-	n := worker.News{Session: worker.Session{Peer: netip.MustParseAddr(leaf), Known: true, Claimed: true}}
-	n.Remote.State = bfd.Down
-	n.Status.State, n.Discriminator, n.Failures, n.Change = state, discriminator, failures, last
+	n := newsOf(leaf, last)
+	n.Changed, n.Status.State, n.Discriminator, n.Failures = false, state, discriminator, failures
 	if failures > 0 {
 		n.FailedAt = time.Now()
 	}
@@ -35,7 +33,9 @@ var absent = map[bool][]string{false: nil, true: {lostRoute}}
 var dead = map[bool][]string{false: bfdFault, true: bfdFault}
 
 // whileAway is what may be found when a connection to a worker that was lost is
-// there again, and what follows, with strict rules too.
+// there again, and what follows, with strict rules too. What BFD has said holds
+// until it says something else: a worker that dies is no evidence, and the next
+// one is given time.
 var whileAway = map[string]struct {
 	event func(w *world)
 	want  map[bool][]string // nil: nothing
@@ -51,7 +51,8 @@ var whileAway = map[string]struct {
 		w.workerDies(leaf1, leaf2)
 		w.found(leaf1, 7, bfd.Down, 1, failure(bfd.Expired))
 	}, dead},
-	"it was up all the time": {func(w *world) { w.found(leaf1, 7, bfd.Up, 0, bfd.Change{From: bfd.Init, To: bfd.Up}) }, nil},
+	"no other worker follows": {func(*world) { time.Sleep(time.Hour) }, nil},
+	"it was up all the time":  {func(w *world) { w.found(leaf1, 7, bfd.Up, 0, bfd.Change{From: bfd.Init, To: bfd.Up}) }, nil},
 	"another worker does not hear it": {func(w *world) {
 		w.found(leaf1, 8, bfd.Down, 0, bfd.Change{})
 		time.Sleep(reviveWithin)
@@ -65,10 +66,12 @@ var whileAway = map[string]struct {
 		time.Sleep(time.Second)
 		w.learn(w.ctx)
 	}, absent},
-	"another worker hears it in time": {func(w *world) {
+	"another worker hears both in time": {func(w *world) {
 		w.found(leaf1, 8, bfd.Down, 0, bfd.Change{})
+		w.found(leaf2, 9, bfd.Down, 0, bfd.Change{})
 		time.Sleep(reviveWithin - time.Second)
 		w.found(leaf1, 8, bfd.Up, 0, bfd.Change{From: bfd.Init, To: bfd.Up})
+		w.found(leaf2, 9, bfd.Up, 0, bfd.Change{From: bfd.Init, To: bfd.Up})
 		time.Sleep(time.Hour)
 		w.learn(w.ctx)
 	}, nil},
@@ -105,6 +108,22 @@ func TestLeafFailsWhileTheWorkerIsAway(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A leaf whose session is down for the same worker, for no reason that is known, is
+// held back: it spoke BFD.
+func TestDownWhileTheWorkerIsAway(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := bothLeaves(t)
+			w.bfdUp(leaf1)
+			w.bfdUp(leaf2)
+			w.cfg.BFD = []BFDRule{{Strict: strict}}
+			w.workerDies(leaf1, leaf2)
+			w.found(leaf1, 7, bfd.Down, 0, bfd.Change{})
+			w.expect(t, lostRoute)
+		})
 	}
 }
 

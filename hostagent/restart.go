@@ -94,7 +94,7 @@ func (a *Agent) replaced(by netip.Addr) {
 // openFIB takes over the next hops that an earlier run left in the kernel.
 func (a *Agent) openFIB() (*kernel.FIB, error) {
 	options := a.cfg.fib()
-	options.Heed = a.meanwhile
+	options.Heed = a.step
 	table, err := kernel.OpenFIB(a.log, options)
 	if err != nil {
 		return nil, err

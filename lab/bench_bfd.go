@@ -28,8 +28,7 @@ type DropsConfig struct {
 
 // A DropsReport is what [FalseDrops] measured.
 type DropsReport struct {
-	Started  time.Time     `json:"started"`
-	Load     [2]string     `json:"loadAverage"` // of the machine, before and after
+	Occasion
 	BFD      string        `json:"bfd"`
 	Sessions int           `json:"sessions"`
 	Seconds  float64       `json:"seconds"`
@@ -98,8 +97,7 @@ func FalseDrops(ctx context.Context, cfg DropsConfig) (report DropsReport, err e
 		return report, err
 	}
 	defer func() { err = leave(err) }()
-	report = DropsReport{Started: time.Now(), BFD: cfg.Timers.String(), Sessions: cfg.Sessions, Seconds: cfg.For.Seconds()}
-	report.Load[0] = loadAverage()
+	report = DropsReport{Occasion: begin(), BFD: cfg.Timers.String(), Sessions: cfg.Sessions, Seconds: cfg.For.Seconds()}
 	for _, stress := range Stresses {
 		if len(cfg.Stress) > 0 && !slices.Contains(cfg.Stress, stress.Name) {
 			continue
@@ -112,7 +110,7 @@ func FalseDrops(ctx context.Context, cfg DropsConfig) (report DropsReport, err e
 			}
 		}
 	}
-	report.Load[1] = loadAverage()
+	report.end()
 	return report, nil
 }
 

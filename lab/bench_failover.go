@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -46,8 +45,7 @@ type FailoverConfig struct {
 
 // A FailoverReport is what [Failover] measured.
 type FailoverReport struct {
-	Started time.Time        `json:"started"`
-	Load    [2]string        `json:"loadAverage"` // of the machine, before and after
+	Occasion
 	Results []FailoverResult `json:"results"`
 }
 
@@ -139,8 +137,7 @@ func Failover(ctx context.Context, cfg FailoverConfig) (report FailoverReport, e
 		return report, err
 	}
 	defer func() { err = leave(err) }()
-	report.Started = time.Now()
-	report.Load[0] = loadAverage()
+	report.Occasion = begin()
 	for _, cell := range cfg.cells() {
 		if cell.runs == 0 {
 			continue
@@ -151,7 +148,7 @@ func Failover(ctx context.Context, cfg FailoverConfig) (report FailoverReport, e
 			return report, fmt.Errorf("%s, BFD %s, %d routes: %w", cell.fault, cell.timers, cell.routes, err)
 		}
 	}
-	report.Load[1] = loadAverage()
+	report.end()
 	return report, nil
 }
 
@@ -310,16 +307,6 @@ func (s *bfdStage) heal(fault Fault) error {
 	}
 	_, err := change(true)
 	return err
-}
-
-// loadAverage is the machine's own figure, of one minute: who else was at work.
-func loadAverage() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return err.Error()
-	}
-	one, _, _ := strings.Cut(string(text), " ")
-	return one
 }
 
 // WriteTable writes the measurements for people.

@@ -30,8 +30,7 @@ type PollConfig struct {
 
 // A PollReport is what [Poll] measured.
 type PollReport struct {
-	Started time.Time    `json:"started"`
-	Load    [2]string    `json:"loadAverage"` // of the machine, before and after
+	Occasion
 	Runs    int          `json:"runs"`
 	Polls   int          `json:"pollsPerRun"`
 	Results []PollResult `json:"results"`
@@ -90,7 +89,7 @@ func Poll(ctx context.Context, cfg PollConfig) (report PollReport, err error) {
 	if err := os.WriteFile(filepath.Join(dir, "poll.py"), script, 0o600); err != nil {
 		return report, err
 	}
-	report = PollReport{Started: time.Now(), Runs: cfg.Runs, Polls: cfg.Polls, Load: [2]string{loadAverage()}}
+	report = PollReport{Occasion: begin(), Runs: cfg.Runs, Polls: cfg.Polls}
 	for _, size := range cfg.Sizes {
 		results, err := cfg.measure(ctx, dir, size)
 		report.Results = append(report.Results, results...)
@@ -98,7 +97,7 @@ func Poll(ctx context.Context, cfg PollConfig) (report PollReport, err error) {
 			return report, err
 		}
 	}
-	report.Load[1] = loadAverage()
+	report.end()
 	return report, nil
 }
 

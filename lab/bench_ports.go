@@ -25,8 +25,7 @@ type PortsConfig struct {
 
 // A PortsReport is what [Ports] measured.
 type PortsReport struct {
-	Started time.Time     `json:"started"`
-	Load    [2]string     `json:"loadAverage"` // of the machine, before and after
+	Occasion
 	Ports   int           `json:"ports"`
 	Over    float64       `json:"overSeconds"`
 	Results []PortsResult `json:"results"`
@@ -65,7 +64,7 @@ func Ports(ctx context.Context, cfg PortsConfig) (report PortsReport, err error)
 	if cfg.Ports < 1 || cfg.Ports > 3072 || cfg.Over < 0 || cfg.Runs < 1 {
 		return report, fmt.Errorf("%d ports over %s, %d runs: want 1 to 3072 over 0s or more, and 1 or more", cfg.Ports, cfg.Over, cfg.Runs)
 	}
-	report = PortsReport{Started: time.Now(), Load: [2]string{loadAverage()}, Ports: cfg.Ports, Over: cfg.Over.Seconds()}
+	report = PortsReport{Occasion: begin(), Ports: cfg.Ports, Over: cfg.Over.Seconds()}
 	for _, inventory := range []bool{false, true} {
 		var runs []portsRun
 		for run := range cfg.Runs {
@@ -79,7 +78,7 @@ func Ports(ctx context.Context, cfg PortsConfig) (report PortsReport, err error)
 		}
 		report.Results = append(report.Results, summarisePorts(inventory, runs))
 	}
-	report.Load[1] = loadAverage()
+	report.end()
 	return report, nil
 }
 

@@ -26,8 +26,7 @@ type SidecarsConfig struct {
 
 // A SidecarsReport is what [Sidecars] measured.
 type SidecarsReport struct {
-	Started time.Time        `json:"started"`
-	Load    [2]string        `json:"loadAverage"` // of the machine, before and after
+	Occasion
 	Servers int              `json:"servers"`
 	Seconds float64          `json:"seconds"`
 	Results []SidecarsResult `json:"results"`
@@ -58,7 +57,7 @@ func Sidecars(ctx context.Context, cfg SidecarsConfig) (report SidecarsReport, e
 	if cfg.Servers < 1 || cfg.Servers > 500 || cfg.For < time.Second {
 		return report, fmt.Errorf("%d servers, %s: want 1 to 500, and a second or more", cfg.Servers, cfg.For)
 	}
-	report = SidecarsReport{Started: time.Now(), Load: [2]string{loadAverage()}, Servers: cfg.Servers, Seconds: cfg.For.Seconds()}
+	report = SidecarsReport{Occasion: begin(), Servers: cfg.Servers, Seconds: cfg.For.Seconds()}
 	for _, n := range cfg.Counts {
 		r, err := cfg.measure(ctx, n)
 		if err != nil {
@@ -66,7 +65,7 @@ func Sidecars(ctx context.Context, cfg SidecarsConfig) (report SidecarsReport, e
 		}
 		report.Results = append(report.Results, r)
 	}
-	report.Load[1] = loadAverage()
+	report.end()
 	return report, nil
 }
 

@@ -101,6 +101,13 @@ func processes(ns *netns.NS) ([]Process, error) {
 			continue // it has ended since
 		}
 		name, _, _ := strings.Cut(string(args), "\x00")
+		if name == "/proc/self/exe" { // hostagent's own, which take a name
+			taken, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+			if err != nil {
+				continue
+			}
+			name = strings.TrimSpace(string(taken))
+		}
 		ps = append(ps, Process{filepath.Base(name), pid})
 	}
 	slices.SortFunc(ps, func(a, b Process) int {

@@ -15,7 +15,7 @@ import (
 type usage struct {
 	cpu      time.Duration // user and system, in steps of 10 ms
 	resident int           // bytes now; a page that several share counts once
-	peak     int           // bytes at most, of each at its own time; what they share counts for each
+	peak     int           // bytes at most, of each at its own time; what they share now counts once
 }
 
 // usageOf asks the kernel.
@@ -57,12 +57,18 @@ func processUsage(pid int) (usage, error) {
 		}
 		u.cpu += time.Duration(ticks) * (time.Second / 100) // USER_HZ
 	}
-	if u.peak, err = sizeIn(filepath.Join(dir, "status"), "VmHWM"); err != nil {
+	// The proportional set size: each page divided by how many processes map it,
+	// as hostagent, its BFD worker and the mover do with their program's.
+	rollup := filepath.Join(dir, "smaps_rollup")
+	if u.resident, err = sizeIn(rollup, "Pss"); err != nil {
 		return usage{}, err
 	}
-	// The proportional set size: each page divided by how many processes map it,
-	// as hostagent and its BFD worker do with their program's.
-	u.resident, err = sizeIn(filepath.Join(dir, "smaps_rollup"), "Pss")
+	rss, err := sizeIn(rollup, "Rss")
+	if err != nil {
+		return usage{}, err
+	}
+	highest, err := sizeIn(filepath.Join(dir, "status"), "VmHWM")
+	u.peak = highest - (rss - u.resident)
 	return u, err
 }
 

@@ -12,7 +12,7 @@ import (
 	"lastmile/switchagent/syslog"
 )
 
-// metrics are those of docs/switchagent.md.
+// metrics are those of docs/metrics.md.
 type metrics struct {
 	polls       *prometheus.CounterVec
 	rpcs        *prometheus.HistogramVec

@@ -81,10 +81,7 @@ func TestAnotherProgramStays(t *testing.T) {
 
 func TestAnotherHostagent(t *testing.T) {
 	b := newBench(t)
-	h, err := b.tryOpen(repair)
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := b.start(repair)
 	b.attach(h, uplink.Auto)
 	if _, err := b.tryOpen(repair); !errors.Is(err, uplink.ErrRunning) {
 		t.Errorf("the second got %v, want ErrRunning", err)
@@ -94,9 +91,7 @@ func TestAnotherHostagent(t *testing.T) {
 	if s, err := b.tryAttach(elsewhere, uplink.Auto); s.Status != uplink.Occupied {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b.stop(h)
 	b.attach(b.open(repair), uplink.Auto)
 }
 
@@ -116,16 +111,9 @@ func TestSayingItAgainChangesNothing(t *testing.T) {
 // TestFailedReplacementIsNotForgotten: the program that cannot be replaced works on, and every Attach says so until one works.
 func TestFailedReplacementIsNotForgotten(t *testing.T) {
 	b := newBench(t)
-	h, err := b.tryOpen(repair)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.attach(h, uplink.Auto)
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b.left(uplink.Auto)
 	shown := b.shows(b.host, "up0")
-	h = b.open(repair)
+	h := b.open(repair)
 	mend := h.Break()
 	for range 3 {
 		s, err := b.tryAttach(h, uplink.Auto)
@@ -168,15 +156,10 @@ func TestInterfaceIsMadeAgain(t *testing.T) {
 	for name, restart := range map[string]bool{"while it runs": false, "while it does not": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			h, err := b.tryOpen(repair)
-			if err != nil {
-				t.Fatal(err)
-			}
+			h := b.start(repair)
 			b.attach(h, uplink.Auto)
 			if restart {
-				if err := h.Close(); err != nil {
-					t.Fatal(err)
-				}
+				b.stop(h)
 			}
 			index := b.index()
 			b.run(b.host, "ip link delete up0")
@@ -206,15 +189,10 @@ func TestInterfaceIsRenamed(t *testing.T) {
 	for name, restart := range map[string]bool{"while it runs": false, "while it does not": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			h, err := b.tryOpen(repair)
-			if err != nil {
-				t.Fatal(err)
-			}
+			h := b.start(repair)
 			b.attach(h, uplink.Native)
 			if restart {
-				if err := h.Close(); err != nil {
-					t.Fatal(err)
-				}
+				b.stop(h)
 				h = b.open(repair)
 			} else {
 				defer h.Close()
@@ -222,7 +200,7 @@ func TestInterfaceIsRenamed(t *testing.T) {
 			index := b.index()
 			b.run(b.host, "ip link set up0 down")
 			b.run(b.host, "ip link set up0 name fabric.0")
-			err = b.host.Do(func() error {
+			err := b.host.Do(func() error {
 				s, err := h.Attach("fabric.0", index, uplink.Auto)
 				if s.Status != uplink.Attached || s.Mode != uplink.Native {
 					t.Errorf("%+v", s)
@@ -247,19 +225,12 @@ func TestInterfaceIsRenamed(t *testing.T) {
 
 func TestDetachAllLeavesNothing(t *testing.T) {
 	b := newBench(t)
-	h, err := b.tryOpen(repair)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.attach(h, uplink.Auto)
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b.left(uplink.Auto)
 	if shown := b.shows(b.host, "up0"); !strings.Contains(shown, "xdp") {
 		t.Fatalf("the program ended with the process:\n%s", shown)
 	}
 	// As `hostagent repair detach` does it: another process, that attached nothing.
-	h = b.open(repair)
+	h := b.open(repair)
 	if err := h.DetachAll(); err != nil {
 		t.Fatal(err)
 	}
@@ -276,17 +247,12 @@ func TestWithoutPins(t *testing.T) {
 	b.breakLeaf()
 	o := repair
 	o.Dir = t.TempDir() + "/hostagent"
-	h, err := b.tryOpen(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := b.start(o)
 	if s := b.attach(h, uplink.Auto); s.Unpinned == nil || !strings.Contains(s.Unpinned.Error(), "bpf file system") {
 		t.Errorf("%+v", s)
 	}
 	b.eventually("the leaf answers", func() bool { return b.pings() })
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b.stop(h)
 	b.eventually("the program ends with the process", func() bool { return !strings.Contains(b.shows(b.host, "up0"), "xdp") })
 }
 

@@ -80,16 +80,31 @@ func (b *bench) run(ns *netns.NS, line string) string {
 // open opens the hooks in the server's namespace.
 func (b *bench) open(o uplink.Options) *uplink.Hooks {
 	b.t.Helper()
-	h, err := b.tryOpen(o)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	h := b.start(o)
 	b.t.Cleanup(func() {
 		if err := h.Close(); err != nil {
 			b.t.Error(err)
 		}
 	})
 	return h
+}
+
+// start opens them for a test that ends them itself.
+func (b *bench) start(o uplink.Options) *uplink.Hooks {
+	b.t.Helper()
+	h, err := b.tryOpen(o)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return h
+}
+
+// stop is the end of their process.
+func (b *bench) stop(h *uplink.Hooks) {
+	b.t.Helper()
+	if err := h.Close(); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func (b *bench) tryOpen(o uplink.Options) (h *uplink.Hooks, err error) {

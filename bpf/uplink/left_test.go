@@ -22,14 +22,9 @@ func (b *bench) detachLeft(root, name string) (names []string, err error) {
 // left attaches the program and ends, as a process does.
 func (b *bench) left(mode uplink.Mode) {
 	b.t.Helper()
-	h, err := b.tryOpen(repair)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	h := b.start(repair)
 	b.attach(h, mode)
-	if err := h.Close(); err != nil {
-		b.t.Fatal(err)
-	}
+	b.stop(h)
 }
 
 func TestDetachLeft(t *testing.T) {

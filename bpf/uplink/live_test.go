@@ -204,10 +204,7 @@ func TestRestartLosesNothing(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			b := newBench(t)
 			b.breakLeaf()
-			h, err := b.tryOpen(repair)
-			if err != nil {
-				t.Fatal(err)
-			}
+			h := b.start(repair)
 			if s := b.attach(h, mode); s.Unpinned != nil {
 				t.Fatal(s.Unpinned)
 			}
@@ -218,9 +215,7 @@ func TestRestartLosesNothing(t *testing.T) {
 				if err := h.Close(); err != nil {
 					t.Error(err)
 				}
-				if h, err = b.tryOpen(repair); err != nil {
-					t.Fatal(err)
-				}
+				h = b.start(repair)
 				b.attach(h, mode)
 				c, err := h.Counters("up0")
 				if err != nil || c.Repaired() < repaired {

@@ -14,12 +14,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"lastmile/cmd/internal/daemon"
+	"lastmile/cmd/internal/typos"
 	"lastmile/hostagent"
 )
 
 const defaultConfig = "/etc/hostagent/hostagent.yaml"
 
 func main() {
+	if err := rootCommand().ExecuteContext(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "hostagent:", err)
+		os.Exit(1)
+	}
+}
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "hostagent",
 		Short:         "Peer with the leaf on every uplink, announce this server's addresses, route over all leaves",
@@ -27,10 +35,9 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.AddCommand(runCommand(), checkCommand(), showCommand(), repairCommand(), bfdWorkerCommand(), versionCommand())
-	if err := root.ExecuteContext(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "hostagent:", err)
-		os.Exit(1)
-	}
+	root.InitDefaultCompletionCmd()
+	typos.Refuse(root)
+	return root
 }
 
 func runCommand() *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,5 +60,18 @@ func TestImportExample(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestUnknownCommands: a script with a spelling mistake must not go on.
+func TestUnknownCommands(t *testing.T) {
+	for _, args := range [][]string{{"bogus"}, {"show", "bogus"}, {"repair", "bogus"}, {"run", "bogus"}, {"completion", "bogus"}} {
+		cmd := rootCommand()
+		cmd.SetOut(io.Discard)
+		cmd.SetErr(io.Discard)
+		cmd.SetArgs(args)
+		if err := cmd.Execute(); err == nil {
+			t.Errorf("%q is no error", args)
+		}
 	}
 }

@@ -16,8 +16,6 @@ func showCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show what the running daemon knows",
-		Args:  cobra.NoArgs, // an unknown word is an error, not a request for help
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(showNeighbors(), showRoutes(), showBFD(), showRepair())
 	cmd.PersistentFlags().String("socket", hostagent.DefaultConfig().Socket, "unix socket of the daemon")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lastmile/cmd/internal/typos"
 	"lastmile/lab"
 )
 
@@ -42,19 +43,6 @@ func root() *cobra.Command {
 		upCommand(), downCommand(), statusCommand(), shellCommand(), stopCommand(), startCommand(), faultCommand(),
 		demoCommand(), benchCommand(), janitorCommand(), junosCommand(),
 	)
-	refuseUnknown(cmd)
+	typos.Refuse(cmd)
 	return cmd
-}
-
-// refuseUnknown makes a word that is no command an error at every level: cobra shows the help of a
-// command below the root instead, and ends well.
-func refuseUnknown(parent *cobra.Command) {
-	if !parent.HasSubCommands() {
-		return
-	}
-	parent.Args = cobra.NoArgs
-	parent.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	for _, child := range parent.Commands() {
-		refuseUnknown(child)
-	}
 }

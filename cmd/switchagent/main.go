@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lastmile/cmd/internal/daemon"
+	"lastmile/cmd/internal/typos"
 	"lastmile/switchagent"
 )
 
@@ -53,21 +54,8 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(run, check, versionCommand())
 	root.AddCommand(operatorCommands(&path)...)
 	root.InitDefaultCompletionCmd()
-	refuseUnknown(root)
+	typos.Refuse(root)
 	return root
-}
-
-// refuseUnknown makes a word that is no command an error at every level: cobra shows the help of a
-// command below the root instead, and ends well.
-func refuseUnknown(parent *cobra.Command) {
-	if !parent.HasSubCommands() {
-		return
-	}
-	parent.Args = cobra.NoArgs
-	parent.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	for _, child := range parent.Commands() {
-		refuseUnknown(child)
-	}
 }
 
 func runDaemon(cmd *cobra.Command, path, level string) error {

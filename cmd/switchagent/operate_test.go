@@ -135,7 +135,7 @@ func (l *leaf) run(status int, args ...string) (out string) {
 	return keyText.ReplaceAllString(out, "AAAA...")
 }
 
-// documented runs a command, and wants its output in docs/switchagent.md as it is there.
+// documented runs a command, and wants its output in docs/switchagent-commands.md as it is there.
 func (l *leaf) documented(doc string, status int, args ...string) string {
 	l.t.Helper()
 	out := l.run(status, args...)
@@ -151,15 +151,15 @@ func (l *leaf) documented(doc string, status int, args ...string) string {
 	}
 	block := "$ switchagent " + strings.Join(shown, " ") + "\n" + out
 	if !strings.Contains(doc, block) {
-		l.t.Errorf("docs/switchagent.md does not show\n%s", block)
+		l.t.Errorf("docs/switchagent-commands.md does not show\n%s", block)
 	}
 	return out
 }
 
-// TestADayOfCommands is the story that docs/switchagent.md tells, from the first configuration of a leaf
+// TestADayOfCommands is the story that docs/switchagent-commands.md tells, from the first configuration of a leaf
 // to the end; every output is there word by word.
 func TestADayOfCommands(t *testing.T) {
-	text, err := os.ReadFile("../../docs/switchagent.md")
+	text, err := os.ReadFile("../../docs/switchagent-commands.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package bgp
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -11,8 +12,12 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
-// goodbye is how long the last of what we write may take.
-const goodbye = 100 * time.Millisecond
+const (
+	// goodbye is how long the last of what we write may take.
+	goodbye = 100 * time.Millisecond
+	// farewell is how long the peer has to close a session that we have ended.
+	farewell = time.Second
+)
 
 // A connection is one TCP connection with a peer, from its first byte to its
 // last. It exchanges OPENs, waits until Run's goroutine has decided that it is
@@ -53,6 +58,7 @@ type (
 		*connection
 		err error
 	}
+	parted struct{ *connection } // see part
 )
 
 // emitter hands an event to Run's goroutine, or drops it when ctx has ended.
@@ -60,10 +66,11 @@ type (
 type emitter func(ctx context.Context, event any) bool
 
 // run carries the connection until either side or ctx ends it. The cause of
-// ctx may be a *notification to end with.
+// ctx may be a *notification to end with. It leaves the
+// connection half open, for the peer to close.
 func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emitter) {
 	defer c.detach(g) // after all else: neither the news nor the peer can wait for GoBGP
-	defer c.tcp.Close()
+	defer c.tcp.CloseWrite()
 	c.tcp.SetReadDeadline(time.Now().Add(cfg.HoldTime)) // for the OPEN
 	ctx, fail := context.WithCancelCause(running)
 	stop := context.AfterFunc(ctx, func() {
@@ -87,6 +94,17 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 		_ = c.write(n.message()) // it ends anyway
 	}
 	emit(running, ended{c, err})
+}
+
+// part waits until the peer has closed the session too, for some time or until ctx
+// ends. A peer that meets a new connection before it has read our last word on the
+// old one takes that for broken, and may keep our routes (RFC 4724 section 4.2):
+// FRR 8.4.4 reads on another thread than it accepts.
+func (c *connection) part(ctx context.Context) {
+	c.tcp.SetReadDeadline(time.Now().Add(farewell))
+	stop := context.AfterFunc(ctx, func() { c.tcp.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_, _ = io.Copy(io.Discard, c.tcp) // to its end, whichever it is
 }
 
 // greet exchanges OPENs and waits to be chosen. It returns the peer's OPEN.

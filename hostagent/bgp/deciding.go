@@ -64,6 +64,9 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 	lasted := time.Duration(0)
 	if c.state == Established {
 		lasted, p.reset = now.Sub(p.Since), reason(err)
+		if lastWord(err) != nil {
+			p.parting, p.partBy = c, now.Add(farewell)
+		}
 	}
 	p.stale = c.stale(err)
 	p.dialAt = now.Add(p.pace.ended(now, lasted))
@@ -81,6 +84,17 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 	}
 	if p.waiting != nil && len(p.conns) == 1 {
 		s.choose(p, p.waiting)
+	}
+}
+
+// parted is the peer's end of a connection that had ended: it has read all that we
+// have said there.
+func (s *Speaker) parted(p *peer, c *connection) {
+	if p.parting != c {
+		return
+	}
+	if p.parting = nil; p.dialAt.Equal(p.partBy) { // which was before, but for this
+		p.dialAt = time.Now()
 	}
 }
 

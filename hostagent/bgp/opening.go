@@ -108,6 +108,10 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 	if p.hangUp != nil || p.conn(true) != nil || p.session() != nil {
 		return
 	}
+	if p.parting != nil && now.Before(p.partBy) {
+		p.dialAt = p.partBy
+		return
+	}
 	at, err := locate(p.addr)
 	if err == nil {
 		err = s.prepare(p, at)
@@ -239,5 +243,12 @@ func (s *Speaker) begin(p *peer, tcp *net.TCPConn, dialled bool) {
 		p.dialAt = atLeast // for this one may be all that is needed
 	}
 	s.enter(p, p.furthest(), now)
-	s.running.Go(func() { c.run(ctx, s.cfg, s.gobgp, s.emit) })
+	s.running.Go(func() {
+		defer tcp.Close()
+		c.run(ctx, s.cfg, s.gobgp, s.emit)
+		if c.attached != nil {
+			c.part(p.ctx)
+			s.emit(p.ctx, parted{c})
+		}
+	})
 }

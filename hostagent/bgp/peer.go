@@ -36,6 +36,8 @@ type peer struct {
 	waiting    *connection   // has the peer's OPEN, and waits for the other to have it; nil if none does
 	held       *net.TCPConn  // opened by the peer while the session was in OpenConfirm; nil if none is
 	waitUntil  time.Time     // of either
+	parting    *connection   // a session that we have ended and the peer has not closed; nil if there is none
+	partBy     time.Time     // when that is not waited for any more
 	wholeBy    time.Time     // when the peer has had its time for End-of-RIB; zero if that is no matter any more
 	stale      time.Duration // what to say of the session that has ended, see PeerState
 	shunned    time.Time     // until then the peer's connections are refused

@@ -239,6 +239,10 @@ func (s *Speaker) handle(event any) {
 		if p := s.peerWith(ev.connection); p != nil {
 			s.ended(p, ev.connection, ev.err)
 		}
+	case parted:
+		if p := s.peers[ev.peer]; p != nil {
+			s.parted(p, ev.connection)
+		}
 	}
 }
 

@@ -21,18 +21,17 @@ type target struct {
 
 // apply does the work of Apply and returns what is not as ordered.
 func (f *FIB) apply(changes iter.Seq[Route]) map[netip.Prefix]error {
-	w := newWriter(f)
-	if !f.plain && !f.holding {
-		w.moveGroups(changes)
-	}
-	for change := range changes {
-		w.step()
-		if t := w.target(change); t != nil {
-			w.bring(change.Prefix, t)
+	return f.write(func(w *writer) {
+		if !f.plain && !f.holding {
+			w.moveGroups(changes)
 		}
-	}
-	w.flush()
-	return w.failed
+		for change := range changes {
+			f.heed(1)
+			if t := w.target(change); t != nil {
+				w.bring(change.Prefix, t)
+			}
+		}
+	})
 }
 
 // move is what the orders make of a group.
@@ -57,7 +56,7 @@ func (w *writer) moveGroups(changes iter.Seq[Route]) {
 func (w *writer) moves(changes iter.Seq[Route]) map[*group]*move {
 	f, moves := w.fib, make(map[*group]*move)
 	for change := range changes {
-		f.step()
+		f.heed(1)
 		t, g := w.target(change), f.routes.at(change.Prefix)
 		if t == nil || g == nil || g == f.unknown || g.key == t.key {
 			continue
@@ -84,7 +83,7 @@ func (w *writer) change(moves map[*group]*move) bool {
 			if err := f.objects.replace(g, m.to.key, m.to.hops); err != nil {
 				f.log.Debug("next-hop group not changed in place", "err", err)
 			}
-			if f.heed(); before != f.lossCount {
+			if f.heed(batchSteps); before != f.lossCount {
 				return false
 			}
 		}
@@ -101,7 +100,6 @@ type writer struct {
 	targets map[string]*target // by next hops
 	key     []byte             // of the set looked for last
 	losses  int                // FIB.lossCount that the targets know of
-	steps   int                // since the last flush
 }
 
 // queued is a route in the batch, with what we believed before; to is nil for a removal.
@@ -110,8 +108,14 @@ type queued struct {
 	from, to *group
 }
 
-func newWriter(f *FIB) *writer {
-	return &writer{fib: f, losses: f.lossCount, failed: make(map[netip.Prefix]error), targets: make(map[string]*target)}
+// write has do write routes, and returns those that failed.
+func (f *FIB) write(do func(*writer)) map[netip.Prefix]error {
+	w := &writer{fib: f, losses: f.lossCount, failed: make(map[netip.Prefix]error), targets: make(map[string]*target)}
+	f.writers = append(f.writers, w)
+	do(w)
+	w.flush()
+	f.writers = f.writers[:len(f.writers)-1]
+	return w.failed
 }
 
 // target resolves the next hops of a change, once for each distinct set. A prefix that is no prefix has none.
@@ -221,15 +225,14 @@ func (w *writer) queue(q queued) {
 	}
 }
 
-// step heeds faults now and then, however few of the routes that are looked at need a message.
-func (w *writer) step() {
-	if w.steps++; w.steps >= stepsToHeed {
-		w.flush()
-	}
+// flush sends the batch and then heeds faults.
+func (w *writer) flush() {
+	w.send()
+	w.fib.heed(batchSteps)
 }
 
-// flush sends the batch and takes back what we believe of the routes that failed. Then it heeds faults.
-func (w *writer) flush() {
+// send sends the batch and takes back what we believe of the routes that failed.
+func (w *writer) send() {
 	failed, err := w.fib.conn.exchange(&w.batch)
 	for i, q := range w.queued {
 		switch {
@@ -248,8 +251,7 @@ func (w *writer) flush() {
 		}
 	}
 	w.batch.reset()
-	w.queued, w.steps = w.queued[:0], 0
-	w.fib.heed()
+	w.queued = w.queued[:0]
 }
 
 // point notes the group that the route uses, nil for no route.

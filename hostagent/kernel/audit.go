@@ -116,7 +116,7 @@ func (f *FIB) forgetOthers() error {
 		return err
 	}
 	for prefix := range f.routes.all() {
-		f.step()
+		f.heed(1)
 		switch same, ok := there[prefix]; {
 		case !ok:
 			f.point(prefix, nil)
@@ -174,7 +174,7 @@ func (f *FIB) removeListed(routes []listed) error {
 			b.uint32(unix.RTA_PRIORITY, r.metric)
 		}
 		failed, err := f.conn.exchange(b)
-		f.heed()
+		f.heed(batchSteps)
 		errs = append(errs, err)
 		for i, err := range failed {
 			if !errors.Is(err, unix.ESRCH) {
@@ -192,7 +192,7 @@ func (f *FIB) list(c *conn, each func(listed)) error {
 		d, err := c.beginDump(routesOf(family))
 		for done := false; err == nil && !done; {
 			done, err = c.nextOf(d, eachOf(each))
-			f.heed()
+			f.heed(batchSteps)
 		}
 		if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: no table, no routes
 			return fmt.Errorf("listing routes: %w", err)

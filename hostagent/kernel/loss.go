@@ -6,31 +6,11 @@ import (
 	"slices"
 )
 
-// losses are what there is to know of faults in the midst of something else.
+// losses are the leaves that are lost, and that orders may not know of.
 type losses struct {
-	heed  func() // see Options
-	steps int    // since it was called last
-	lost  map[netip.Addr]bool
-	// lossCount is how often a leaf was added to lost: what was worked out before is out of date.
+	lost map[netip.Addr]bool
+	// lossCount is how often a leaf was added: what was worked out before is out of date.
 	lossCount int
-}
-
-// stepsToHeed is how many routes are looked at, at some 50 to 200 ns each, before faults are heeded.
-const stepsToHeed = 1024
-
-func newLosses(heed func()) losses {
-	if heed == nil {
-		heed = func() {}
-	}
-	return losses{heed: heed, lost: make(map[netip.Addr]bool)}
-}
-
-// step heeds faults now and then. No messages may be queued: what they say may have become wrong.
-func (l *losses) step() {
-	if l.steps++; l.steps >= stepsToHeed {
-		l.steps = 0
-		l.heed()
-	}
 }
 
 // living returns the next hops without those that are lost, or all if that would leave none.
@@ -67,6 +47,9 @@ func (f *FIB) LeafLost(leaf netip.Addr) {
 		shrunk = append(shrunk, g)
 	}
 	if f.plain {
+		for _, w := range f.writers {
+			w.send() // what is queued, and names the leaf, would come after
+		}
 		f.rewrite(shrunk, nil)
 	}
 }
@@ -96,7 +79,7 @@ func (f *FIB) resync() bool {
 	}
 	if len(gone) > 0 {
 		for prefix, g := range f.routes.all() {
-			f.step()
+			f.heed(1)
 			if slices.Contains(gone, g) {
 				f.routes.delete(prefix)
 				f.generation++
@@ -112,18 +95,18 @@ func (f *FIB) rewrite(shrunk, gone []*group) {
 	if len(shrunk)+len(gone) == 0 {
 		return
 	}
-	w := newWriter(f)
-	for prefix, g := range f.routes.all() {
-		w.step()
-		switch {
-		case slices.Contains(shrunk, g):
-			w.replace(prefix, g)
-		case slices.Contains(gone, g):
-			w.remove(prefix, g)
+	failed := f.write(func(w *writer) {
+		for prefix, g := range f.routes.all() {
+			f.heed(1)
+			switch {
+			case slices.Contains(shrunk, g):
+				w.replace(prefix, g)
+			case slices.Contains(gone, g):
+				w.remove(prefix, g)
+			}
 		}
-	}
-	w.flush()
-	if err := errors.Join(f.sortedErrors(w.failed)...); err != nil {
+	})
+	if err := errors.Join(f.sortedErrors(failed)...); err != nil {
 		f.log.Error("routes keep next hops that are lost", "err", err)
 	}
 }

@@ -14,6 +14,17 @@ import (
 	"lastmile/hostagent/kernel"
 )
 
+// paced has look called after so many steps, as the agent does it.
+func paced(most int, look func()) func(int) {
+	steps := 0
+	return func(n int) {
+		if steps += n; steps >= most {
+			steps = 0
+			look()
+		}
+	}
+}
+
 // TestFaultsAreHeededInTheMidst: whatever is done with a whole table, few routes go by between two looks for faults.
 func TestFaultsAreHeededInTheMidst(t *testing.T) { inBothModes(t, testFaultsAreHeededInTheMidst) }
 
@@ -23,7 +34,7 @@ func testFaultsAreHeededInTheMidst(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	h := &heeded{bench: b}
-	b.options.Heed = h.look
+	b.options.Heed = paced(1024, h.look)
 	both := hostRoutes(table, leaf0, leaf1)
 	b.killedRun(both...)
 	for _, step := range h.steps(both) {
@@ -108,7 +119,7 @@ func (h *heeded) adopt() {
 func TestLeafLostInTheMidstOfAnApply(t *testing.T) { inBothModes(t, testLeafLostInTheMidstOfAnApply) }
 
 func testLeafLostInTheMidstOfAnApply(t *testing.T, b *bench) {
-	const table = 2500
+	const table = 1000
 	tests := map[string]struct{ before, orders []kernel.Route }{
 		"installing":             {nil, hostRoutes(table, leaf0, leaf1)},
 		"a leaf comes back":      {hostRoutes(table, leaf1), hostRoutes(table, leaf0, leaf1)},
@@ -138,7 +149,7 @@ func (b *bench) loseAtLook(at int, leaf netip.Addr, before, orders []kernel.Rout
 	b.t.Helper()
 	looks := 0
 	look := func() {}
-	b.options.Heed = func() { look() }
+	b.options.Heed = paced(50, func() { look() }) // less than a batch: messages are queued at some looks
 	fib, err := b.tryOpen()
 	if err != nil {
 		b.t.Fatal(err)
@@ -204,7 +215,7 @@ func TestLossesAtAnyTime(t *testing.T) {
 			}
 			t.Logf("LOSS_SEED=%d", seed)
 			m := &lossModel{bench: b, random: rand.New(rand.NewPCG(seed, 0)), leaves: leaves, orders: hostRoutes(2500)}
-			b.options.Heed = m.look
+			b.options.Heed = paced([]int{1024, 100}[m.random.IntN(2)], m.look)
 			m.fib = b.open()
 			for range 40 {
 				m.turn()
@@ -350,7 +361,7 @@ func TestLeafLostWhileRoutesAreTakenOver(t *testing.T) {
 	const table = 3000
 	b.killedRun(hostRoutes(table, leaf0, leaf1)...)
 	looks, look := 0, func() {}
-	b.options.Heed = func() { looks++; look() }
+	b.options.Heed = paced(1024, func() { looks++; look() })
 	var fib *kernel.FIB
 	err := b.host.Do(func() (err error) {
 		fib, err = kernel.OpenFIB(slog.New(slog.DiscardHandler), b.options)

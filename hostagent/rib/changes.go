@@ -67,5 +67,5 @@ func (f *family[K]) note(k K) { f.changed = append(f.changed, mark[K]{key: k}) }
 func (f *family[K]) ordered() []mark[K] {
 	changed := f.changed
 	f.changed = nil
-	return sorted(changed, nil, f.pace)
+	return sorted(changed, nil, f.heed)
 }

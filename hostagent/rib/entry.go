@@ -107,14 +107,15 @@ type Prefixes struct {
 // Prefixes returns the prefixes that leaves announce. It takes 8 bytes for an IPv4 prefix, 17 for an IPv6 one; the work of
 // sorting them is left to All.
 func (t *Table) Prefixes() Prefixes {
-	return Prefixes{keys(t.v4.entries, t.pace), keys(t.v6.entries, t.pace)}
+	return Prefixes{keys(t.v4.entries, t.config.Heed), keys(t.v6.entries, t.config.Heed)}
 }
 
-func keys[K key[K]](entries map[K]*set, p *pace) []K {
+func keys[K key[K]](entries map[K]*set, heed func(steps int)) []K {
 	all := make([]K, 0, len(entries))
 	for k := range entries {
-		p.step()
-		all = append(all, k)
+		if all = append(all, k); len(all)%part == 0 {
+			heed(part)
+		}
 	}
 	return all
 }

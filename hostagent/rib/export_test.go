@@ -88,7 +88,7 @@ func compareSorts[K key[K]](items []item[K, int]) error {
 	slices.SortFunc(want, func(a, b item[K, int]) int {
 		return cmp.Or(a.key.prefix().Compare(b.key.prefix()), cmp.Compare(a.value, b.value))
 	})
-	got := sorted(items, nil, new(pace))
+	got := sorted(items, nil, func(int) {})
 	for i := range want {
 		if want[i] != got[i] {
 			return fmt.Errorf("at %d of %d is %v (%d), want %v (%d)", i, len(want), got[i].key.prefix(), got[i].value, want[i].key.prefix(), want[i].value)

@@ -5,12 +5,12 @@ import "slices"
 // family is the part of a table with the prefixes of one address family.
 type family[K key[K]] struct {
 	entries    map[K]*set
-	pace       *pace
-	peak       int            // of entries, for fit
-	originated map[K]bool     // what we announce ourselves
-	claims     []item[K, int] // what the peer says in the present update, by its place in Table.said
-	room       []item[K, int] // for sorting them
-	changed    []mark[K]      // what the present call returns
+	heed       func(steps int) // see Config
+	peak       int             // of entries, for fit
+	originated map[K]bool      // what we announce ourselves
+	claims     []item[K, int]  // what the peer says in the present update, by its place in Table.said
+	room       []item[K, int]  // for sorting them
+	changed    []mark[K]       // what the present call returns
 }
 
 // statement is what a peer says of the prefixes of one path in an update: the path, encoded, or nothing for a withdrawal.
@@ -29,7 +29,7 @@ type move struct {
 // settle makes the claims of the peer true, the last one of each prefix.
 func (f *family[K]) settle(t *Table, p *peer) {
 	f.room = slices.Grow(f.room[:0], len(f.claims))[:len(f.claims)]
-	claims := sorted(f.claims, f.room, f.pace)
+	claims := sorted(f.claims, f.room, f.heed)
 	for i, c := range claims {
 		if i+1 < len(claims) && claims[i+1].key == c.key {
 			continue
@@ -42,7 +42,7 @@ func (f *family[K]) settle(t *Table, p *peer) {
 		p.Prefixes += said.last.gain
 	}
 	f.claims, f.room = reuse(f.claims)[:0], reuse(f.room)
-	f.entries = fit(f.entries, &f.peak, f.pace)
+	f.entries = fit(f.entries, &f.peak, f.heed)
 }
 
 // carry makes one prefix's move.
@@ -71,7 +71,7 @@ func (f *family[K]) carry(t *Table, k K, m move) {
 func (f *family[K]) routes() {
 	f.changed = make([]mark[K], 0, len(f.entries)) // rather than moved again and again
 	for k := range f.entries {
-		f.pace.step()
+		f.heed(1)
 		if len(f.nextHops(k).addresses()) > 0 {
 			f.note(k)
 		}
@@ -83,7 +83,7 @@ func (f *family[K]) routes() {
 func (f *family[K]) inherit(most int) {
 	f.changed = make([]mark[K], 0, min(most, len(f.entries)))
 	for k, s := range f.entries {
-		f.pace.step()
+		f.heed(1)
 		if s.prefixes > 0 {
 			continue
 		}
@@ -96,7 +96,7 @@ func (f *family[K]) inherit(most int) {
 			f.note(k)
 		}
 	}
-	f.entries = fit(f.entries, &f.peak, f.pace)
+	f.entries = fit(f.entries, &f.peak, f.heed)
 }
 
 // originate makes these the prefixes that we announce ourselves.
@@ -146,7 +146,7 @@ func reuse[E any](s []E) []E {
 
 // fit returns m, or a smaller map with the same content when less than a quarter is left of its peak: a map does not
 // give back room by itself.
-func fit[K comparable, V any](m map[K]V, peak *int, p *pace) map[K]V {
+func fit[K comparable, V any](m map[K]V, peak *int, heed func(steps int)) map[K]V {
 	*peak = max(*peak, len(m))
 	if *peak < mostKept || len(m) > *peak/4 {
 		return m
@@ -154,7 +154,7 @@ func fit[K comparable, V any](m map[K]V, peak *int, p *pace) map[K]V {
 	*peak = len(m)
 	small := make(map[K]V, len(m))
 	for k, v := range m {
-		p.step()
+		heed(1)
 		small[k] = v
 	}
 	return small

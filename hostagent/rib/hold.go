@@ -58,7 +58,7 @@ func (t *Table) Beside(addr netip.Addr) bool {
 func (t *Table) reconsider(p *peer) Changes {
 	changed := make(map[*set]bool)
 	for _, s := range t.sets {
-		t.pace.step()
+		t.config.Heed(1)
 		if !s.has(p.number) && (p.stale == nil || !s.has(p.stale.number)) {
 			continue
 		}
@@ -84,7 +84,7 @@ func (t *Table) reconsider(p *peer) Changes {
 // tell notes the prefixes of sets whose next hops changed.
 func (f *family[K]) tell(sets map[*set]bool) {
 	for k, s := range f.entries {
-		f.pace.step()
+		f.heed(1)
 		if sets[s] && !f.originated[k] {
 			f.note(k)
 		}

@@ -66,6 +66,9 @@ type item[K key[K], V any] struct {
 	key   K
 }
 
+// part is how many prefixes are gone through at a time where a call for each would cost as much as that.
+const part = 1024
+
 // fewItems is up to how many items comparing them is faster than counting bytes.
 const fewItems = 64
 
@@ -74,7 +77,7 @@ const fewItems = 64
 //
 // It is a radix sort: most digits are the same in all prefixes of a fabric and cost one look, so that half a million of
 // them take a fifth of the time of comparing.
-func sorted[K key[K], V any](items, room []item[K, V], p *pace) []item[K, V] {
+func sorted[K key[K], V any](items, room []item[K, V], heed func(steps int)) []item[K, V] {
 	byKey := func(a, b item[K, V]) int { return a.key.compare(b.key) }
 	if slices.IsSortedFunc(items, byKey) {
 		return items
@@ -88,7 +91,7 @@ func sorted[K key[K], V any](items, room []item[K, V], p *pace) []item[K, V] {
 	}
 	for d := range items[0].key.digits() {
 		var next [256]int
-		p.call()
+		heed(len(items))
 		for i := range items {
 			next[items[i].key.digit(d)]++
 		}
@@ -100,11 +103,13 @@ func sorted[K key[K], V any](items, room []item[K, V], p *pace) []item[K, V] {
 			next[i] = sum
 			sum += n
 		}
-		for i := range items {
-			p.step()
-			to := &next[items[i].key.digit(d)]
-			room[*to] = items[i]
-			*to++
+		for some := range slices.Chunk(items, part) {
+			heed(len(some))
+			for i := range some {
+				to := &next[some[i].key.digit(d)]
+				room[*to] = some[i]
+				*to++
+			}
 		}
 		items, room = room, items
 	}

@@ -49,13 +49,13 @@ func (t *Table) number() uint64 {
 func (t *Table) vacate(numbers ...uint64) (prefixes int) {
 	var orphans []*set
 	for _, s := range t.sets {
-		t.pace.step()
+		t.config.Heed(1)
 		if slices.ContainsFunc(numbers, s.has) {
 			orphans = append(orphans, s)
 		}
 	}
 	for _, s := range orphans {
-		t.pace.step()
+		t.config.Heed(1)
 		prefixes += s.prefixes
 		number := numbers[slices.IndexFunc(numbers, s.has)]
 		if s.heir = t.with(s, number, nil); s.heir != nil {
@@ -66,7 +66,7 @@ func (t *Table) vacate(numbers ...uint64) (prefixes int) {
 	t.v4.inherit(prefixes)
 	t.v6.inherit(prefixes)
 	for _, s := range orphans {
-		t.pace.step()
+		t.config.Heed(1)
 		t.forget(s)
 	}
 	for _, number := range numbers {

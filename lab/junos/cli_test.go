@@ -304,17 +304,7 @@ func TestTerminalFault(t *testing.T) {
 func TestOneCommand(t *testing.T) {
 	cfg, _ := world(t, "21.4R1")
 	_, _, cli := withCLI(t, cfg)
-	client, err := ssh.Dial("tcp", cli, &ssh.ClientConfig{
-		User: "lab", Auth: []ssh.AuthMethod{ssh.Password("lab123")}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	session, err := client.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, session := dialIn(t, cli, usual.auth)
 	out, err := session.Output("show ipv6 neighbors | display xml | no-more")
 	if err != nil || !strings.Contains(string(out), "<ipv6-nd-total>2</ipv6-nd-total>") {
 		t.Errorf("%v: %s", err, out)

@@ -26,11 +26,11 @@ type login struct {
 	out    io.Reader
 }
 
-// logIn logs in, until the end of the test.
-func logIn(t testing.TB, address string, way wayIn) login {
+// dialIn opens a session of SSH in which nothing is asked for yet, until the end of the test.
+func dialIn(t testing.TB, address string, auth ssh.AuthMethod) (*ssh.Client, *ssh.Session) {
 	t.Helper()
 	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
-		User: "lab", Auth: []ssh.AuthMethod{way.auth}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		User: "lab", Auth: []ssh.AuthMethod{auth}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,15 @@ func logIn(t testing.TB, address string, way wayIn) login {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := login{client: client}
+	return client, session
+}
+
+// logIn logs in, until the end of the test.
+func logIn(t testing.TB, address string, way wayIn) (l login) {
+	t.Helper()
+	client, session := dialIn(t, address, way.auth)
+	l.client = client
+	var err error
 	if l.in, err = session.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -147,18 +155,7 @@ func TestOtherWaysIn(t *testing.T) {
 
 func TestNoShell(t *testing.T) {
 	_, address := serve(t, config())
-	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
-		User: "lab", Auth: []ssh.AuthMethod{ssh.Password("lab123")}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	session, err := client.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Shell(); err == nil {
+	if _, session := dialIn(t, address, usual.auth); session.Shell() == nil {
 		t.Error("a shell on the port of NETCONF")
 	}
 }

@@ -64,7 +64,8 @@ type Client struct {
 
 	outbox *outbox // of news
 
-	maps *maps // of the watchdog in the kernel; belongs to Run
+	maps     *maps // of the watchdog in the kernel; belongs to Run
+	silences int   // see hung; belongs to Run
 
 	mu      sync.Mutex
 	orders  map[netip.Addr]watch // what should be; the IDs are not used
@@ -228,6 +229,9 @@ func (c *Client) connect(ctx context.Context) (*net.UnixConn, error) {
 		c.found(h, true)
 		return conn, nil
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, c.hung(err)
+	}
 	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -242,6 +246,7 @@ func (c *Client) connect(ctx context.Context) (*net.UnixConn, error) {
 }
 
 func (c *Client) found(h hello, adopted bool) {
+	c.silences = 0
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status = ClientStatus{

@@ -2,6 +2,7 @@ package worker
 
 // What tests of other processes need of the inside.
 var (
-	TakeLock  = takeLock
-	ErrLocked = errLocked
+	TakeLock   = takeLock
+	ErrLocked  = errLocked
+	KillWorker = killWorker
 )

@@ -45,12 +45,8 @@ func (c *cable) throw(t *testing.T, payload []byte, hopLimit int) {
 // at one that is up.
 func TestHostilePackets(t *testing.T) {
 	t.Parallel()
-	c := newCable(t)
-	d := startBFDD(t, c, "receive-interval 200", "transmit-interval 200")
-	a := startAgent(t, c.server, settings{})
-	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(200 * time.Millisecond)})
-	s := a.await(bfd.Up)
-	d.await("up")
+	c, d, a := besideFRR(t, 200*time.Millisecond, settings{})
+	s := a.session()
 	for name, test := range hostilePackets(s.Discriminator) {
 		before := a.session().Drops[test.drop]
 		for range 10 {

@@ -41,13 +41,8 @@ func (d *bfdd) heardAdminDown() {
 
 func TestStopSaysAdminDown(t *testing.T) {
 	t.Parallel()
-	c := newCable(t)
-	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
 	socket := socketPath(t)
-	a := startAgent(t, c.server, settings{Socket: socket})
-	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)})
-	a.await(bfd.Up)
-	d.await("up")
+	c, d, a := besideFRR(t, 100*time.Millisecond, settings{Socket: socket})
 	a.stop()
 	d.heardAdminDown()
 	eventually(t, "the end of the worker", func() bool { return gone(t, c.server, socket) })
@@ -79,13 +74,8 @@ func TestRestart(t *testing.T) {
 
 func TestOrphanEnds(t *testing.T) {
 	t.Parallel()
-	c := newCable(t)
-	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
 	socket := socketPath(t)
-	a := startAgent(t, c.server, settings{Socket: socket, Orphan: time.Second})
-	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)})
-	a.await(bfd.Up)
-	d.await("up")
+	c, d, a := besideFRR(t, 100*time.Millisecond, settings{Socket: socket, Orphan: time.Second})
 	a.kill()
 	if gone(t, c.server, socket) {
 		t.Error("the worker ends with hostagent")
@@ -96,13 +86,8 @@ func TestOrphanEnds(t *testing.T) {
 
 func TestUnclaimedSessionsEnd(t *testing.T) {
 	t.Parallel()
-	c := newCable(t)
-	d := startBFDD(t, c, "receive-interval 100", "transmit-interval 100")
 	socket := socketPath(t)
-	a := startAgent(t, c.server, settings{Socket: socket})
-	a.watch(worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)})
-	a.await(bfd.Up)
-	d.await("up")
+	c, d, a := besideFRR(t, 100*time.Millisecond, settings{Socket: socket})
 	a.kill()
 	b := startAgent(t, c.server, settings{Socket: socket, Claim: 500 * time.Millisecond})
 	b.await(bfd.Up)

@@ -31,6 +31,11 @@ func Main(c Config) error {
 	if kind, err := unix.GetsockoptInt(fdListener, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_SEQPACKET {
 		return fmt.Errorf("descriptor %d is no socket for orders (only hostagent starts the BFD worker)", fdListener)
 	}
+	// Again, by us: whoever connects is told of this process (SO_PEERCRED, unix(7)),
+	// and not of the hostagent that has made the socket.
+	if err := unix.Listen(fdListener, unix.SOMAXCONN); err != nil {
+		return fmt.Errorf("listening for orders: %w", err)
+	}
 	if err := unix.SetNonblock(fdListener, true); err != nil {
 		return fmt.Errorf("setting up the socket for orders: %w", err)
 	}
@@ -39,7 +44,7 @@ func Main(c Config) error {
 		return fmt.Errorf("looking at the socket for orders: %w", err)
 	}
 	c.Log = slog.New(newPatient(c.Log.Handler()))
-	takeName(c.Log, "bfd-worker")
+	takeName(c.Log, processName)
 	w, err := newWorker(c, settle())
 	if err != nil {
 		return err
@@ -59,6 +64,9 @@ func Main(c Config) error {
 	}
 	return removeSocket(c.Socket, own)
 }
+
+// processName is the worker's, as ps shows it.
+const processName = "bfd-worker"
 
 // takeName is for whoever looks for this process: ps shows it as exe otherwise.
 func takeName(log *slog.Logger, name string) {

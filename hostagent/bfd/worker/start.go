@@ -125,7 +125,7 @@ func dial(ctx context.Context, path string) (*net.UnixConn, hello, error) {
 const answerTime = 10 * time.Second
 
 func greet(conn *net.UnixConn, h *hello) error {
-	if err := checkPeer(conn); err != nil {
+	if _, err := peerOf(conn); err != nil {
 		return err
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(answerTime)); err != nil {
@@ -155,16 +155,16 @@ func greet(conn *net.UnixConn, h *hello) error {
 	return conn.SetReadDeadline(time.Time{})
 }
 
-// checkPeer refuses a worker of another user, who could say that leaves are
-// dead.
-func checkPeer(conn *net.UnixConn) error {
+// peerOf returns the worker's process. It refuses one of another user, who could say
+// that leaves are dead.
+func peerOf(conn *net.UnixConn) (pid uint32, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var refusal error
-	err = raw.Control(func(fd uintptr) { _, refusal = peer(int(fd)) })
-	return errors.Join(err, refusal)
+	err = raw.Control(func(fd uintptr) { pid, refusal = peer(int(fd)) })
+	return pid, errors.Join(err, refusal)
 }
 
 // peer returns the process at the other end of a Unix socket. It must belong
