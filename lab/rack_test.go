@@ -37,10 +37,10 @@ type machine struct {
 	ns          *netns.NS
 	port, local string
 	as          int
-	own, own6   string // what it may announce, with the shared 10.9.9.9/32
+	own, own6   string // what it announces, with the shared 10.9.9.9/32
 }
 
-// may is all that the leaf is to accept of it, in order.
+// may is all that the leaf is to accept of it, in order. The honest one is listed for more, which it does not announce.
 func (m *machine) may() []string { return []string{m.own, "10.9.9.9/32", m.own6} }
 
 // throughVtysh is a router as the simulated Junos sees it.
@@ -78,7 +78,7 @@ func newRackWith(t *testing.T, change func(*junos.Config)) *rack {
 	k := &rack{inventory: filepath.Join(t.TempDir(), "inventory.csv")}
 	key := filepath.Join(t.TempDir(), "key")
 	table := "port,server,as,prefixes,shared,key_file\n" +
-		"ge-0/0/11.0,honest,4200000101,10.0.1.1/32 2001:db8::101/128,10.9.9.9/32,\n" +
+		"ge-0/0/11.0,honest,4200000101,10.0.1.1/32 10.8.0.0/24 2001:db8::101/128 2001:db8:8::/64,10.9.9.9/32,\n" +
 		"ge-0/0/12.0,rogue,4200000102,10.0.2.1/32 2001:db8::102/128,10.9.9.9/32," + key + "\n"
 	for path, text := range map[string]string{k.inventory: table, key: rackSecret + "\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -48,25 +48,27 @@ type Agent struct {
 	booted  time.Time // the leaf, as far as it tells
 
 	usage, sessions seldom
+	rejections      *rejections
 }
 
 // New prepares an agent; Run starts it.
 func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Agent {
 	a := &Agent{
-		cfg:      cfg,
-		log:      log,
-		metrics:  newMetrics(reg),
-		minute:   time.Minute,
-		audience: nobody{},
-		kicks:    newKicks(),
-		stock:    newStock(cfg.Inventory),
-		planner:  newPlanner(cfg),
-		pace:     newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
-		role:     newRole(cfg.Takeover, cfg.PollInterval),
-		journal:  newJournal(log),
-		answers:  answers{usual: usualWait},
-		usage:    seldom{every: usageEvery},
-		sessions: seldom{every: pollsPerLook * cfg.PollInterval},
+		cfg:        cfg,
+		log:        log,
+		metrics:    newMetrics(reg),
+		minute:     time.Minute,
+		audience:   nobody{},
+		kicks:      newKicks(),
+		stock:      newStock(cfg.Inventory),
+		planner:    newPlanner(cfg),
+		pace:       newPace(cfg.CommitRate, cfg.CommitBurst, cfg.PollInterval),
+		role:       newRole(cfg.Takeover, cfg.PollInterval),
+		journal:    newJournal(log),
+		answers:    answers{usual: usualWait},
+		usage:      seldom{every: usageEvery},
+		sessions:   seldom{every: pollsPerLook * cfg.PollInterval},
+		rejections: newRejections(),
 	}
 	a.dial = a.dialDevice
 	a.health.Store(&health{poll: errors.New("starting")})
@@ -119,6 +121,7 @@ func (a *Agent) forget() {
 	}
 	a.applied = nil
 	a.planner.forget()
+	a.rejections.forget()
 }
 
 // session dials and polls until the session is lost or ctx ends.

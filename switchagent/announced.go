@@ -9,6 +9,10 @@ import (
 // announced is what the peers of the stanzas have announced, by interface.
 type announced struct{ accepted, rejected, flaps int }
 
+func announcedIn(s junos.Session) announced {
+	return announced{s.Accepted, max(s.Received-s.Accepted, 0), s.Flaps}
+}
+
 func announcedBy(sessions []junos.Session, stanzas []junos.Stanza) (links map[string]announced, states map[string]int) {
 	links, states = map[string]announced{}, map[string]int{}
 	ours := map[netip.Addr]bool{}
@@ -19,11 +23,8 @@ func announcedBy(sessions []junos.Session, stanzas []junos.Stanza) (links map[st
 		if !ours[s.Peer] {
 			continue
 		}
-		one := links[s.Peer.Zone()]
-		one.accepted += s.Accepted
-		one.rejected += max(s.Received-s.Accepted, 0)
-		one.flaps += s.Flaps
-		links[s.Peer.Zone()] = one
+		one, more := links[s.Peer.Zone()], announcedIn(s)
+		links[s.Peer.Zone()] = announced{one.accepted + more.accepted, one.rejected + more.rejected, one.flaps + more.flaps}
 		switch {
 		case s.Established():
 			states["established"]++

@@ -55,7 +55,7 @@ func (c Config) Doctor(ctx context.Context) []Finding {
 	defer client.Close()
 	client.Wait(mostWait)
 	d.client = client
-	for _, check := range []func(context.Context){d.release, d.tables, d.instance, d.rights, d.group, d.policies, d.ports, d.clock, d.usage} {
+	for _, check := range []func(context.Context){d.release, d.tables, d.rejected, d.instance, d.rights, d.group, d.policies, d.ports, d.clock, d.usage} {
 		check(ctx)
 	}
 	return d.found
@@ -70,7 +70,7 @@ type doctor struct {
 
 // The checks, in order.
 var doctorChecks = []string{
-	"files", "inventory", "tcp", "host key", "login", "netconf", "release", "tables", "instance", "rights", "group", "policies",
+	"files", "inventory", "tcp", "host key", "login", "netconf", "release", "tables", "rejected prefixes", "instance", "rights", "group", "policies",
 	"interfaces", "inventory ports", "router advertisements", "native discovery", "clock", "database usage",
 }
 

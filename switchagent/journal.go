@@ -12,11 +12,10 @@ import (
 
 // journal is the log of what lasts: one line when it begins, however many polls find it so.
 type journal struct {
-	log      *slog.Logger
-	refused  map[netip.Addr]refusal
-	crowd    map[string]int
-	rejected map[string]int    // prefixes by link
-	warned   map[string]string // by RPC
+	log     *slog.Logger
+	refused map[netip.Addr]refusal
+	crowd   map[string]int
+	warned  map[string]string // by RPC
 }
 
 func newJournal(log *slog.Logger) *journal { return &journal{log: log, warned: map[string]string{}} }
@@ -67,17 +66,6 @@ func (j *journal) crowds(crowd map[string]int, allowed int) {
 		}
 	}
 	j.crowd = crowd
-}
-
-// announcements logs a port when the leaf begins to reject what its server announces.
-func (j *journal) announcements(links map[string]announced) {
-	rejected := map[string]int{}
-	for link, is := range links {
-		if rejected[link] = is.rejected; is.rejected > 0 && j.rejected[link] == 0 {
-			j.log.Warn("leaf rejects prefixes", "link", link, "rejected", is.rejected, "accepted", is.accepted)
-		}
-	}
-	j.rejected = rejected
 }
 
 // rpc logs an operation, and what the leaf warns of if it is not what it has warned of before.

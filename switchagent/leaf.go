@@ -12,6 +12,7 @@ import (
 // leaf is an open session with the switch. After an error that is junos.ErrLost it is of no use.
 type leaf interface {
 	reader
+	revealer
 	writer
 	lifetime
 }

@@ -34,10 +34,11 @@ type fakeLeaf struct {
 	confirmed []bool // what it was told of commits on trial
 
 	commits []junos.Change
-	times   []time.Time   // of the commits
-	ended   chan struct{} // of the session; the test closes it when that ends while nothing is asked
-	dials   int
-	closed  int
+	times   []time.Time // of the commits
+	revealing
+	ended  chan struct{} // of the session; the test closes it when that ends while nothing is asked
+	dials  int
+	closed int
 }
 
 var errGone = fmt.Errorf("%w: connection reset", junos.ErrLost)

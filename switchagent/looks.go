@@ -30,18 +30,18 @@ const (
 	pollsPerLook = 5
 )
 
-// lookAround asks for what nothing is decided by, when it is time. Only a lost session is an error.
+// lookAround asks for what nothing is decided by, when it is time. Only a lost session is an error, or the end of ctx.
 func (a *Agent) lookAround(ctx context.Context, l leaf, stanzas []junos.Stanza) error {
 	now := time.Now()
 	if a.usage.due(now) {
-		if err := a.watchUsage(ctx, l); errors.Is(err, junos.ErrLost) {
+		if err := a.watchUsage(ctx, l); errors.Is(err, junos.ErrLost) || ctx.Err() != nil {
 			return err
 		} else if err != nil {
 			a.log.Warn("database usage is not known", "err", err)
 		}
 	}
 	if a.sessions.due(now) {
-		if err := a.watchSessions(ctx, l, stanzas); errors.Is(err, junos.ErrLost) {
+		if err := a.watchSessions(ctx, l, stanzas); errors.Is(err, junos.ErrLost) || ctx.Err() != nil {
 			return err
 		} else if err != nil {
 			a.log.Warn("sessions are not known", "err", err)
@@ -71,6 +71,5 @@ func (a *Agent) watchSessions(ctx context.Context, l leaf, stanzas []junos.Stanz
 	}
 	links, states := announcedBy(sessions, stanzas)
 	a.metrics.announced(links, states)
-	a.journal.announcements(links)
-	return nil
+	return a.watchRejected(ctx, l, rejectingOf(sessions, stanzas))
 }

@@ -35,6 +35,7 @@ type metrics struct {
 	sessions       *prometheus.GaugeVec
 	prefixes       *prometheus.GaugeVec
 	flaps          *prometheus.GaugeVec
+	rejected       *prometheus.GaugeVec
 	isolated       prometheus.Gauge
 	writer         prometheus.Gauge
 	waiting        prometheus.Gauge
@@ -72,6 +73,9 @@ var (
 
 const otherState = "other"
 
+// rpcBuckets are in seconds: from a table's to a commit's.
+var rpcBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+
 func newMetrics(reg prometheus.Registerer) *metrics {
 	counter := func(name, help, label string, values []string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "switchagent", Name: name, Help: help}, []string{label})
@@ -89,8 +93,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		polls: counter("polls_total", "Polls of the leaf's tables, by result.", "result", pollResults),
 		rpcs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "switchagent", Name: "rpc_seconds", Help: "Duration of NETCONF operations, failed ones included.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+			Namespace: "switchagent", Name: "rpc_seconds", Help: "Duration of NETCONF operations, failed ones included.", Buckets: rpcBuckets,
 		}, []string{"rpc"}),
 		neighbors:      gauge("neighbors", "Link-local neighbours on the configured interfaces at the last good poll, by state.", "state"),
 		refused:        gauge("neighbors_refused", "Of these, the ones that get no stanza, by reason.", "reason"),
@@ -116,6 +119,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		sessions:       gauge("sessions", "BGP sessions of the agent's stanzas, by state; read in every fifth poll.", "state"),
 		prefixes:       gauge("prefixes", "Prefixes that the server on an interface announces, by what the leaf does with them; read in every fifth poll.", "link", "result"),
 		flaps:          gauge("session_flaps", "How often the leaf has seen the sessions of an interface go down; read in every fifth poll.", "link"),
+		rejected:       gauge("rejected_prefixes", "Of the prefixes that the leaf rejects on an interface, what they are; read when their number changes.", "link", "kind"),
 		isolated:       gauge("stanzas_accepting_nothing", "Stanzas whose import policy rejects everything.").WithLabelValues(),
 		lastSuccess:    gauge("last_success_timestamp_seconds", "Unix time of the last good poll.").WithLabelValues(),
 	}

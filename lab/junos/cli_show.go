@@ -140,6 +140,8 @@ func requestOf(words []string) string {
 		return "<get-interface-information><terse/><interface-name>" + last + "</interface-name></get-interface-information>"
 	case line == "route":
 		return "<get-route-information/>"
+	case strings.HasPrefix(line, "route receive-protocol ") && len(words) > 3:
+		return receivedRequest(words[2], words[3], words[4:])
 	case strings.HasPrefix(line, "route ") && len(words) == 2:
 		return "<get-route-information><destination>" + last + "</destination></get-route-information>"
 	}

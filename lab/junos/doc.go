@@ -99,6 +99,14 @@
 //	reference count and flags of neighbours, since 23.4R1     Y      24.4R1
 //	peer-address with %INTERFACE for configured neighbours    A      24.4R1
 //	irb.100 [xe-0/0/3.0] as a neighbour's interface           A      20.4R1
+//	what a peer has announced and is not used: get-route-information
+//	  with receive-protocol-name, peer and hidden             Y D    all
+//	  peer ADDRESS%INTERFACE of a link-local neighbour        Y R    all
+//	  and ADDRESS alone; of nobody the tables are empty       A
+//	  inet.0 and inet6.0 in one reply                         R
+//	  elements as of other routes: rt-destination, as-path    I
+//	  also of a path with the leaf's own AS, which Junos is
+//	  documented not to keep                                  A
 //	multi-routing-engine-results                              R      Engines, in none
 //	  tables of the first, version and uptime of each         A
 //
@@ -175,7 +183,7 @@
 //   - A term's prefix lists and route filters are alternatives, and which of them
 //     is longest does not matter. Conditions on interfaces and
 //     neighbours are accepted and ignored.
-//   - The counts of active and of received routes are those that were accepted;
+//   - The count of active routes is that of those that were accepted;
 //     times at which advertisements were sent are missing. In a World there are
 //     no routes and no BFD.
 //   - A reboot takes no time and interfaces stay up.

@@ -51,6 +51,9 @@ var (
 )
 
 func (s *session) routes(ctx context.Context, request *element, w *writer) error {
+	if request.has("receive-protocol-name") {
+		return s.received(ctx, request, w)
+	}
 	wanted := netip.Prefix{}
 	if text := request.value("destination"); text != "" {
 		var err error

@@ -90,6 +90,8 @@ func commandFor(c netconf.Call) (string, error) {
 	command, known := showCommands[c.Name()]
 	switch {
 	case known:
+	case c.Name() == "get-route-information":
+		command = receivedCommand(c.Body)
 	case shownInstance.MatchString(c.Body):
 		command = shownInstance.FindStringSubmatch(c.Body)[1]
 	case c.Name() != "get-configuration" || strings.Contains(c.Body, "compare="):
