@@ -183,6 +183,8 @@
 //   - A term's prefix lists and route filters are alternatives, and which of them
 //     is longest does not matter. Conditions on interfaces and
 //     neighbours are accepted and ignored.
+//   - Over its prefix-limit with prefixes that a policy rejects a session ends when
+//     somebody looks at the sessions: FRR does not look by itself.
 //   - The count of active routes is that of those that were accepted;
 //     times at which advertisements were sent are missing. In a World there are
 //     no routes and no BFD.

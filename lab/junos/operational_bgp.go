@@ -128,6 +128,9 @@ func (s *session) countReceived(ctx context.Context, p configuredPeer) error {
 		}
 		family.Rejected = max(counts.Walked["Adj-in"]-family.Accepted, 0)
 		p.frr.Families[name] = family
+		if err := s.enforceLimit(ctx, p, afi, family.Accepted+family.Rejected); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -134,5 +135,20 @@ func writeReceived(w *writer, table string, hidden bool, paths map[string]receiv
 		}
 	}
 	w.close()
+	return nil
+}
+
+// enforceLimit has FRR look again at what a peer has announced when that is more than its prefix-limit: for prefixes
+// that a policy rejects FRR counts and does not look, and the session would stay up until one comes that is accepted.
+func (s *session) enforceLimit(ctx context.Context, p configuredPeer, afi string, received int) error {
+	family := map[string]string{"ipv4": "inet", "ipv6": "inet6"}[afi]
+	limit := p.find("family", family, "unicast", "prefix-limit")
+	most, err := strconv.Atoi(limit.leaf("maximum"))
+	if err != nil || received <= most || !limit.has("teardown") {
+		return nil
+	}
+	if _, err := s.device.cfg.Router.Show(ctx, "clear bgp "+afi+" unicast "+p.address.String()+" soft in"); err != nil {
+		return fmt.Errorf("having the router count prefixes: %w", err)
+	}
 	return nil
 }

@@ -70,3 +70,26 @@ func TestReceivedRoutesOfNobody(t *testing.T) {
 		mustHold(t, d, "<get-route-information>"+request+"</get-route-information>", want)
 	}
 }
+
+// TestRejectedPrefixesCountForTheLimit: as Junos does, a session over its prefix-limit ends, whatever the policy takes.
+func TestRejectedPrefixesCountForTheLimit(t *testing.T) {
+	l, servers := newLeaf(t, 1, nil)
+	s := servers[0]
+	l.commitConfiguration(t, importPolicy+group("<neighbor><name>"+s.local+"</name><local-interface>"+s.logical+"</local-interface><import>bms1</import>"+
+		"<family><inet><unicast><extended-nexthop/><prefix-limit><maximum>6</maximum><teardown><limit-threshold>80</limit-threshold>"+
+		"<idle-timeout><timeout>5</timeout></idle-timeout></teardown></prefix-limit></unicast></inet></family></neighbor>"))
+	l.established(t, s)
+	hears(t, l.router, s.route)
+	lines := []string{"router bgp 64512", "no bgp network import-check", "address-family ipv4 unicast"}
+	for i := range 10 {
+		lines = append(lines, fmt.Sprintf("network 10.6.6.%d/32", i))
+	}
+	if err := s.router.Configure(t.Context(), lines...); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session ended by its limit", func() bool {
+		summary := rpc(t, l.session, "<get-bgp-summary-information/>")
+		state, dropped, _ := l.peerState(t, s.local)
+		return state != "Established" && dropped == 1 && strings.Contains(summary, "<flap-count>1</flap-count>")
+	})
+}
