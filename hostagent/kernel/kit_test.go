@@ -233,3 +233,14 @@ func (b *bench) eventually(what string, done func() bool) {
 func via(prefix string, hops ...netip.Addr) kernel.Route {
 	return kernel.Route{Prefix: netip.MustParsePrefix(prefix), NextHops: hops}
 }
+
+// paced has look called after so many steps, as the agent does it.
+func paced(most int, look func()) func(int) {
+	steps := 0
+	return func(n int) {
+		if steps += n; steps >= most {
+			steps = 0
+			look()
+		}
+	}
+}

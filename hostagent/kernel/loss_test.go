@@ -14,17 +14,6 @@ import (
 	"lastmile/hostagent/kernel"
 )
 
-// paced has look called after so many steps, as the agent does it.
-func paced(most int, look func()) func(int) {
-	steps := 0
-	return func(n int) {
-		if steps += n; steps >= most {
-			steps = 0
-			look()
-		}
-	}
-}
-
 // TestFaultsAreHeededInTheMidst: whatever is done with a whole table, few routes go by between two looks for faults.
 func TestFaultsAreHeededInTheMidst(t *testing.T) { inBothModes(t, testFaultsAreHeededInTheMidst) }
 
