@@ -257,7 +257,7 @@ func (s *site) inject(faults ...string) {
 
 func (s *site) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	s.within(time.Minute, what, holds)
+	s.within(3*time.Minute, what, holds)
 }
 
 func (s *site) within(limit time.Duration, what string, holds func() bool) {
