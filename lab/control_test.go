@@ -114,7 +114,7 @@ func TestKeptFabric(t *testing.T) {
 			t.Fatal(err)
 		}
 		missing := d.node + ": " + d.daemon + " does not run"
-		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(k.status().Missing, missing); {
+		for deadline := time.Now().Add(time.Minute); !strings.Contains(k.status().Missing, missing); {
 			if time.Now().After(deadline) {
 				t.Fatalf("missing %q, want %q in it", k.status().Missing, missing)
 			}

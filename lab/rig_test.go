@@ -288,7 +288,7 @@ func (r *rig) await(want ...string) {
 
 func (r *rig) eventually(holds func() bool, otherwise func() string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatal(otherwise())
 		}

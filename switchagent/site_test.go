@@ -257,7 +257,7 @@ func (s *site) inject(faults ...string) {
 
 func (s *site) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	s.within(time.Minute, what, holds)
+	s.within(3*time.Minute, what, holds)
 }
 
 func (s *site) within(limit time.Duration, what string, holds func() bool) {
@@ -318,9 +318,7 @@ func (s *site) changes() (all []sim.Change) {
 func (s *site) wantChanges(n int) {
 	s.t.Helper()
 	// The device notes a commit a moment after it is in force.
-	for deadline := time.Now().Add(5 * time.Second); len(s.changes()) < n && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	s.eventually("no commit is under way", func() bool { return !s.device.Committing() })
 	if got := s.changes(); len(got) != n {
 		var diffs []string
 		for _, c := range got {

@@ -36,7 +36,7 @@ func watch(t *testing.T, ns *netns.NS) *kernel.Watcher {
 // await reads news until one is as wanted, and returns it.
 func await(t *testing.T, w *kernel.Watcher, what string, wanted func(kernel.State) bool) kernel.State {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	var last kernel.State
 	for {
 		select {

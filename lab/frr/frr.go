@@ -116,7 +116,7 @@ func (s *starter) start(ctx context.Context, name, text string, extra ...string)
 
 // awaitReady waits until the daemon answers at its vty socket.
 func (r *Router) awaitReady(ctx context.Context, d *daemon, out string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		if _, err := vtysh(ctx, r.dir, "-d", d.name, "-c", "show version"); err == nil {

@@ -194,7 +194,7 @@ func (n *NS) Delete() error {
 }
 
 func (n *NS) killAll() error {
-	const patience = 5 * time.Second
+	const patience = 30 * time.Second
 	for deadline := time.Now().Add(patience); ; {
 		pids, err := n.Pids()
 		if err != nil || len(pids) == 0 {

@@ -307,7 +307,7 @@ func freeAddress(t *testing.T) string {
 func expectNotice(t *testing.T, c net.PacketConn, want string) {
 	t.Helper()
 	buf := make([]byte, 100)
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(time.Minute))
 	n, _, err := c.ReadFrom(buf)
 	if err != nil || string(buf[:n]) != want {
 		t.Errorf("systemd was told %q (%v), want %q", buf[:n], err, want)
