@@ -130,13 +130,14 @@ func (c *chaos) settle() {
 			return c.stanzas() == strings.Join(want, " ") && !strings.Contains(c.device.Merged(), "ticket 7")
 		})
 	}
-	// A trial that a boot or somebody's commit check has ended is waited for to its end, in the world's minutes.
-	c.within(2*time.Minute, "converged", converged)
+	// A trial that a boot or somebody's commit check has ended is waited for to its end, in the world's minutes: its
+	// one, and another one for the rollback.
+	c.within(4*time.Minute, "converged", converged)
 	c.worst, c.polls = max(c.worst, time.Since(begin)), max(c.polls, (c.device.Stats().RPCs-rpcs)/6)
 	c.say("converged")
 	c.touchKey()
 	c.eachPolls(2) // a table whose reply had begun before the faults ended may still have come in slowly
-	c.within(2*time.Minute, "converged still, or again", converged)
+	c.within(4*time.Minute, "converged still, or again", converged)
 	c.eachPolls(1) // and the last commit is noted
 	before := len(c.changes())
 	c.eachPolls(10)

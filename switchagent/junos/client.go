@@ -58,6 +58,7 @@ type Client struct {
 	patience  time.Duration
 	keys      []string // that the switch was told, and that nobody else is
 	lastTable int      // neighbours in the last table: the next is about as long
+	waits     sighting // the last commit that seemed to wait for its confirmation
 }
 
 // Dial opens a session. It ends with ctx only while it dials. trace is called after each RPC.

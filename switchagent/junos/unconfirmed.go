@@ -37,22 +37,39 @@ func (c *Client) Unconfirmed(ctx context.Context) error {
 	}
 	what := fmt.Errorf("%w: that of %s, %q", ErrUnconfirmed, n.User, strings.TrimSpace(comment+" "+log))
 	minutes := within.FindStringSubmatch(comment + " " + log)
-	at, err := strconv.ParseInt(n.At.Seconds, 10, 64)
-	if n.Waits != "" || minutes == nil || err != nil {
-		return what
-	}
-	// The comment stays if a commit check has confirmed it, which is no commit. Then it is over
-	// when its time is.
-	now, err := c.Clock(ctx)
-	if err != nil || now.IsZero() {
+	if n.Waits != "" || minutes == nil {
 		return what
 	}
 	long, err := strconv.Atoi(minutes[1])
 	if err != nil {
 		return what
 	}
-	if left := time.Unix(at, 0).Add(time.Duration(long)*time.Minute + takingBack).Sub(now); left > 0 {
+	if left := c.left(ctx, n, time.Duration(long)*time.Minute+takingBack); left > 0 {
 		return fmt.Errorf("%w: the switch takes it back within %s, unless somebody confirms it", what, left.Round(time.Second))
 	}
 	return nil
+}
+
+// A sighting is a commit that may wait for its confirmation, and when this session saw it first.
+type sighting struct {
+	commit committed
+	at     time.Time
+}
+
+// left is for how long a commit may still be taken back that had so long. The comment stays if a commit check has
+// confirmed it, which is no commit, or a boot has ended it: then it is over when its time is. That is told by the switch's
+// clock, and at the latest by ours: the switch's may not be known, or have been set back.
+func (c *Client) left(ctx context.Context, n committed, long time.Duration) time.Duration {
+	if !n.is(c.waits.commit) {
+		c.waits = sighting{n, time.Now()}
+	}
+	left := long - time.Since(c.waits.at)
+	at, err := strconv.ParseInt(n.At.Seconds, 10, 64)
+	if err != nil {
+		return left
+	}
+	if now, err := c.Clock(ctx); err == nil && !now.IsZero() {
+		left = min(left, time.Unix(at, 0).Add(long).Sub(now))
+	}
+	return left
 }

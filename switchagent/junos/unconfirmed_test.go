@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestUnconfirmed: the replies are in the form that was recorded on 24.4R2 and, without commit-confirmed,
@@ -45,6 +47,35 @@ func TestUnconfirmed(t *testing.T) {
 		if tt.want != "" && tt.commits != refusal && !errors.Is(err, ErrUnconfirmed) {
 			t.Errorf("%s: %v is not ErrUnconfirmed", name, err)
 		}
+	}
+}
+
+// TestUnconfirmedIsOverAtSomeTime: a commit that nothing waits for any more holds up nobody for longer than its time, though
+// the switch's clock was set back or cannot be read.
+func TestUnconfirmedIsOverAtSomeTime(t *testing.T) {
+	entry := func(log string) string {
+		return `<commit-information><commit-history><user>netops</user><date-time junos:seconds="1791237823">x</date-time><comment>commit confirmed, rollback in 5mins</comment><log>` + log + `</log></commit-history></commit-information>`
+	}
+	for name, clock := range map[string]string{
+		"set back":   `<system-uptime-information><current-time><date-time junos:seconds="1791230000">x</date-time></current-time></system-uptime-information>`,
+		"not told":   `<system-uptime-information/>`,
+		"not to see": refusal,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &device{t: t, replies: map[string][]string{
+					"get-commit-information":        {entry("1"), entry("1"), entry("2"), entry("2"), entry("2")},
+					"get-system-uptime-information": {clock},
+				}}
+				c := d.client()
+				for i, waits := range []bool{true, true, true, true, false} {
+					if err := c.Unconfirmed(t.Context()); (err != nil) != waits || waits && !errors.Is(err, ErrUnconfirmed) {
+						t.Errorf("look %d: %v", i, err)
+					}
+					time.Sleep(3*time.Minute + time.Second)
+				}
+			})
+		})
 	}
 }
 
