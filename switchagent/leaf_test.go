@@ -81,7 +81,8 @@ func (f *fakeLeaf) read() error {
 }
 
 func (f *fakeLeaf) tables(context.Context) (tables, error) {
-	f.sync()
+	f.order.Lock() // a commit that is late may come while they are read
+	defer f.order.Unlock()
 	return tables{
 		neighbors: f.table(), stanzas: slices.Collect(maps.Values(f.stanzas)),
 	}, f.read()
