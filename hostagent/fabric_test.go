@@ -248,6 +248,7 @@ func TestBesideFRR(t *testing.T) {
 	if err := s.leaves[0].SetUp("swp1"); err != nil {
 		t.Fatal(err)
 	}
+	s.remind(t, 0)
 	s.awaitPaths(t, "10.9.9.9/32", 2)
 
 	addresses(t, s.ns, "192.168.0.250/32")

@@ -199,6 +199,7 @@ func TestWithoutNextHopObjects(t *testing.T) {
 	if err := s.leaves[0].SetUp("swp1"); err != nil {
 		t.Fatal(err)
 	}
+	s.remind(t, 0)
 	s.awaitLegs(t, "10.9.9.9", 2)
 	if err := s.stop(); err != nil {
 		t.Error(err)
