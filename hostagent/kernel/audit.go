@@ -172,7 +172,7 @@ func (f *FIB) removeListed(routes []listed) error {
 			b.uint32(unix.RTA_PRIORITY, r.metric)
 		}
 		failed, err := f.conn.exchange(b)
-		f.heed(batchSteps)
+		f.heed(HeedSteps)
 		errs = append(errs, err)
 		for i, err := range failed {
 			if !errors.Is(err, unix.ESRCH) {
@@ -190,7 +190,7 @@ func (f *FIB) list(c *conn, each func(listed)) error {
 		d, err := c.beginDump(routesOf(family))
 		for done := false; err == nil && !done; {
 			done, err = c.nextOf(d, eachOf(each))
-			f.heed(batchSteps)
+			f.heed(HeedSteps)
 		}
 		if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: no table, no routes
 			return fmt.Errorf("listing routes: %w", err)
