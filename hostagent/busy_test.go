@@ -43,7 +43,7 @@ func newBusy(t testing.TB, o kernel.Options) *busy {
 		}
 	}
 	o.Heed = func(n int) {
-		if w.steps+n >= stepsToHeed {
+		if w.steps+n >= kernel.HeedSteps {
 			w.look()
 		}
 		w.step(n)

@@ -11,8 +11,8 @@ import (
 
 // The loop does what takes as long as the table is large in one piece: a whole
 // table to be installed, a leaf's paths to be forgotten. The FIB and the table
-// call meanwhile again and again from the midst of it, some ten thousand times a
-// second, and so a fault waits for none of it.
+// call step from the midst of it, for each route or batch of them, and some ten
+// thousand times a second that calls meanwhile: so a fault waits for none of it.
 
 // meanwhile takes dead leaves out of the kernel's groups. That is all there is
 // to do at once. BGP and the table are not to be touched here, and hear of it
@@ -38,14 +38,10 @@ func (a *Agent) meanwhile() {
 	}
 }
 
-// stepsToHeed is how many routes are gone through before faults are heeded, see
-// kernel.Options and rib.Config: they take some 0.1 ms.
-const stepsToHeed = 1024
-
 // step is for the routes of a table that are gone through, here or by the table or
-// the FIB, and heeds faults now and then.
+// the FIB, and heeds faults now and then: after each batch that the FIB sends, too.
 func (a *Agent) step(n int) {
-	if a.steps += n; a.steps >= stepsToHeed {
+	if a.steps += n; a.steps >= kernel.HeedSteps {
 		a.steps = 0
 		a.meanwhile()
 	}

@@ -83,7 +83,7 @@ func (w *writer) change(moves map[*group]*move) bool {
 			if err := f.objects.replace(g, m.to.key, m.to.hops); err != nil {
 				f.log.Debug("next-hop group not changed in place", "err", err)
 			}
-			if f.heed(batchSteps); before != f.lossCount {
+			if f.heed(HeedSteps); before != f.lossCount {
 				return false
 			}
 		}
@@ -228,7 +228,7 @@ func (w *writer) queue(q queued) {
 // flush sends the batch and then heeds faults.
 func (w *writer) flush() {
 	w.send()
-	w.fib.heed(batchSteps)
+	w.fib.heed(HeedSteps)
 }
 
 // send sends the batch and takes back what we believe of the routes that failed.

@@ -102,29 +102,27 @@ func (f *FIB) compareSome() (err error) {
 
 // forgetOthers forgets the routes that are not in the kernel as believed.
 func (f *FIB) forgetOthers() error {
-	var there map[netip.Prefix]bool // as believed
-	err := retryDump(func() error {
-		there = make(map[netip.Prefix]bool)
+	return retryDump(func() error {
+		there := make(map[netip.Prefix]bool) // as believed
 		before := f.generation
 		err := f.list(f.audit.conn, func(r listed) { there[r.prefix] = there[r.prefix] || f.matches(r, f.routes.at(r.prefix)) })
-		if err == nil && before != f.generation { // by the loss of a leaf
-			err = unix.EINTR
+		if err != nil {
+			return err
 		}
-		return err
+		for prefix := range f.routes.all() {
+			if f.heed(1); before != f.generation { // a leaf was lost: what is not there may have been made anew
+				return unix.EINTR
+			}
+			switch same, ok := there[prefix]; {
+			case !ok:
+				f.point(prefix, nil)
+			case !same:
+				f.point(prefix, f.unknown)
+			}
+			before = f.generation
+		}
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for prefix := range f.routes.all() {
-		f.heed(1)
-		switch same, ok := there[prefix]; {
-		case !ok:
-			f.point(prefix, nil)
-		case !same:
-			f.point(prefix, f.unknown)
-		}
-	}
-	return nil
 }
 
 // matches tells whether the route is the one that uses g, which may be nil.
@@ -174,7 +172,7 @@ func (f *FIB) removeListed(routes []listed) error {
 			b.uint32(unix.RTA_PRIORITY, r.metric)
 		}
 		failed, err := f.conn.exchange(b)
-		f.heed(batchSteps)
+		f.heed(HeedSteps)
 		errs = append(errs, err)
 		for i, err := range failed {
 			if !errors.Is(err, unix.ESRCH) {
@@ -192,7 +190,7 @@ func (f *FIB) list(c *conn, each func(listed)) error {
 		d, err := c.beginDump(routesOf(family))
 		for done := false; err == nil && !done; {
 			done, err = c.nextOf(d, eachOf(each))
-			f.heed(batchSteps)
+			f.heed(HeedSteps)
 		}
 		if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: no table, no routes
 			return fmt.Errorf("listing routes: %w", err)

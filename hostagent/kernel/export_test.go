@@ -14,6 +14,9 @@ func (f *FIB) Audit() (changed bool, err error) {
 	}
 }
 
+// AtWork returns how many writers of routes are not done.
+func (f *FIB) AtWork() int { return len(f.writers) }
+
 // BatchSize is how many routes there are in a batch at most.
 const BatchSize = batchSize
 

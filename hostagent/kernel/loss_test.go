@@ -23,7 +23,7 @@ func testFaultsAreHeededInTheMidst(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	h := &heeded{bench: b}
-	b.options.Heed = paced(1024, h.look)
+	b.options.Heed = paced(kernel.HeedSteps, h.look)
 	both := hostRoutes(table, leaf0, leaf1)
 	b.killedRun(both...)
 	for _, step := range h.steps(both) {
@@ -31,11 +31,14 @@ func testFaultsAreHeededInTheMidst(t *testing.T, b *bench) {
 		if h.fib != nil {
 			h.sent = h.fib.Sent()
 		}
-		if step.do(); h.looks < table/2/1024 { // some are about half of it
+		if step.do(); h.looks < table/2/kernel.HeedSteps { // some are about half of it
 			t.Errorf("%s: %d looks for faults in %d routes", step.name, h.looks, table)
 		}
 		if h.look(); h.worst > most {
 			t.Errorf("%s: %d messages between two looks, at most %d wanted", step.name, h.worst, most)
+		}
+		if n := h.fib.AtWork(); n > 0 {
+			t.Errorf("%s: %d writers are still at work", step.name, n)
 		}
 	}
 	b.close(h.fib)
@@ -204,7 +207,7 @@ func TestLossesAtAnyTime(t *testing.T) {
 			}
 			t.Logf("LOSS_SEED=%d", seed)
 			m := &lossModel{bench: b, random: rand.New(rand.NewPCG(seed, 0)), leaves: leaves, orders: hostRoutes(2500)}
-			b.options.Heed = paced([]int{1024, 100}[m.random.IntN(2)], m.look)
+			b.options.Heed = paced([]int{kernel.HeedSteps, 100}[m.random.IntN(2)], m.look)
 			m.fib = b.open()
 			for range 40 {
 				m.turn()
@@ -350,7 +353,7 @@ func TestLeafLostWhileRoutesAreTakenOver(t *testing.T) {
 	const table = 3000
 	b.killedRun(hostRoutes(table, leaf0, leaf1)...)
 	looks, look := 0, func() {}
-	b.options.Heed = paced(1024, func() { looks++; look() })
+	b.options.Heed = paced(kernel.HeedSteps, func() { looks++; look() })
 	var fib *kernel.FIB
 	err := b.host.Do(func() (err error) {
 		fib, err = kernel.OpenFIB(slog.New(slog.DiscardHandler), b.options)

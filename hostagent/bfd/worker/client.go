@@ -215,6 +215,10 @@ var errOtherRelease = errors.New("a BFD worker of another release ends")
 // connect adopts the worker that there is, or starts one.
 func (c *Client) connect(ctx context.Context) (*net.UnixConn, error) {
 	conn, h, err := dial(ctx, c.cfg.Socket)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, c.hung(h.PID, err)
+	}
+	c.silences = 0 // there was an answer, or nobody
 	if err == nil && h.Version != protocol {
 		// Its sessions cannot be taken over. AdminDown is the gentlest end:
 		// no peer takes it for a fault (RFC 5882 section 3.2).
@@ -228,9 +232,6 @@ func (c *Client) connect(ctx context.Context) (*net.UnixConn, error) {
 	if err == nil {
 		c.found(h, true)
 		return conn, nil
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, c.hung(err)
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -246,7 +247,6 @@ func (c *Client) connect(ctx context.Context) (*net.UnixConn, error) {
 }
 
 func (c *Client) found(h hello, adopted bool) {
-	c.silences = 0
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status = ClientStatus{

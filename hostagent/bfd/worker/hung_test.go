@@ -1,8 +1,8 @@
 package worker_test
 
 import (
-	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,31 +41,44 @@ func TestHungWorkerIsReplaced(t *testing.T) {
 	}
 }
 
-// TestOnlyTheWorkerIsKilled: whoever else has the socket is left alone.
+// TestOnlyTheWorkerIsKilled: nobody is who is not a worker, or one of another socket,
+// or of another network namespace, be it in one respect only.
 func TestOnlyTheWorkerIsKilled(t *testing.T) {
 	t.Parallel()
-	socket := socketPath(t)
-	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: socket, Net: "unixpacket"})
+	c, socket, other := newCable(t), socketPath(t), socketPath(t)
+	a := startAgent(t, c.server, settings{Socket: socket})
+	pid := a.running().PID
+	otherwise := exec.Command("sh", "-c", "read line", "sh", "--socket", socket, "end") // named as a worker is not
+	in, err := otherwise.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	if pid, err := worker.KillWorker(socket); err == nil || !strings.Contains(err.Error(), "not known to be the BFD worker") {
-		t.Errorf("killed process %d (%v)", pid, err)
-	}
-
-	// A worker it is, of another socket, which somebody has linked to here.
-	c, own, other := newCable(t), socketPath(t), socketPath(t)
-	a := startAgent(t, c.server, settings{Socket: own})
-	pid := a.running().PID
-	if err := os.Symlink(own, other); err != nil {
+	if err := c.server.Start(otherwise); err != nil {
 		t.Fatal(err)
 	}
-	err = c.server.Do(func() error { _, err := worker.KillWorker(other); return err })
-	if err == nil || !strings.Contains(err.Error(), "not known to be the BFD worker") {
-		t.Errorf("killed the worker of another socket (%v)", err)
+	kill := func(pid int, socket string) error { return worker.KillWorker(uint32(pid), socket) }
+	here := func(pid int, socket string) (err error) {
+		return c.server.Do(func() error { return kill(pid, socket) })
+	}
+	for name, err := range map[string]error{
+		"another program":   here(otherwise.Process.Pid, socket),
+		"another socket":    here(pid, other),
+		"another namespace": kill(pid, socket),
+		"ourselves":         here(os.Getpid(), socket),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "is left alone") {
+			t.Errorf("%s: killed (%v)", name, err)
+		}
+	}
+	in.Close()
+	if err := otherwise.Wait(); otherwise.ProcessState.ExitCode() != 1 { // the end of its input
+		t.Errorf("another program ended otherwise: %v", err)
 	}
 	if s := a.running(); s.PID != pid || s.Restarts > 0 {
 		t.Errorf("%+v, want worker %d", s, pid)
 	}
+	if err := here(pid, socket); err != nil {
+		t.Errorf("the worker itself: %v", err)
+	}
+	eventually(t, "a worker in its place", func() bool { return a.status().Restarts == 1 })
 }

@@ -101,7 +101,8 @@ func listen(path string) (*os.File, error) {
 	return f, nil
 }
 
-// dial connects to the worker that lives at the socket, and reads its hello.
+// dial connects to the worker that lives at the socket, and reads its hello; of one
+// that is silent the PID is known.
 func dial(ctx context.Context, path string) (*net.UnixConn, hello, error) {
 	var h hello
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
@@ -124,8 +125,8 @@ func dial(ctx context.Context, path string) (*net.UnixConn, hello, error) {
 // once it runs; a binary that starts on a busy machine takes its time.
 const answerTime = 10 * time.Second
 
-func greet(conn *net.UnixConn, h *hello) error {
-	if _, err := peerOf(conn); err != nil {
+func greet(conn *net.UnixConn, h *hello) (err error) {
+	if h.PID, err = peerOf(conn); err != nil {
 		return err
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(answerTime)); err != nil {
