@@ -108,10 +108,6 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 	if p.hangUp != nil || p.conn(true) != nil || p.session() != nil {
 		return
 	}
-	if p.parting != nil && now.Before(p.partBy) {
-		p.dialAt = p.partBy
-		return
-	}
 	at, err := locate(p.addr)
 	if err == nil {
 		err = s.prepare(p, at)
