@@ -240,11 +240,12 @@ func (s *Speaker) begin(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 	s.enter(p, p.furthest(), now)
 	s.running.Go(func() {
-		defer tcp.Close()
+		defer c.detach(s.gobgp) // last: neither the news nor the peer can wait for GoBGP
 		c.run(ctx, s.cfg, s.gobgp, s.emit)
 		if c.attached != nil {
-			c.part(p.ctx)
-			s.emit(p.ctx, parted{c})
+			c.part(s.ctx) // not p.ctx: a peer that is deleted has its time, too
 		}
+		tcp.Close()
+		s.emit(p.ctx, parted{c})
 	})
 }
