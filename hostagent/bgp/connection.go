@@ -66,18 +66,23 @@ type (
 type emitter func(ctx context.Context, event any) bool
 
 // run carries the connection until either side or ctx ends it. The cause of
-// ctx may be a *notification to end with. It leaves the
-// connection half open, for the peer to close.
+// ctx may be a *notification to end with. It leaves the connection half open,
+// for the peer to close, and GoBGP's part as it is, for detach.
 func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emitter) {
-	defer c.detach(g) // after all else: neither the news nor the peer can wait for GoBGP
 	defer c.tcp.CloseWrite()
 	c.tcp.SetReadDeadline(time.Now().Add(cfg.HoldTime)) // for the OPEN
 	ctx, fail := context.WithCancelCause(running)
+	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
 		c.tcp.SetReadDeadline(time.Unix(1, 0))
 		c.tcp.SetWriteDeadline(time.Now().Add(goodbye))
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-interrupted // lest it undo the deadline that part sets
+		}
+	}()
 	theirs, err := c.greet(ctx, cfg, emit)
 	if err == nil {
 		err = c.join(ctx, g, theirs)
@@ -96,13 +101,14 @@ func (c *connection) run(running context.Context, cfg Config, g *gobgp, emit emi
 	emit(running, ended{c, err})
 }
 
-// part waits until the peer has closed the session too, for some time or until ctx
-// ends. A peer that meets a new connection before it has read our last word on the
-// old one takes that for broken, and may keep our routes (RFC 4724 section 4.2):
-// FRR 8.4.4 reads on another thread than it accepts.
+// part waits until the peer has closed the session too: for a second at most, and for a
+// moment once ctx has ended. A peer that meets a new connection before it has read our last
+// word on the old one takes that for broken, and may keep our routes (RFC 4724 section 4.2):
+// FRR 8.4.4 reads on another thread than it accepts. So does one that still sends and meets
+// a closed socket: what it sends is read.
 func (c *connection) part(ctx context.Context) {
 	c.tcp.SetReadDeadline(time.Now().Add(farewell))
-	stop := context.AfterFunc(ctx, func() { c.tcp.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { c.tcp.SetReadDeadline(time.Now().Add(goodbye)) })
 	defer stop()
 	_, _ = io.Copy(io.Discard, c.tcp) // to its end, whichever it is
 }

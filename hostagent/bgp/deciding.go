@@ -90,11 +90,8 @@ func (s *Speaker) ended(p *peer, c *connection, err error) {
 // parted is the peer's end of a connection that had ended: it has read all that we
 // have said there.
 func (s *Speaker) parted(p *peer, c *connection) {
-	if p.parting != c {
-		return
-	}
-	if p.parting = nil; p.dialAt.Equal(p.partBy) { // which was before, but for this
-		p.dialAt = time.Now()
+	if p.parting == c {
+		p.parting = nil
 	}
 }
 

@@ -49,6 +49,7 @@ type speakerConfig struct {
 	Options     *bgp.Options // of all peers; nil for the default
 	RestartTime time.Duration
 	Restarted   bool
+	Hang        time.Duration // of GoBGP, whenever a peer of its is deleted
 }
 
 // request is an order; every field is one.
@@ -87,7 +88,7 @@ func runSpeaker(config string) error {
 	}
 	s, err := bgp.New(bgp.Config{
 		AS: cfg.AS, RouterID: cfg.RouterID, ListenPort: cfg.ListenPort, RestartTime: cfg.RestartTime, Restarted: cfg.Restarted,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log: slog.New(hanging{slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}), cfg.Hang}),
 	})
 	if err != nil {
 		return err
@@ -119,6 +120,23 @@ func runSpeaker(config string) error {
 	err = s.Run(ctx, func() { say(line{Ready: true}) })
 	telling.Wait()
 	return err
+}
+
+// hanging is a log in which GoBGP hangs when it deletes a peer: it writes there with its lock held.
+type hanging struct {
+	slog.Handler
+	hang time.Duration
+}
+
+func (h hanging) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "Delete a peer configuration" {
+		time.Sleep(h.hang)
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h hanging) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return hanging{h.Handler.WithAttrs(attrs), h.hang}
 }
 
 func obey(ctx context.Context, s *bgp.Speaker, options bgp.Options, say func(line)) {

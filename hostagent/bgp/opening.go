@@ -108,10 +108,6 @@ func (s *Speaker) dial(p *peer, now time.Time) {
 	if p.hangUp != nil || p.conn(true) != nil || p.session() != nil {
 		return
 	}
-	if p.parting != nil && now.Before(p.partBy) {
-		p.dialAt = p.partBy
-		return
-	}
 	at, err := locate(p.addr)
 	if err == nil {
 		err = s.prepare(p, at)
@@ -244,11 +240,12 @@ func (s *Speaker) begin(p *peer, tcp *net.TCPConn, dialled bool) {
 	}
 	s.enter(p, p.furthest(), now)
 	s.running.Go(func() {
-		defer tcp.Close()
+		defer c.detach(s.gobgp) // last: neither the news nor the peer can wait for GoBGP
 		c.run(ctx, s.cfg, s.gobgp, s.emit)
 		if c.attached != nil {
-			c.part(p.ctx)
-			s.emit(p.ctx, parted{c})
+			c.part(s.ctx) // not p.ctx: a peer that is deleted has its time, too
 		}
+		tcp.Close()
+		s.emit(p.ctx, parted{c})
 	})
 }

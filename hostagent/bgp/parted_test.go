@@ -1,32 +1,39 @@
 package bgp
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 )
 
-// TestParted: a dial that waited for the peer to close what we have ended waits no longer, and what would have waited for longer
-// anyway still does.
+// TestParted: a dial waits until the peer has closed what we have ended, or has had its time for that. What waits for longer
+// anyway still does, and what has no reason gets none.
 func TestParted(t *testing.T) {
 	now := time.Now()
-	for name, wait := range map[string]time.Duration{"soon": grace, "not before somebody has configured the peer": whileWrong} {
+	for name, test := range map[string]struct{ wait, want time.Duration }{
+		"soon": {grace, farewell},
+		"not before somebody has configured the peer": {whileWrong, whileWrong},
+	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := new(Speaker), new(connection)
-			p := &peer{parting: c, partBy: now.Add(farewell), dialAt: now.Add(wait)}
-			if wait < farewell {
-				s.dial(p, p.dialAt)
-				if got := p.dialAt.Sub(now); got != farewell {
-					t.Errorf("puts the dial off by %v", got)
-				}
-			}
+			p := &peer{parting: c, partBy: now.Add(farewell), dialAt: now.Add(test.wait)}
 			s.parted(p, new(connection)) // of an older session
-			if p.parting == nil {
-				t.Error("takes the end of another connection for that of this one")
+			if got := p.wake().Sub(now); got != test.want {
+				t.Errorf("dials after %v while the peer has not closed it", got)
 			}
 			s.parted(p, c)
-			if waits := p.dialAt.After(now.Add(farewell)); p.parting != nil || waits != (wait > farewell) {
-				t.Errorf("dials %v from now", p.dialAt.Sub(now))
+			if got := p.wake().Sub(now); got != test.wait {
+				t.Errorf("dials after %v once the peer has closed it", got)
 			}
 		})
+	}
+	// Not either when the timer goes off for something else.
+	p := &peer{parting: new(connection), partBy: now.Add(farewell), dialAt: now, hangUp: func() {}}
+	(&Speaker{peers: map[netip.Addr]*peer{leaf: p}}).tick(now.Add(farewell / 2))
+	if p.dialAt.IsZero() {
+		t.Error("dials when something else is due")
+	}
+	if p := (&peer{parting: new(connection), partBy: now}); !p.wake().IsZero() {
+		t.Error("dials without a reason to")
 	}
 }

@@ -32,7 +32,7 @@ type peer struct {
 	hangUp     context.CancelFunc // ends the dial in progress; nil if there is none
 	pace       pace
 	unanswered int           // dials in a row that nobody has answered
-	dialAt     time.Time     // zero while there is no reason to
+	dialAt     time.Time     // zero while there is no reason to; see due
 	waiting    *connection   // has the peer's OPEN, and waits for the other to have it; nil if none does
 	held       *net.TCPConn  // opened by the peer while the session was in OpenConfirm; nil if none is
 	waitUntil  time.Time     // of either
@@ -113,9 +113,18 @@ func (p *peer) enter(state State, now time.Time) bool {
 	return true
 }
 
+// due returns when the peer is to be dialled, zero while there is no reason to: at
+// dialAt, but not before the peer has closed what we have ended, or has had its time.
+func (p *peer) due() time.Time {
+	if p.parting != nil && !p.dialAt.IsZero() && p.dialAt.Before(p.partBy) {
+		return p.partBy
+	}
+	return p.dialAt
+}
+
 // wake returns when the peer has something to do next, zero for never.
 func (p *peer) wake() time.Time {
-	at := p.dialAt
+	at := p.due()
 	if (p.waiting != nil || p.held != nil) && (at.IsZero() || p.waitUntil.Before(at)) {
 		at = p.waitUntil
 	}

@@ -208,7 +208,7 @@ func (s *Speaker) tick(now time.Time) {
 			p.wholeBy = time.Time{}
 			s.tell(Update{Peer: p.addr, EndOfRIB: true})
 		}
-		if !p.dialAt.IsZero() && !p.dialAt.After(now) {
+		if at := p.due(); !at.IsZero() && !at.After(now) {
 			s.dial(p, now)
 		}
 	}
