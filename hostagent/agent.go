@@ -22,6 +22,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -171,6 +172,10 @@ func (a *Agent) setHealth(text string) { a.health.Store(&text) }
 // next run to take over.
 func (a *Agent) Run(ctx context.Context, ready func()) (err error) {
 	if err := nd.Check(); err != nil {
+		return err
+	}
+	// The BFD worker's socket is beside it, and the worker works in another directory.
+	if a.cfg.Socket, err = filepath.Abs(a.cfg.Socket); err != nil {
 		return err
 	}
 	control, err := listenUnix(a.cfg.Socket)

@@ -12,32 +12,39 @@ import (
 	"lastmile/hostagent/bfd/worker"
 )
 
-// TestHungWorkerIsReplaced: a hostagent that finds a worker which is there and says
-// nothing has another one in its place.
+// TestHungWorkerIsReplaced: a worker that is there and says nothing has another one in its place, of the hostagent that it
+// has served and of the next one.
 func TestHungWorkerIsReplaced(t *testing.T) {
-	t.Parallel()
-	c := newCable(t)
-	startBIRD(t, c, "interval 100 ms; multiplier 10;")
-	socket := socketPath(t)
-	w := worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)}
-	a := startAgent(t, c.server, settings{Socket: socket})
-	a.watch(w)
-	a.await(bfd.Up)
-	pid := a.running().PID
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	a.kill()
-	b := startAgent(t, c.server, settings{Socket: socket})
-	b.watch(w)
-	for deadline := time.Now().Add(patience); !strings.Contains(b.stderr.String(), "BFD worker hangs, and is killed"); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline.Add(patience)) { // it waits for an answer for almost as long
-			t.Fatal("the hung worker is not killed")
-		}
-	}
-	b.await(bfd.Up)
-	if s := b.running(); s.Adopted || s.PID == pid {
-		t.Errorf("%+v, want another worker than %d", s, pid)
+	for name, restart := range map[string]bool{"it hangs while hostagent runs": false, "hostagent finds it so": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCable(t)
+			startBIRD(t, c, "interval 100 ms; multiplier 10;")
+			socket := socketPath(t)
+			w := worker.Watch{Peer: c.peer(), Timers: timers(100 * time.Millisecond)}
+			a := startAgent(t, c.server, settings{Socket: socket})
+			a.watch(w)
+			a.await(bfd.Up)
+			pid := a.running().PID
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			if restart {
+				a.kill()
+				a = startAgent(t, c.server, settings{Socket: socket})
+				a.watch(w)
+			}
+			// It waits for answers for 20 s, and when it was served for up to 15 s before.
+			for deadline := time.Now().Add(3 * patience); !strings.Contains(a.stderr.String(), "BFD worker hangs, and is killed"); time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the hung worker is not killed")
+				}
+			}
+			a.await(bfd.Up)
+			if s := a.running(); s.Adopted || s.PID == pid {
+				t.Errorf("%+v, want another worker than %d", s, pid)
+			}
+		})
 	}
 }
 

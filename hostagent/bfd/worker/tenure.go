@@ -22,6 +22,8 @@ type tenure struct {
 	lastID    uint32
 	watched   map[uint32]key // orders that are not answered
 	asked     []*question    // lists that are not complete, in order
+	awaited   uint32         // the first of them at the last tick
+	missed    int            // ticks since, with no end of it
 
 	maps   *maps  // that the worker has, or was sent
 	mapsID uint32 // of the order that sent them
@@ -90,7 +92,9 @@ func (t *tenure) work(ctx context.Context, messages <-chan []byte, broken <-chan
 				err = t.sync()
 			}
 		case <-again.C:
-			err = t.sync()
+			if err = t.alive(); err == nil {
+				err = t.sync()
+			}
 		case reply := <-t.client.asks:
 			err = t.ask(reply)
 		case <-claim.C:
@@ -209,6 +213,24 @@ func (t *tenure) ask(reply chan []Session) error {
 	t.lastID++
 	t.asked = append(t.asked, &question{id: t.lastID, reply: reply})
 	return t.send(&order{Kind: kindList, ID: t.lastID})
+}
+
+// alive asks the worker for a sign of life, at each tick of retryTime, and is an error when one has been out for answerTime. It
+// counts ticks: one of them may come before what the worker said while hostagent itself was stopped.
+func (t *tenure) alive() error {
+	if len(t.asked) == 0 {
+		if err := t.ask(make(chan []Session, 1)); err != nil {
+			return err
+		}
+	}
+	if first := t.asked[0].id; first != t.awaited {
+		t.awaited, t.missed = first, 0
+		return nil
+	}
+	if t.missed++; time.Duration(t.missed)*retryTime >= answerTime {
+		return fmt.Errorf("BFD worker does not answer: %w", os.ErrDeadlineExceeded)
+	}
+	return nil
 }
 
 // sync orders what should be and is not.
