@@ -3,6 +3,7 @@ package switchagent
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRefusalThatNamesOne: what is wrong with one neighbour, its policy or its port holds up no other, whatever else the
@@ -30,4 +31,16 @@ func TestRefusalThatNamesOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRefusalThatNamesOneOfAPort: the other neighbour on the port has its stanza.
+func TestRefusalThatNamesOneOfAPort(t *testing.T) {
+	s := newSite(t, "", nil)
+	s.plug(1)
+	s.plug(2)
+	s.plugAt("ge-0/0/2.0", "fe80::22")
+	s.tune = func(a *Agent) { a.planner.quarantine.first = time.Hour }
+	s.inject(`error text="[edit protocols bgp group servers neighbor fe80::2 local-interface]: interface ge-0/0/2.0 does not match" rpc=load-configuration count=1`)
+	s.start()
+	s.eventually("the others", func() bool { return len(s.about("neighbor fe80::22 ")) > 0 && s.stanzas() == "1" })
 }

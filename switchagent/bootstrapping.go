@@ -39,7 +39,7 @@ type BootstrapResult struct {
 	Applied bool     `json:"applied"`
 }
 
-// site is what a leaf is configured through, once.
+// baseline is what a leaf is configured through, once.
 type baseline interface {
 	read(context.Context) ([]string, error)
 	commit(context.Context, []string) error
@@ -209,18 +209,13 @@ func (c Config) ports(ctx context.Context, client *junos.Client, named []string)
 	}
 	slices.Sort(all)
 	for _, ifl := range slices.Compact(all) {
-		if (guards{interfaces: logical}).owned(ifl) {
+		if owned(logical[ifl]) {
 			skipped = append(skipped, ifl)
 		} else {
 			ports = append(ports, ifl)
 		}
 	}
 	return ports, skipped, nil
-}
-
-// owned says whether an interface has an address other than link-local ones.
-func (g guards) owned(ifl string) bool {
-	return slices.ContainsFunc(g.interfaces[ifl].Addrs, notLinkLocal)
 }
 
 // usesKeys says whether the inventory gives a port a key. The files with the keys need not be there yet.

@@ -340,7 +340,7 @@ func (d *doctor) usage(ctx context.Context) {
 // meant is the logical interfaces of a leaf that servers may be plugged in to, in order.
 func (c Config) meant(interfaces map[string]junos.Interface) (ports []string) {
 	for ifl := range interfaces {
-		if c.mayTouch(ifl) && !(guards{interfaces: interfaces}).owned(ifl) {
+		if c.mayTouch(ifl) && !owned(interfaces[ifl]) {
 			ports = append(ports, ifl)
 		}
 	}

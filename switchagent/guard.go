@@ -125,7 +125,7 @@ func (g guards) forbidAdd(s junos.Stanza) refusal {
 	if !known {
 		return unknownInterface
 	}
-	if slices.ContainsFunc(ifl.Addrs, notLinkLocal) {
+	if owned(ifl) {
 		return addressed
 	}
 	if g.config.Discovers(peer.Zone()) {
@@ -142,8 +142,11 @@ func (g guards) forbidAdd(s junos.Stanza) refusal {
 	return ""
 }
 
-func notLinkLocal(prefix netip.Prefix) bool {
-	return !prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().Is4()
+// owned says whether an interface has an address other than link-local ones: it is somebody else's.
+func owned(ifl junos.Interface) bool {
+	return slices.ContainsFunc(ifl.Addrs, func(prefix netip.Prefix) bool {
+		return !prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().Is4()
+	})
 }
 
 // mayRemove is false while routes flow. A leaf that lists no session at all has just started its

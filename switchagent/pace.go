@@ -80,7 +80,7 @@ func (c *pace) failed(now time.Time) time.Duration {
 
 // takenBack puts the next attempt off after a commit that was not confirmed in a window.
 func (c *pace) takenBack(now time.Time, window time.Duration) {
-	c.trial.first, c.trial.most = window, max(window, time.Hour)
+	c.trial.first, c.trial.most = window, time.Hour // a longer window is not cut: no pause is shorter than the first
 	c.after = now.Add(c.trial.pause())
 }
 

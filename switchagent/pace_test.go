@@ -48,6 +48,24 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// TestPaceAfterATrial: each that fails has ended sessions, so the pauses grow, and none is shorter than half of the window.
+func TestPaceAfterATrial(t *testing.T) {
+	for window, most := range map[time.Duration]time.Duration{5 * time.Minute: time.Hour, 4 * time.Hour: 4 * time.Hour} {
+		c, at := newPace(60, 2, 0), epoch
+		for range 10 {
+			c.takenBack(at, window)
+			pause := c.after.Sub(at)
+			if pause < window/2 || pause > most {
+				t.Errorf("window %s: a pause of %s", window, pause)
+			}
+			at = c.after
+		}
+		if c.takenBack(at, window); c.after.Sub(at) < most/2 {
+			t.Errorf("window %s: at last a pause of %s, want at least half of %s", window, c.after.Sub(at), most)
+		}
+	}
+}
+
 // TestBatchWindow: what comes within the window is one commit.
 func TestBatchWindow(t *testing.T) {
 	runWith(t, newFakeLeaf(), func(c *Config) { c.BatchWindow = 5 * time.Second }, func(t *testing.T, a running) {

@@ -63,9 +63,12 @@ func (c *Config) checkKeys(inv *inventory.Inventory) error {
 	return errors.Join(problems...)
 }
 
+// maxKey is how many bytes a file with a key may have: all of them are read in every poll.
+const maxKey = 4096
+
 // readKey reads a key of TCP MD5. No error shows what is in the file.
 func readKey(path string) (junos.Secret, error) {
-	text, err := namedfile.Read(path)
+	text, err := namedfile.ReadAtMost(path, maxKey)
 	if err != nil {
 		return junos.Secret{}, err
 	}
@@ -145,6 +148,9 @@ const (
 // read is the file as it is, nil if it is as it was. While none is in use it is read until two reads some time apart
 // agree: there is nothing that could hold until then.
 func (s *stock) read(ctx context.Context, apart time.Duration) (*inventory.Inventory, error) {
+	if s.current == nil {
+		s.file.Forget() // what an earlier call has read and not believed
+	}
 	read, err := s.file.Refresh()
 	for range mostReads {
 		if s.current != nil {

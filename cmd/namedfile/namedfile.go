@@ -24,7 +24,10 @@ const (
 )
 
 // Read reads a regular file of at most 16 MiB. Anything else is refused at once.
-func Read(path string) ([]byte, error) {
+func Read(path string) ([]byte, error) { return ReadAtMost(path, most) }
+
+// ReadAtMost reads a regular file of at most so many bytes, such as one that is read again and again.
+func ReadAtMost(path string, most int) ([]byte, error) {
 	file, mode, err := open(path)
 	if err != nil {
 		return nil, err
@@ -33,7 +36,7 @@ func Read(path string) ([]byte, error) {
 	if !mode.IsRegular() {
 		return nil, fmt.Errorf("%s: it is %s; a regular file is wanted", path, kind(mode))
 	}
-	return whole(file)
+	return whole(file, most)
 }
 
 // ReadPiped also reads a pipe, such as the shell's <(command), or /dev/stdin behind one. Whoever writes to it must end
@@ -48,7 +51,7 @@ func readPiped(path string, patience time.Duration) ([]byte, error) {
 	defer file.Close()
 	switch {
 	case mode.IsRegular():
-		return whole(file)
+		return whole(file, most)
 	case mode.Type() == fs.ModeNamedPipe:
 		return fromPipe(file, patience)
 	}
@@ -84,8 +87,8 @@ func kind(mode fs.FileMode) string {
 	return fmt.Sprintf("no file of bytes (%s)", mode)
 }
 
-func whole(file *os.File) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(file, most+1))
+func whole(file *os.File, most int) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(file, int64(most)+1))
 	if err == nil && len(text) > most {
 		err = fmt.Errorf("%s: it has more than the %d bytes that are allowed", file.Name(), most)
 	}
@@ -101,7 +104,7 @@ func fromPipe(file *os.File, patience time.Duration) ([]byte, error) {
 		return nil, err
 	}
 	for range looks {
-		text, err := whole(file)
+		text, err := whole(file, most)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, fmt.Errorf("%s: it is a pipe, and who writes to it has not ended within %s", file.Name(), patience)

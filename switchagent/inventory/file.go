@@ -42,3 +42,6 @@ func (f *File) Refresh() (*Inventory, error) {
 	}
 	return inv, f.err
 }
+
+// Forget makes the file news the next time, whatever was read before.
+func (f *File) Forget() { f.read = false }

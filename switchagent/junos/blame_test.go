@@ -60,3 +60,33 @@ func TestPolicyOfTwo(t *testing.T) {
 		}
 	}
 }
+
+// TestBlameByPort: it counts only where nothing names a stanza, and not in another part of the configuration.
+func TestBlameByPort(t *testing.T) {
+	one, two, other := Stanza{Group: "servers", Peer: addr("fe80::2%ge-0/0/2.0")}, Stanza{Group: "servers", Peer: addr("fe80::22%ge-0/0/2.0")}, Stanza{Group: "servers", Peer: addr("fe80::3%ge-0/0/3.0")}
+	at := func(path, message string) netconf.Error {
+		return netconf.Error{RPCError: gonetconf.RPCError{Severity: "error", Path: path, Message: message}}
+	}
+	of := "[edit protocols bgp group servers neighbor fe80::2]"
+	for _, tt := range []struct {
+		name    string
+		errors  []netconf.Error
+		blamed  []Stanza
+		general bool
+	}{
+		{"the port alone", []netconf.Error{at("", "interface ge-0/0/2.0 is not configured")}, []Stanza{one, two}, false},
+		{"at the top", []netconf.Error{at("[edit]", "interface ge-0/0/2.0 is not configured")}, []Stanza{one, two}, false},
+		{"in the group", []netconf.Error{at("[edit protocols bgp group servers]", "ge-0/0/2.0: no such interface")}, []Stanza{one, two}, false},
+		{"one of its neighbours", []netconf.Error{at(of, "local-interface ge-0/0/2.0 does not match")}, []Stanza{one}, false},
+		{"one of its policies", []netconf.Error{at("[edit policy-options policy-statement "+two.PolicyName()+"]", "of ge-0/0/2.0: bad")}, []Stanza{two}, false},
+		{"a neighbour, and another's port", []netconf.Error{at(of, "bad"), at("", "interface ge-0/0/3.0 is not configured")}, []Stanza{one, other}, false},
+		{"router advertisements", []netconf.Error{at("[edit protocols router-advertisement interface ge-0/0/2.0]", "bad")}, nil, true},
+		{"class of service", []netconf.Error{at("[edit class-of-service interfaces ge-0/0/2.0]", "bad")}, nil, true},
+		{"elsewhere, and a neighbour", []netconf.Error{at("[edit class-of-service interfaces ge-0/0/3.0]", "bad"), at(of, "bad")}, []Stanza{one}, false},
+	} {
+		blamed, general := Blame(&netconf.ReplyError{Errors: tt.errors}, []Stanza{one, two, other})
+		if !slices.Equal(blamed, tt.blamed) || general != tt.general {
+			t.Errorf("%s: %v, general %v", tt.name, blamed, general)
+		}
+	}
+}
