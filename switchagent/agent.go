@@ -138,7 +138,11 @@ func (a *Agent) session(ctx context.Context) error {
 	tick := time.NewTicker(a.cfg.PollInterval)
 	defer tick.Stop()
 	for {
-		if err := a.poll(ctx, l); errors.Is(err, junos.ErrLost) {
+		seen, err := a.poll(ctx, l)
+		if err == nil && !a.unfinished() {
+			err = a.lookAround(ctx, l, seen.stanzas)
+		}
+		if errors.Is(err, junos.ErrLost) {
 			return err
 		}
 		switch {
@@ -152,19 +156,17 @@ func (a *Agent) session(ctx context.Context) error {
 }
 
 // poll is one round: what the leaf shows and holds is observed; a plan is made of it, of which the guards and the proof leave
-// what is harmless; that is committed when it is time, and what was committed before is settled.
-func (a *Agent) poll(ctx context.Context, l leaf) error {
+// what is harmless; that is committed when it is time, and what was committed before is settled. Nothing else is asked
+// in between: what the guards have read is as old as the commit is late.
+func (a *Agent) poll(ctx context.Context, l leaf) (tables, error) {
 	if err := a.refreshStock(ctx); err != nil {
 		a.pollFailed(err)
-		return err
+		return tables{}, err
 	}
 	seen, p, err := a.observe(ctx, l)
-	if err == nil {
-		err = a.lookAround(ctx, l, seen.stanzas)
-	}
 	if err != nil {
 		a.pollFailed(err)
-		return err
+		return tables{}, err
 	}
 	now := time.Now()
 	a.polled(now, seen, p)
@@ -173,14 +175,14 @@ func (a *Agent) poll(ctx context.Context, l leaf) error {
 	a.metrics.waiting.Set(waited.Seconds())
 	switch {
 	case a.trial != nil:
-		return a.judge(ctx, l, seen)
+		return seen, a.judge(ctx, l, seen)
 	case p.empty():
 		a.commitDone()
 	case waited < a.patience(), !a.pace.take(now): // more may come, or it is too soon
 	default:
-		return a.commit(ctx, l, p)
+		return seen, a.commit(ctx, l, p)
 	}
-	return nil
+	return seen, nil
 }
 
 // patience is how long a change waits before it is committed.

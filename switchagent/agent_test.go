@@ -35,12 +35,24 @@ func run(t *testing.T, f *fakeLeaf, test func(t *testing.T, a running)) {
 
 func runWith(t *testing.T, f *fakeLeaf, change func(*Config), test func(t *testing.T, a running)) {
 	t.Helper()
+	runBoth(t, f, change, func(*Agent) {}, test)
+}
+
+// runTuned calls the test with an agent that was changed before it runs.
+func runTuned(t *testing.T, f *fakeLeaf, tune func(*Agent), test func(t *testing.T, a running)) {
+	t.Helper()
+	runBoth(t, f, func(*Config) {}, tune, test)
+}
+
+func runBoth(t *testing.T, f *fakeLeaf, change func(*Config), tune func(*Agent), test func(t *testing.T, a running)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		cfg := testConfig()
 		change(&cfg)
 		a := New(cfg, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
 		a.dial = f.dial
+		tune(a)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		ready := false

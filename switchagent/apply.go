@@ -116,7 +116,7 @@ func (o *Operation) Apply(ctx context.Context) error {
 	}
 	for {
 		e.tried = false
-		err := o.agent.poll(ctx, e.leaf)
+		_, err := o.agent.poll(ctx, e.leaf)
 		if ctx.Err() != nil {
 			return e.interrupted(ctx)
 		}

@@ -30,7 +30,8 @@ const (
 	pollsPerLook = 5
 )
 
-// lookAround asks for what nothing is decided by, when it is time. Only a lost session is an error, or the end of ctx.
+// lookAround asks for what nothing is decided by, when it is time. It comes after a poll that leaves nothing under way: no
+// commit waits for it, and no trial. Only a lost session is an error, or the end of ctx.
 func (a *Agent) lookAround(ctx context.Context, l leaf, stanzas []junos.Stanza) error {
 	now := time.Now()
 	if a.usage.due(now) {
