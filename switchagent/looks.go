@@ -30,25 +30,25 @@ const (
 	pollsPerLook = 5
 )
 
-// lookAround asks for what nothing is decided by, when it is time. It comes after a poll that leaves nothing under way: no
-// commit waits for it, and no trial. Only a lost session is an error, or the end of ctx.
-func (a *Agent) lookAround(ctx context.Context, l leaf, stanzas []junos.Stanza) error {
-	now := time.Now()
-	if a.usage.due(now) {
-		if err := a.watchUsage(ctx, l); errors.Is(err, junos.ErrLost) || ctx.Err() != nil {
-			return err
-		} else if err != nil {
-			a.log.Warn("database usage is not known", "err", err)
-		}
-	}
-	if a.sessions.due(now) {
-		if err := a.watchSessions(ctx, l, stanzas); errors.Is(err, junos.ErrLost) || ctx.Err() != nil {
-			return err
-		} else if err != nil {
+// lookAround asks for one thing that nothing is decided by, when it is time. It comes after a poll that leaves nothing
+// under way: no commit waits for it, and no trial. Of its errors only a lost session matters.
+func (a *Agent) lookAround(ctx context.Context, l leaf, stanzas []junos.Stanza) (err error) {
+	begin := time.Now()
+	over := func() bool { return errors.Is(err, junos.ErrLost) || ctx.Err() != nil }
+	switch {
+	case a.sessions.due(begin):
+		if err = a.watchSessions(ctx, l, stanzas); err != nil && !over() {
 			a.log.Warn("sessions are not known", "err", err)
 		}
+	case a.usage.due(begin):
+		if err = a.watchUsage(ctx, l); err != nil && !over() {
+			a.log.Warn("database usage is not known", "err", err)
+		}
+	default:
+		err = a.watchRejected(ctx, l)
 	}
-	return nil
+	a.role.busy(min(time.Since(begin), askFor))
+	return err
 }
 
 // watchUsage looks how full the database is. What is deleted in an ephemeral one takes
@@ -64,7 +64,7 @@ func (a *Agent) watchUsage(ctx context.Context, l leaf) error {
 	return nil
 }
 
-// watchSessions looks what the servers announce, and how much of it the leaf rejects.
+// watchSessions looks how much the servers announce, and how much of it the leaf rejects.
 func (a *Agent) watchSessions(ctx context.Context, l leaf, stanzas []junos.Stanza) error {
 	sessions, err := l.sessions(ctx)
 	if err != nil {
@@ -72,5 +72,7 @@ func (a *Agent) watchSessions(ctx context.Context, l leaf, stanzas []junos.Stanz
 	}
 	links, states := announcedBy(sessions, stanzas)
 	a.metrics.announced(links, states)
-	return a.watchRejected(ctx, l, rejectingOf(sessions, stanzas))
+	a.rejections.see(rejectingOf(sessions, stanzas))
+	a.showRejected()
+	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,12 +14,15 @@ import (
 )
 
 const (
-	// mostQuestions is how many peers the leaf is asked for in one look, as polls wait for the answers.
-	mostQuestions = 4
 	// mostRejected is how many rejected prefixes a peer may have to be asked for: the answer grows with them.
-	mostRejected = 10 * junos.MostHidden
+	mostRejected = 10_000
 	// askedAgain is how long an answer holds if the counts stay: a server can announce one prefix in place of another.
 	askedAgain = 10 * time.Minute
+	// askFor is how long an answer may take. A poll waits for it; longer, and the session ends.
+	askFor = 10 * time.Second
+	// askShare is the part of the time that goes into questions: after each, the leaf is left alone for as many times
+	// as long.
+	askShare = 50
 )
 
 // revealer tells what a leaf has rejected.
@@ -80,12 +81,12 @@ func rejectingOf(sessions []junos.Session, stanzas []junos.Stanza) (all []reject
 
 // rejections is what the leaf tells of the prefixes that it rejects.
 type rejections struct {
+	all    []rejecting         // of the newest look at the sessions
 	told   map[netip.Addr]told // by the stanza's peer
 	claims *claims
 	leaf   map[netip.Addr]bool // its loopbacks; nil if this session has not read them
-	logged map[string]map[kind]string
-	failed string    // what was logged of the last failure
-	pause  backoff   // after a failure
+	said   map[string]map[kind]*said
+	pause  backoff   // after failures in a row, whoever was asked for
 	after  time.Time // nothing is asked before
 }
 
@@ -93,141 +94,125 @@ type rejections struct {
 type told struct {
 	of     rejecting
 	at     time.Time
-	hidden []junos.Hidden // in order
+	hidden []junos.Hidden // in order; none after a failure
+	pause  backoff        // after failures with this peer
+	again  time.Time      // it is not asked for before
 }
+
+func untold() told { return told{pause: backoff{first: askedAgain, most: 24 * time.Hour}} }
 
 func newRejections() *rejections {
-	return &rejections{
-		told: map[netip.Addr]told{}, logged: map[string]map[kind]string{}, pause: backoff{first: 10 * time.Minute, most: 24 * time.Hour},
-	}
+	return &rejections{told: map[netip.Addr]told{}, said: map[string]map[kind]*said{}, pause: untold().pause}
 }
 
-// watchRejected asks what is to be asked for, and shows and logs what is known. Only the loss of the session is an error.
-func (a *Agent) watchRejected(ctx context.Context, l revealer, all []rejecting) error {
-	r := a.rejections
-	err := r.ask(ctx, l, all)
-	if ctx.Err() != nil {
-		return err
-	}
-	if err != nil && r.failed != err.Error() {
-		r.failed = err.Error()
-		a.log.Warn("rejected prefixes cannot be read", "err", err, "retry", time.Until(r.after).Round(time.Second))
-	}
-	links, awaited := r.counts(a.stock.current, all)
-	a.metrics.rejections(links)
-	r.log(a.log, links, awaited)
-	if errors.Is(err, junos.ErrLost) {
-		return err
-	}
-	return nil
-}
-
-// forget drops what is known of the leaf, when its session has ended.
-func (r *rejections) forget() { r.leaf = nil }
-
-// due is who is to be asked for now: whose counts have changed, and now and then the others; one of each port, and
-// those first who have waited for longest.
-func (r *rejections) due(now time.Time, all []rejecting) (due []rejecting) {
-	waiting := slices.Clone(all)
-	slices.SortStableFunc(waiting, func(a, b rejecting) int { return r.told[a.peer].at.Compare(r.told[b.peer].at) })
-	ports := map[string]bool{}
-	for _, one := range waiting {
-		last, known := r.told[one.peer]
-		fresh := known && last.of == one && now.Sub(last.at) < askedAgain
-		if len(due) == mostQuestions || now.Before(r.after) || fresh || ports[one.peer.Zone()] || one.announced.rejected > mostRejected {
-			continue
-		}
-		ports[one.peer.Zone()] = true
-		due = append(due, one)
-	}
-	return due
-}
-
-// ask asks the leaf. A leaf that refuses, or that ends the session over it, is left alone for ever longer: its counts are
-// known without it.
-func (r *rejections) ask(ctx context.Context, l revealer, all []rejecting) (err error) {
-	now := time.Now()
+// see notes what the leaf counts.
+func (r *rejections) see(all []rejecting) {
+	r.all = all
 	for peer := range r.told {
 		if !slices.ContainsFunc(all, func(one rejecting) bool { return one.peer == peer }) {
 			delete(r.told, peer)
 		}
 	}
-	for _, one := range r.due(now, all) {
-		if r.leaf == nil {
-			r.leaf, err = l.loopbacks(ctx)
-			r.claims = nil
-		}
-		var hidden []junos.Hidden
-		if err == nil {
-			hidden, err = l.hidden(ctx, one.listed)
-		}
-		if err != nil {
-			r.after = now.Add(r.pause.pause())
-			return err
-		}
-		slices.SortFunc(hidden, func(a, b junos.Hidden) int { return a.Prefix.Compare(b.Prefix) })
-		r.told[one.peer] = told{one, now, hidden}
-		r.pause.reset()
-		r.failed = ""
+}
+
+// watchRejected asks for one peer, if it is time. Only the loss of the session is an error, and one that says nothing
+// of how slow the leaf is: for the polls it may be fast.
+func (a *Agent) watchRejected(ctx context.Context, l revealer) error {
+	r := a.rejections
+	one := r.due(time.Now())
+	if one == nil {
+		return nil
+	}
+	err := r.ask(ctx, l, *one)
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		a.log.Warn("rejected prefixes cannot be read", "link", one.peer.Zone(), "err", err, "retry", time.Until(r.after).Round(time.Second))
+	}
+	a.showRejected()
+	if errors.Is(err, junos.ErrLost) {
+		return fmt.Errorf("%w by the question which prefixes are rejected: %v", junos.ErrLost, err)
 	}
 	return nil
 }
 
-// counts sorts what is rejected on each port, and says of which there may be more to know soon.
-func (r *rejections) counts(inv *inventory.Inventory, all []rejecting) (links map[string]map[kind]sample, awaited map[string]bool) {
-	links, awaited = map[string]map[kind]sample{}, map[string]bool{}
-	if len(all) > 0 && (r.claims == nil || r.claims.inventory != inv) {
+func (a *Agent) showRejected() {
+	links := a.rejections.counts(a.stock.current)
+	a.metrics.rejections(links)
+	a.rejections.log(a.log, links)
+}
+
+// forget drops what is known of the leaf, when its session has ended.
+func (r *rejections) forget() { r.leaf = nil }
+
+// due is who is to be asked for now: of those whose counts have changed or whose answer is old, the one that has waited
+// for longest.
+func (r *rejections) due(now time.Time) (due *rejecting) {
+	if now.Before(r.after) {
+		return nil
+	}
+	for i, one := range r.all {
+		last := r.told[one.peer]
+		fresh := last.of == one && now.Sub(last.at) < askedAgain
+		if fresh || now.Before(last.again) || one.announced.rejected > mostRejected {
+			continue
+		}
+		if due == nil || last.at.Before(r.told[due.peer].at) {
+			due = &r.all[i]
+		}
+	}
+	return due
+}
+
+// ask asks the leaf for a peer, or first for its loopbacks. Whoever it refuses, or ends the session over, is left alone
+// for ever longer, and so is a leaf that does it each time: its counts are known without it.
+func (r *rejections) ask(ctx context.Context, l revealer, one rejecting) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	begin := time.Now()
+	last, known := r.told[one.peer]
+	if !known {
+		last = untold()
+	}
+	last.of, last.at = one, begin
+	first := r.leaf == nil
+	if first {
+		r.leaf, err = l.loopbacks(ctx)
+		r.claims = nil
+	} else {
+		last.hidden, err = l.hidden(ctx, one.listed)
+	}
+	now := time.Now()
+	r.after = now.Add(askShare * now.Sub(begin))
+	switch {
+	case err != nil:
+		last.hidden, last.again = nil, now.Add(last.pause.pause())
+		r.after = now.Add(r.pause.pause())
+		r.told[one.peer] = last
+	case !first:
+		slices.SortFunc(last.hidden, func(a, b junos.Hidden) int { return a.Prefix.Compare(b.Prefix) })
+		last.pause.reset()
+		r.pause.reset()
+		r.told[one.peer] = last
+	}
+	return err
+}
+
+// counts sorts what is rejected on each port.
+func (r *rejections) counts(inv *inventory.Inventory) map[string]map[kind]sample {
+	links := map[string]map[kind]sample{}
+	if len(r.all) > 0 && (r.claims == nil || r.claims.inventory != inv) {
 		r.claims = newClaims(inv, r.leaf)
 	}
-	for _, one := range all {
+	for _, one := range r.all {
 		port := one.peer.Zone()
 		if links[port] == nil {
 			links[port] = map[kind]sample{}
 		}
-		last := r.told[one.peer]
-		awaited[port] = awaited[port] || last.of != one && r.failed == "" && one.announced.rejected <= mostRejected
-		r.claims.tally(port, last.hidden, one.announced.rejected, links[port])
+		r.claims.tally(port, r.told[one.peer].hidden, one.announced.rejected, links[port])
 	}
-	return links, awaited
-}
-
-// log has one line for each kind of a port when it appears or changes, and one when nothing is rejected any more.
-func (r *rejections) log(log *slog.Logger, links map[string]map[kind]sample, awaited map[string]bool) {
-	for port := range r.logged {
-		if links[port] == nil {
-			log.Info("leaf rejects no prefixes any more", "link", port)
-			delete(r.logged, port)
-		}
-	}
-	for _, port := range slices.Sorted(maps.Keys(links)) {
-		last := r.logged[port]
-		r.logged[port] = map[kind]string{}
-		for _, is := range allKinds {
-			s, there := links[port][is]
-			if !there || is == kindUnread && awaited[port] {
-				continue
-			}
-			attrs := s.attrs(port, is)
-			text := fmt.Sprint(attrs...)
-			if r.logged[port][is] = text; last[is] != text {
-				log.Warn("leaf rejects prefixes", attrs...)
-			}
-		}
-	}
-}
-
-func (s sample) attrs(port string, is kind) []any {
-	attrs := []any{"link", port, "kind", is, "rejected", s.n}
-	if len(s.prefixes) > 0 {
-		attrs = append(attrs, "prefixes", s.prefixes)
-	}
-	if s.whose != "" {
-		attrs = append(attrs, "whose", s.whose)
-	}
-	if s.path != "" {
-		attrs = append(attrs, "path", s.path)
-	}
-	return attrs
+	return links
 }
 
 // rejections shows what the rejected prefixes of each interface are; of kinds that are not there nothing is shown.

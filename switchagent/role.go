@@ -41,6 +41,14 @@ func (r *role) replaced(now, booted time.Time, empty bool) bool {
 	return unseen && !fresh
 }
 
+// busy takes time out of what has passed since the leaf was seen: this agent has waited for an answer that it could
+// have done without.
+func (r *role) busy(d time.Duration) {
+	if !r.sure.IsZero() {
+		r.sure = r.sure.Add(d)
+	}
+}
+
 // yield stands by, since somebody else writes. It says whether that is new.
 func (r *role) yield() bool {
 	was := r.writer

@@ -21,7 +21,7 @@ type Hidden struct {
 }
 
 // MostHidden is how many prefixes of a peer are kept, of what may be a whole table.
-const MostHidden = 1000
+const MostHidden = 100
 
 // peerName is an address as it may stand in a question; the interface's name comes from a reply.
 var peerName = regexp.MustCompile(`^[0-9A-Fa-f:.]+(%[A-Za-z0-9/:._-]+)?$`)

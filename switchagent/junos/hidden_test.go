@@ -71,7 +71,7 @@ func TestHiddenIsBounded(t *testing.T) {
 	}
 	client := one(t, map[string]string{"get-route-information": received(routes("inet.0", all...), routes("inet6.0", route("::/0", "1 I")))})
 	got, err := client.Hidden(t.Context(), addr("10.0.0.1"))
-	if err != nil || len(got) != MostHidden || got[MostHidden-1].Prefix.String() != "10.3.231.0/24" {
+	if err != nil || len(got) != MostHidden || got[MostHidden-1].Prefix.String() != "10.0.99.0/24" {
 		t.Errorf("%d prefixes, %v", len(got), err)
 	}
 }
