@@ -34,8 +34,8 @@ var (
 	ErrLocked = errors.New("configuration database is locked")
 	// ErrDirty: the shared candidate has edits that somebody has not committed.
 	ErrDirty = errors.New("somebody's edits are in the shared candidate")
-	// ErrChanged: the database does not hold what the change was planned on, or a session that it
-	// would end is not down any more.
+	// ErrChanged: the database does not hold what the change was planned on, somebody has a neighbour where
+	// it adds one, or a session that it would end is not down any more.
 	ErrChanged = errors.New("somebody else has changed the database meanwhile")
 	// ErrUnconfirmed: an earlier commit, whoever made it, waits for its confirmation, and any other
 	// would confirm it.
@@ -115,14 +115,16 @@ func (c *Client) stillDown(ctx context.Context, peers []netip.Addr) error {
 		return fmt.Errorf("%w: the switch lists no session by now, so whose is up is not known", ErrChanged)
 	}
 	for _, s := range sessions {
-		ended := func(p netip.Addr) bool {
-			return s.Peer.WithZone("") == p.WithZone("") && (s.Peer.Zone() == "" || s.Peer.Zone() == p.Zone())
-		}
-		if !s.Down() && slices.ContainsFunc(peers, ended) {
+		if !s.Down() && slices.ContainsFunc(peers, func(p netip.Addr) bool { return isPeer(s.Peer, p) }) {
 			return fmt.Errorf("%w: the session with %s is %s by now", ErrChanged, s.Peer, s.State)
 		}
 	}
 	return nil
+}
+
+// isPeer says whether a peer that is listed, perhaps without its interface, is the one.
+func isPeer(listed, peer netip.Addr) bool {
+	return listed.WithZone("") == peer.WithZone("") && (listed.Zone() == "" || listed.Zone() == peer.Zone())
 }
 
 // openPrivate opens a private copy of the static configuration, openEphemeral an instance, which it locks.

@@ -183,6 +183,8 @@ func TestCommitSends(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
+		`<get-configuration database="committed" inherit="inherit" format="xml"><configuration><protocols><bgp/><router-advertisement/></protocols>` +
+			`<interfaces><interface-range/></interfaces></configuration></get-configuration>`,
 		"<open-configuration><ephemeral-instance>lastmile</ephemeral-instance></open-configuration>",
 		`<get-configuration format="xml"/>`,
 		changeXML, "<get-bgp-summary-information/>", "<commit-configuration/>", "<close-configuration/>",

@@ -3,6 +3,7 @@ package junos
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -96,6 +97,28 @@ func (d database) commitBody(log, more string) string {
 	return "<commit-configuration>" + more + "</commit-configuration>"
 }
 
+// unclaimed is a late look whether somebody has given the static configuration a neighbour, since the plan was made,
+// where one is to be added, or with the same peer: its statement would be changed, and its session ended.
+func (d database) unclaimed(ctx context.Context, added []Stanza) error {
+	if len(added) == 0 {
+		return nil
+	}
+	static, err := d.Static(ctx)
+	if err != nil {
+		return fmt.Errorf("reading others' neighbours again: %w", err)
+	}
+	theirs, places := static.Stanzas, static.Places
+	if d.Kind != Ephemeral {
+		theirs, places = static.Foreign()
+	}
+	for _, s := range added {
+		if places[s.Place()] || slices.ContainsFunc(theirs, func(other Stanza) bool { return isPeer(other.Peer, s.Peer) }) {
+			return fmt.Errorf("%w: the static configuration has a neighbour %s by now", ErrChanged, s.name())
+		}
+	}
+	return nil
+}
+
 // ephemeral is an ephemeral instance that is the agent's own. Opening it locks it.
 type ephemeral struct{ database }
 
@@ -116,6 +139,10 @@ func (d ephemeral) Commit(ctx context.Context, change Change) (Outcome, error) {
 		return Refused, err
 	}
 	if err := d.Check(ctx); err != nil {
+		return Refused, err
+	}
+	// Where the instance is open only the instance can be read, see showInstance.
+	if err := d.unclaimed(ctx, change.Add); err != nil {
 		return Refused, err
 	}
 	return d.opened(ctx, openEphemeral(d.Instance), func() (Outcome, error) {
@@ -170,7 +197,10 @@ func (d private) stillFree(change Change) func(context.Context) error {
 		if !sameStanzas(held.stanzas, change.From) {
 			return ErrChanged
 		}
-		return d.Unconfirmed(ctx)
+		if err := d.Unconfirmed(ctx); err != nil {
+			return err
+		}
+		return d.unclaimed(ctx, change.Add)
 	}
 }
 

@@ -40,13 +40,18 @@ func TestInstanceIsReadWhereItIsOpen(t *testing.T) {
 	}
 	d.asked = nil
 	_, _ = in(d.client()).Commit(t.Context(), change) // whatever becomes of it: another test's matter
-	for i, body := range d.asked {
-		if strings.HasPrefix(body, "<get-configuration") && i > 0 && body != locked {
+	open := false
+	for _, body := range d.asked {
+		open = open || strings.HasPrefix(body, "<open-configuration")
+		if strings.HasPrefix(body, "<get-configuration") && open && body != locked {
 			t.Errorf("under the lock asked %s, want %s", body, locked)
 		}
 		if strings.Contains(body, `"ephemeral"`) || strings.Contains(body, "ephemeral-instance=") {
 			t.Errorf("asked %s, which the manual does not know", body)
 		}
+	}
+	if !open {
+		t.Errorf("never opened: asked %s", d.asked)
 	}
 }
 

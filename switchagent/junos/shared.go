@@ -49,7 +49,9 @@ func (d *shared) Commit(ctx context.Context, change Change) (Outcome, error) {
 	outcome, err := Refused, d.Unconfirmed(ctx) // from now on nobody else commits
 	if err == nil {
 		confirmed := fmt.Sprintf("<confirmed/><confirm-timeout>%d</confirm-timeout>", d.minutes())
-		outcome, err = d.attempt(ctx, commitment{read: d.marked, change: change, how: d.load, commit: d.commitBody(d.trialLog(change), confirmed)})
+		one := commitment{read: d.marked, change: change, how: d.load, commit: d.commitBody(d.trialLog(change), confirmed)}
+		one.free = func(ctx context.Context) error { return d.unclaimed(ctx, change.Add) }
+		outcome, err = d.attempt(ctx, one)
 	}
 	switch {
 	case outcome == Applied:
