@@ -36,13 +36,13 @@ func (a *Agent) lookAround(ctx context.Context, l leaf, stanzas []junos.Stanza) 
 	begin := time.Now()
 	over := func() bool { return errors.Is(err, junos.ErrLost) || ctx.Err() != nil }
 	switch {
-	case a.sessions.due(begin):
-		if err = a.watchSessions(ctx, l, stanzas); err != nil && !over() {
-			a.log.Warn("sessions are not known", "err", err)
-		}
 	case a.usage.due(begin):
 		if err = a.watchUsage(ctx, l); err != nil && !over() {
 			a.log.Warn("database usage is not known", "err", err)
+		}
+	case a.sessions.due(begin):
+		if err = a.watchSessions(ctx, l, stanzas); err != nil && !over() {
+			a.log.Warn("sessions are not known", "err", err)
 		}
 	default:
 		err = a.watchRejected(ctx, l)

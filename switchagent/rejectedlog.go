@@ -12,7 +12,7 @@ const (
 	// saidAgain is how long a line of the log holds though the prefixes are others.
 	saidAgain = time.Hour
 	// saidOften is how often a kind may come and go on a port within that and be told of each time.
-	saidOften = 3
+	saidOften = 6
 )
 
 // said is what the log says of a kind on a port.

@@ -20,9 +20,9 @@ const (
 	askedAgain = 10 * time.Minute
 	// askFor is how long an answer may take. A poll waits for it; longer, and the session ends.
 	askFor = 10 * time.Second
-	// askShare is the part of the time that goes into questions: after each, the leaf is left alone for as many times
-	// as long.
-	askShare = 50
+	// slowAnswer is what one takes after which the leaf is left alone for askShare times as long.
+	slowAnswer = 2 * time.Second
+	askShare   = 50
 )
 
 // revealer tells what a leaf has rejected.
@@ -184,7 +184,9 @@ func (r *rejections) ask(ctx context.Context, l revealer, one rejecting) (err er
 		last.hidden, err = l.hidden(ctx, one.listed)
 	}
 	now := time.Now()
-	r.after = now.Add(askShare * now.Sub(begin))
+	if took := now.Sub(begin); took > slowAnswer {
+		r.after = now.Add(askShare * took)
+	}
 	switch {
 	case err != nil:
 		last.hidden, last.again = nil, now.Add(last.pause.pause())
