@@ -13,7 +13,8 @@ const mostSilence = 30 * time.Second
 
 // verdicts is what the guards have refused, by the stanza that was to be added or removed. They
 // only ever save reading the guards for a plan of which nothing would be left: whatever is
-// committed was allowed by guards of the same poll.
+// committed was allowed by guards of the same poll, which may last: the commit looks again at others' neighbours and at
+// the sessions that it would end.
 type verdicts map[junos.Stanza]verdict
 
 type verdict struct {
