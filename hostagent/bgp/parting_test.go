@@ -194,6 +194,7 @@ func (w *wire) stream(stop <-chan struct{}) error {
 
 // TestStopWaitsForNoPeer: we are gone at once, whether the leaf closes its end or not.
 func TestStopWaitsForNoPeer(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // a second, where the race detector is built in
 	if !soon(bgp.Farewell, func() time.Duration {
 		s, _, _ := newSession(t)
 		began := time.Now()
